@@ -1,0 +1,1 @@
+"""The cloud side: ingest into InfluxDB, the alarm desk and its database."""

@@ -1,0 +1,173 @@
+"""Alarm events: what a rule at the edge says, as a CloudEvent."""
+
+from enum import StrEnum
+
+import msgspec
+from msgspec import Raw, Struct
+
+from contract import cloudevents
+from contract.closed import member
+from contract.errors import DecodeError, Refusal
+from contract.ids import Id, alarm_id
+from contract.limits import MAX_STRING_CHARS, MAX_TIME_US, MIN_TIME_US
+from contract.telemetry import Value
+from contract.topics import ROOT
+
+
+class Severity(StrEnum):
+    """How soon somebody must act; the order is the order of urgency."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Transition(StrEnum):
+    """What happened to the condition."""
+
+    RAISED = "raised"
+    CLEARED = "cleared"
+
+
+class AlarmEvent(Struct, frozen=True):
+    """One change of one alarm condition.
+
+    Attributes:
+        gateway, device, point, rule: together the source; one source has one condition.
+        transition: raised or cleared.
+        raised_at_us: when this occurrence began (a press: when the contact was read), microseconds UTC.
+        at_us: when this transition happened; equals `raised_at_us` for a raise.
+        kind: what sort of alarm: panic, tamper, smoke, fire, temperature, ...
+        severity: see `Severity`.
+        text: for people, by language tag ("en", "zh").
+        value: the reading that decided.
+        unit: its SenML unit.
+    """
+
+    gateway: str
+    device: str
+    point: str
+    rule: str
+    transition: Transition
+    raised_at_us: int
+    at_us: int
+    kind: str
+    severity: Severity
+    text: dict[str, str] = {}
+    value: Value | None = None
+    unit: str | None = None
+
+    @property
+    def source(self) -> str:
+        """The unique name of the condition, `<gateway>/<device>/<point>/<rule>`."""
+        return f"{self.gateway}/{self.device}/{self.point}/{self.rule}"
+
+    @property
+    def alarm_id(self) -> str:
+        """The id of the occurrence: a raise and its clear share it."""
+        return alarm_id(self.source, self.raised_at_us)
+
+    @property
+    def event_id(self) -> str:
+        """The id of this transition: a repeated delivery carries the same."""
+        return f"{self.alarm_id}-{self.transition.value}"
+
+
+class _Data(Struct, frozen=True, omit_defaults=True):
+    alarm: str
+    device: Id
+    point: Id
+    rule: Id
+    raised_at_us: int
+    at_us: int
+    kind: Id
+    severity: Severity
+    text: dict[str, str] = {}
+    value: Value | None = None
+    unit: str | None = None
+
+
+_TYPE = "langyan.alarm."
+_data_decoder = msgspec.json.Decoder(_Data)
+_encoder = msgspec.json.Encoder()
+
+
+def encode_alarm(event: AlarmEvent) -> bytes:
+    """Write the alarm as a CloudEvent; `source` is the device's place, `subject` point and rule."""
+    data = _Data(
+        alarm=event.alarm_id,
+        device=event.device,
+        point=event.point,
+        rule=event.rule,
+        raised_at_us=event.raised_at_us,
+        at_us=event.at_us,
+        kind=event.kind,
+        severity=event.severity,
+        text=event.text,
+        value=event.value,
+        unit=event.unit,
+    )
+    return cloudevents.encode(
+        cloudevents.CloudEvent(
+            specversion="1.0",
+            id=event.event_id,
+            source=f"/{ROOT}/{event.gateway}/{event.device}",
+            type=f"{_TYPE}{event.transition.value}",
+            subject=f"{event.point}/{event.rule}",
+            time=cloudevents.to_rfc3339(event.at_us),
+            datacontenttype="application/json",
+            data=Raw(_encoder.encode(data)),
+        )
+    )
+
+
+def decode_alarm(payload: bytes, *, gateway: str) -> AlarmEvent:
+    """Read an alarm that arrived under `gateway`'s topic.
+
+    Raises:
+        DecodeError: NOT_CLOUDEVENT, or WRONG_GATEWAY when its source is not under `gateway`.
+    """
+    envelope = cloudevents.decode(payload)
+    if not envelope.source.startswith(f"/{ROOT}/{gateway}/"):
+        why = f"source {envelope.source[:120]!r} is not under gateway {gateway!r}"
+        raise DecodeError(Refusal.WRONG_GATEWAY, why)
+    prefix, _, word = envelope.type.partition(_TYPE)
+    transition = member(Transition, word)
+    if prefix or transition is None:
+        raise _refused(f"type {envelope.type[:80]!r}: {_TYPE}raised or {_TYPE}cleared")
+    try:
+        data = _data_decoder.decode(envelope.data)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise _refused(f"data: {error}") from error
+    event = AlarmEvent(
+        gateway=gateway,
+        device=data.device,
+        point=data.point,
+        rule=data.rule,
+        transition=transition,
+        raised_at_us=data.raised_at_us,
+        at_us=data.at_us,
+        kind=data.kind,
+        severity=data.severity,
+        text=data.text,
+        value=data.value,
+        unit=data.unit,
+    )
+    _check(event, envelope, claimed=data.alarm)
+    return event
+
+
+def _check(event: AlarmEvent, envelope: cloudevents.CloudEvent, *, claimed: str) -> None:
+    if envelope.source != f"/{ROOT}/{event.gateway}/{event.device}":
+        raise _refused(f"source {envelope.source[:120]!r} is not device {event.device!r}")
+    if not MIN_TIME_US <= event.raised_at_us <= event.at_us < MAX_TIME_US:
+        raise _refused(f"raised at {event.raised_at_us} us, changed at {event.at_us} us")
+    if claimed != event.alarm_id or envelope.id != event.event_id:
+        raise _refused("its ids do not follow from its source and time")
+    if any(len(text) > MAX_STRING_CHARS for text in event.text.values()) or len(event.text) > 8:
+        raise _refused(f"text: at most 8 languages of {MAX_STRING_CHARS} characters")
+
+
+def _refused(why: str) -> DecodeError:
+    return DecodeError(Refusal.NOT_CLOUDEVENT, why)

@@ -1,0 +1,66 @@
+"""Birth and death of a gateway: one retained message that always says how it stands."""
+
+import msgspec
+from msgspec import Struct
+
+from contract.errors import DecodeError, Refusal
+from contract.ids import Id
+from contract.limits import MAX_DEVICES
+
+MEDIA_TYPE = "application/json"
+
+
+class Device(Struct, frozen=True):
+    """One device in a gateway's inventory; `name` is for people and may be any Unicode."""
+
+    id: Id
+    profile: str
+    profile_version: str
+    name: str = ""
+
+
+class Birth(Struct, frozen=True, tag_field="state", tag="born"):
+    """A gateway is up: who it is and what hangs on it."""
+
+    gateway: Id
+    boot: Id
+    version: str
+    site: str
+    at_us: int
+    devices: tuple[Device, ...] = ()
+
+
+class Death(Struct, frozen=True, tag_field="state", tag="dead"):
+    """A gateway is gone: `stopped` when it said good-bye, `lost` when the broker sent its will."""
+
+    gateway: Id
+    boot: Id
+    reason: str
+
+
+_decoder: msgspec.json.Decoder[Birth | Death] = msgspec.json.Decoder(Birth | Death)
+_encoder = msgspec.json.Encoder()
+
+
+def encode_presence(message: Birth | Death) -> bytes:
+    """Write a birth or a death as JSON."""
+    return _encoder.encode(message)
+
+
+def decode_presence(payload: bytes, *, gateway: str) -> Birth | Death:
+    """Read what arrived under `gateway`'s birth topic.
+
+    Raises:
+        DecodeError: NOT_BIRTH; TOO_LARGE past `MAX_DEVICES`; WRONG_GATEWAY when it names another.
+    """
+    try:
+        message = _decoder.decode(payload)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise DecodeError(Refusal.NOT_BIRTH, str(error)) from error
+    if message.gateway != gateway:
+        why = f"claims gateway {message.gateway!r} under the topic of {gateway!r}"
+        raise DecodeError(Refusal.WRONG_GATEWAY, why)
+    if isinstance(message, Birth) and len(message.devices) > MAX_DEVICES:
+        why = f"{len(message.devices)} devices, at most {MAX_DEVICES}"
+        raise DecodeError(Refusal.TOO_LARGE, why)
+    return message

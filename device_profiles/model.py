@@ -1,0 +1,259 @@
+"""The model of a device profile: everything Langyan knows about one kind of device.
+
+A profile is TOML. No logic in data: a new behaviour is a new point type or rule kind here, with a test.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from contract.alarms import Severity
+from contract.ids import Id
+
+Text = dict[str, str]
+"""A text for people by language tag; a profile carries "en" and "zh"."""
+
+Address = Annotated[int, Meta(ge=0, le=0xFFFF)]
+Seconds = Annotated[float, Meta(ge=0.0, le=86_400.0)]
+Period = Annotated[float, Meta(ge=0.01, le=86_400.0)]
+
+
+class Table(StrEnum):
+    """The four tables of the Modbus data model (Application Protocol V1.1b3, 4.3)."""
+
+    COIL = "coil"
+    DISCRETE_INPUT = "discrete_input"
+    INPUT = "input"
+    HOLDING = "holding"
+
+    @property
+    def is_bits(self) -> bool:
+        """Coils and discrete inputs hold bits, the others 16-bit words."""
+        return self in (Table.COIL, Table.DISCRETE_INPUT)
+
+
+class PointType(StrEnum):
+    """How a point's bits or words are read; `high_first` puts the high word at the lower address."""
+
+    BIT = "bit"
+    U16 = "u16"
+    S16 = "s16"
+    U32_HIGH_FIRST = "u32_high_first"
+    U32_LOW_FIRST = "u32_low_first"
+    S32_HIGH_FIRST = "s32_high_first"
+    S32_LOW_FIRST = "s32_low_first"
+    F32_HIGH_FIRST = "f32_high_first"
+    F32_LOW_FIRST = "f32_low_first"
+
+    @property
+    def words(self) -> int:
+        """How many bits or words the point takes in its table."""
+        return 2 if "32" in self.value else 1
+
+
+class Transport(StrEnum):
+    """What carries Modbus to the device."""
+
+    RTU = "rtu"
+    TCP = "tcp"
+
+
+class Parity(StrEnum):
+    """Serial parity."""
+
+    NONE = "N"
+    EVEN = "E"
+    ODD = "O"
+
+
+class BitField(Struct, frozen=True, forbid_unknown_fields=True):
+    """Bits `first` to `first + count - 1` of a register word, bit 0 lowest."""
+
+    first: Annotated[int, Meta(ge=0, le=31)]
+    count: Annotated[int, Meta(ge=1, le=32)] = 1
+
+
+class Simulation(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a simulated device makes this point up: `start + swing * sin(2 pi t / period_s)`."""
+
+    start: float | bool | str = 0.0
+    swing: float = 0.0
+    period_s: Annotated[float, Meta(gt=0.0)] = 600.0
+
+
+class PointDef(Struct, frozen=True, forbid_unknown_fields=True):
+    """One point: where it stands, how it is read and what it means.
+
+    Attributes:
+        key: id, snake case; one key has one value type in the whole catalogue.
+        name: for people.
+        table, address, type: where and how; `address` is the first word or bit.
+        source: document and page that say so.
+        unit: SenML unit; None for bits and words.
+        scale, offset: value = raw * scale + offset.
+        bits: only these bits of the word are the raw number.
+        values: enumeration, decimal raw number -> word; the value is then a string.
+        no_value: raw numbers that mean "no reading".
+        range: lowest and highest believable value; outside it there is no reading.
+        invert: for bits, the value is the opposite of the bit (a contact wired normally closed).
+        every_s: how often it is read unless the site file says otherwise.
+        writable: may be written by a command.
+        simulate: how a simulator makes it up.
+    """
+
+    key: Id
+    name: Text
+    table: Table
+    address: Address
+    type: PointType
+    source: str
+    unit: str | None = None
+    scale: float = 1.0
+    offset: float = 0.0
+    bits: BitField | None = None
+    values: dict[str, str] = {}
+    no_value: tuple[int, ...] = ()
+    range: tuple[float, float] | None = None
+    invert: bool = False
+    every_s: Period = 10.0
+    writable: bool = False
+    simulate: Simulation = Simulation()
+
+
+class BlockDef(Struct, frozen=True, forbid_unknown_fields=True):
+    """A stretch of a table that the device wants read in one piece."""
+
+    table: Table
+    address: Address
+    count: Annotated[int, Meta(ge=1, le=2000)]
+
+
+class Link(Struct, frozen=True, forbid_unknown_fields=True):
+    """How to talk to the device.
+
+    Attributes:
+        transports: what it speaks.
+        unit: factory unit id.
+        baud, parity, stop_bits: factory serial settings.
+        port: TCP port.
+        timeout_s: how long an answer may take after the request has left.
+        turnaround_s: rest the device wants between its answer and the next request.
+        max_words, max_bits: longest block it answers.
+        max_gap: unused words or bits worth reading through to save a round trip.
+    """
+
+    transports: tuple[Transport, ...]
+    unit: Annotated[int, Meta(ge=1, le=255)] = 1
+    baud: Annotated[int, Meta(ge=300, le=4_000_000)] = 9600
+    parity: Parity = Parity.NONE
+    stop_bits: Annotated[int, Meta(ge=1, le=2)] = 1
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 502
+    timeout_s: Annotated[float, Meta(ge=0.01, le=60.0)] = 1.0
+    turnaround_s: Annotated[float, Meta(ge=0.0, le=10.0)] = 0.0
+    max_words: Annotated[int, Meta(ge=1, le=125)] = 125
+    max_bits: Annotated[int, Meta(ge=1, le=2000)] = 2000
+    max_gap: Annotated[int, Meta(ge=0, le=125)] = 8
+
+
+class ContactRule(Struct, frozen=True, forbid_unknown_fields=True, tag_field="rule", tag="contact"):
+    """An alarm while a two-state point is at `alarm_when`; never delayed when panic or tamper.
+
+    Attributes:
+        key: id of the rule; source of the alarm is `<gateway>/<device>/<point>/<key>`.
+        points: the points it watches, each on its own.
+        alarm: kind of alarm: panic, tamper, smoke, fault, ...
+        severity: how soon somebody must act.
+        text: for people; `{label}` is replaced by the site's label of the point.
+        alarm_when: the value that is the alarm.
+        on_delay_s, off_delay_s: how long the state must last before it counts.
+    """
+
+    key: Id
+    points: tuple[Id, ...]
+    alarm: Id
+    severity: Severity
+    text: Text
+    alarm_when: bool = True
+    on_delay_s: Seconds = 0.0
+    off_delay_s: Seconds = 0.0
+
+
+class ThresholdRule(Struct, frozen=True, forbid_unknown_fields=True, tag_field="rule", tag="threshold"):
+    """An alarm while a number is above (or below) a limit, with deadband and delays.
+
+    Attributes:
+        above, below: exactly one of them; the limit itself is still normal.
+        deadband: how far back past the limit the value must come before the alarm clears.
+        on_delay_s, off_delay_s: how long the state must last before it counts.
+    """
+
+    key: Id
+    points: tuple[Id, ...]
+    alarm: Id
+    severity: Severity
+    text: Text
+    above: float | None = None
+    below: float | None = None
+    deadband: Annotated[float, Meta(ge=0.0)] = 0.0
+    on_delay_s: Seconds = 0.0
+    off_delay_s: Seconds = 0.0
+
+
+Rule = ContactRule | ThresholdRule
+
+UNDELAYED_ALARMS = frozenset({"panic", "tamper"})
+"""Kinds of alarm that never carry an on-delay (design: a press is never held back)."""
+
+
+class Capture(Struct, frozen=True, forbid_unknown_fields=True):
+    """Bytes from a manual or a real device and the readings they must give; never made by our encoder.
+
+    Attributes:
+        framing: rtu (with CRC) or tcp (with MBAP header).
+        request, reply: hexadecimal with spaces.
+        readings: point key -> value, for every point inside the requested block.
+        source: document and page, or device and date.
+    """
+
+    framing: Transport
+    request: str
+    reply: str
+    readings: dict[str, float | bool | str]
+    source: str
+
+
+class Caveat(Struct, frozen=True, forbid_unknown_fields=True):
+    """One quirk of the device: factual, one sentence, with where it can be checked again."""
+
+    text: str
+    source: str
+
+
+class Profile(Struct, frozen=True, forbid_unknown_fields=True):
+    """One kind of device.
+
+    Attributes:
+        profile: `<maker>/<model>`, the file's place in the catalogue without `.toml`.
+        version: changes whenever a point, a rule or the link changes.
+        kind: what it is for: panic-button, weather-station, smoke-detector, ...
+        supervision_s: silence after which the device counts as lost.
+        sources: documents everything is taken from.
+        tested_on: real hardware it was tried on; empty says so honestly.
+    """
+
+    profile: str
+    version: str
+    maker: str
+    model: str
+    title: Text
+    kind: Id
+    sources: tuple[str, ...]
+    link: Link
+    point: tuple[PointDef, ...]
+    supervision_s: Seconds = 60.0
+    tested_on: tuple[str, ...] = ()
+    block: tuple[BlockDef, ...] = ()
+    rule: tuple[Rule, ...] = ()
+    capture: tuple[Capture, ...] = ()
+    caveat: tuple[Caveat, ...] = ()

@@ -1,0 +1,156 @@
+"""The site file: one gateway, its buses and the devices on them. Gateway and simulator read the same file."""
+
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from contract.ids import Id
+from device_profiles.model import Parity, Period, Profile, Rule
+
+Port = Annotated[int, Meta(ge=1, le=65_535)]
+
+
+class Gateway(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who the gateway is; `site` and `name` are for people and may be any Unicode."""
+
+    id: Id
+    site: str
+    name: str = ""
+
+
+class Uplink(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the broker is and how hard it may be pressed.
+
+    Attributes:
+        host, port: the MQTT broker.
+        username, password_env: credentials; the password is read from that environment variable.
+        keepalive_s: MQTT keep-alive.
+        window: telemetry batches under way without a receipt.
+        resend_s: silence after which an unreceipted telemetry batch goes again (doubling, capped).
+        alarm_resend_s: the same for alarms.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 1883
+    username: str | None = None
+    password_env: str | None = None
+    keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 15
+    window: Annotated[int, Meta(ge=1, le=16)] = 8
+    resend_s: Annotated[float, Meta(ge=0.1, le=600.0)] = 5.0
+    alarm_resend_s: Annotated[float, Meta(ge=0.1, le=60.0)] = 1.0
+
+
+class Outbox(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where readings wait for their receipt, and how much room they may take.
+
+    Attributes:
+        path: SQLite file, relative to the site file.
+        max_bytes: room for telemetry; the oldest goes first when it is full.
+        alarm_bytes: room that only alarms may use.
+        commit_s: longest time a reading stays uncommitted; what a power cut may lose.
+    """
+
+    path: str = "outbox.db"
+    max_bytes: Annotated[int, Meta(ge=65_536)] = 256 * 1024 * 1024
+    alarm_bytes: Annotated[int, Meta(ge=65_536)] = 16 * 1024 * 1024
+    commit_s: Annotated[float, Meta(ge=0.05, le=10.0)] = 0.5
+
+
+class RtuBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="rtu"):
+    """A serial line with Modbus RTU; `port` is a device path, relative ones to the site file."""
+
+    id: Id
+    port: str
+    baud: Annotated[int, Meta(ge=300, le=4_000_000)] = 9600
+    parity: Parity = Parity.NONE
+    stop_bits: Annotated[int, Meta(ge=1, le=2)] = 1
+    name: str = ""
+
+
+class TcpBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="tcp"):
+    """One Modbus TCP connection; several units may stand behind it."""
+
+    id: Id
+    host: str
+    port: Port = 502
+    name: str = ""
+
+
+Bus = RtuBus | TcpBus
+
+
+class DeviceSimulation(Struct, frozen=True, forbid_unknown_fields=True):
+    """What only the simulator needs to know of a device.
+
+    Attributes:
+        count_in: point whose raw register numbers the device's answers (wrapping at its width), so that
+            what was produced and what was stored can be compared one by one.
+    """
+
+    count_in: Id | None = None
+
+
+class Device(Struct, frozen=True, forbid_unknown_fields=True):
+    """One device on a bus.
+
+    Attributes:
+        id: unique on the gateway; "gateway" is taken.
+        bus: id of its bus.
+        profile: id of its profile.
+        unit: Modbus unit id; None takes the profile's.
+        name: for people.
+        use: the points that are wired and wanted; None takes all.
+        every_s: reading period by point key, instead of the profile's.
+        labels: what people call a point here ("gate house"), by point key.
+        rule: rules of this place; one with the key of a profile's rule takes its place.
+    """
+
+    id: Id
+    bus: Id
+    profile: str
+    unit: Annotated[int, Meta(ge=1, le=255)] | None = None
+    name: str = ""
+    use: tuple[Id, ...] | None = None
+    every_s: dict[str, Period] = {}
+    labels: dict[str, str] = {}
+    rule: tuple[Rule, ...] = ()
+    simulate: DeviceSimulation = DeviceSimulation()
+
+
+class SiteFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """The file as written."""
+
+    gateway: Gateway
+    bus: tuple[Bus, ...]
+    device: tuple[Device, ...]
+    uplink: Uplink = Uplink()
+    outbox: Outbox = Outbox()
+
+
+class PlacedDevice(Struct, frozen=True):
+    """A device with its profile found and its site's wishes applied.
+
+    Attributes:
+        device: as written in the site file.
+        profile: narrowed to the points in use, with the site's periods and rules.
+        unit: unit id on its bus.
+    """
+
+    device: Device
+    profile: Profile
+    unit: int
+
+
+class Site(Struct, frozen=True):
+    """A checked site: every reference resolved.
+
+    Attributes:
+        path: the site file; relative paths in it are meant from its folder.
+        file: as written.
+        devices: by bus id, in the file's order; every bus has an entry.
+    """
+
+    path: Path
+    file: SiteFile
+    devices: dict[str, tuple[PlacedDevice, ...]]

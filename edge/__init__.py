@@ -1,0 +1,1 @@
+"""The gateway: buses are read, rules judge, the outbox keeps, the uplink sends until the cloud says "stored"."""

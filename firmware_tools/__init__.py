@@ -1,0 +1,1 @@
+"""Firmware images, signatures, flashing and bus tools."""
