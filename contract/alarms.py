@@ -6,10 +6,18 @@ import msgspec
 from msgspec import Raw, Struct
 
 from contract import cloudevents
+from contract.bounded import decode_json
 from contract.closed import member
 from contract.errors import DecodeError, Refusal
 from contract.ids import Id, alarm_id
-from contract.limits import MAX_STRING_CHARS, MAX_TIME_US, MIN_TIME_US
+from contract.limits import (
+    MAX_LANGUAGE_TAG_CHARS,
+    MAX_LANGUAGES,
+    MAX_STRING_CHARS,
+    MAX_TIME_US,
+    MAX_UNIT_CHARS,
+    MIN_TIME_US,
+)
 from contract.telemetry import Value
 from contract.topics import ROOT
 
@@ -126,7 +134,7 @@ def decode_alarm(payload: bytes, *, gateway: str) -> AlarmEvent:
     """Read an alarm that arrived under `gateway`'s topic.
 
     Raises:
-        DecodeError: NOT_CLOUDEVENT, or WRONG_GATEWAY when its source is not under `gateway`.
+        DecodeError: NOT_CLOUDEVENT; TOO_LARGE; WRONG_GATEWAY when its source is not under `gateway`.
     """
     envelope = cloudevents.decode(payload)
     if not envelope.source.startswith(f"/{ROOT}/{gateway}/"):
@@ -136,10 +144,7 @@ def decode_alarm(payload: bytes, *, gateway: str) -> AlarmEvent:
     transition = member(Transition, word)
     if prefix or transition is None:
         raise _refused(f"type {envelope.type[:80]!r}: {_TYPE}raised or {_TYPE}cleared")
-    try:
-        data = _data_decoder.decode(envelope.data)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise _refused(f"data: {error}") from error
+    data = decode_json(_data_decoder, bytes(envelope.data), refusal=Refusal.NOT_CLOUDEVENT)
     event = AlarmEvent(
         gateway=gateway,
         device=data.device,
@@ -165,8 +170,18 @@ def _check(event: AlarmEvent, envelope: cloudevents.CloudEvent, *, claimed: str)
         raise _refused(f"raised at {event.raised_at_us} us, changed at {event.at_us} us")
     if claimed != event.alarm_id or envelope.id != event.event_id:
         raise _refused("its ids do not follow from its source and time")
-    if any(len(text) > MAX_STRING_CHARS for text in event.text.values()) or len(event.text) > 8:
-        raise _refused(f"text: at most 8 languages of {MAX_STRING_CHARS} characters")
+    _check_lengths(event)
+
+
+def _check_lengths(event: AlarmEvent) -> None:
+    if len(event.text) > MAX_LANGUAGES or any(len(text) > MAX_STRING_CHARS for text in event.text.values()):
+        raise _refused(f"text: at most {MAX_LANGUAGES} languages of {MAX_STRING_CHARS} characters")
+    if any(len(language) > MAX_LANGUAGE_TAG_CHARS for language in event.text):
+        raise _refused(f"text: a language tag has at most {MAX_LANGUAGE_TAG_CHARS} characters")
+    if isinstance(event.value, str) and len(event.value) > MAX_STRING_CHARS:
+        raise _refused(f"value: at most {MAX_STRING_CHARS} characters")
+    if event.unit is not None and len(event.unit) > MAX_UNIT_CHARS:
+        raise _refused(f"unit: at most {MAX_UNIT_CHARS} characters")
 
 
 def _refused(why: str) -> DecodeError:

@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from msgspec import Raw, Struct
 
+from contract.bounded import decode_json
 from contract.errors import DecodeError, Refusal
+from contract.limits import MAX_ATTRIBUTE_CHARS
 
 MEDIA_TYPE = "application/cloudevents+json"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,18 +50,16 @@ def decode(payload: bytes) -> CloudEvent:
     """Read an event; extension attributes are skipped.
 
     Raises:
-        DecodeError: NOT_CLOUDEVENT with the JSON path of the fault.
+        DecodeError: NOT_CLOUDEVENT with the JSON path of the fault; TOO_LARGE.
     """
-    try:
-        event = _decoder.decode(payload)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise DecodeError(Refusal.NOT_CLOUDEVENT, str(error)) from error
+    event = decode_json(_decoder, payload, refusal=Refusal.NOT_CLOUDEVENT)
     if event.specversion != "1.0":
         why = f"specversion {event.specversion[:20]!r}: only 1.0 is spoken"
         raise DecodeError(Refusal.NOT_CLOUDEVENT, why)
     for attribute in ("id", "source", "type"):
-        if not 1 <= len(getattr(event, attribute)) <= 300:
-            raise DecodeError(Refusal.NOT_CLOUDEVENT, f"{attribute}: 1 to 300 characters")
+        if not 1 <= len(getattr(event, attribute)) <= MAX_ATTRIBUTE_CHARS:
+            why = f"{attribute}: 1 to {MAX_ATTRIBUTE_CHARS} characters"
+            raise DecodeError(Refusal.NOT_CLOUDEVENT, why)
     return event
 
 

@@ -3,6 +3,7 @@
 import zlib
 from enum import StrEnum
 
+from contract.bounded import check_size
 from contract.errors import DecodeError, Refusal
 from contract.limits import MAX_INFLATED_BYTES, MAX_PAYLOAD_BYTES
 
@@ -29,16 +30,15 @@ def unpack(payload: bytes, encoding: ContentEncoding) -> bytes:
     Raises:
         DecodeError: TOO_LARGE before or after inflating; BAD_ENCODING when it is not one whole zlib frame.
     """
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise DecodeError(Refusal.TOO_LARGE, f"{len(payload)} bytes, at most {MAX_PAYLOAD_BYTES}")
+    check_size(payload, MAX_PAYLOAD_BYTES)
     if encoding is ContentEncoding.IDENTITY:
         return payload
     inflater = zlib.decompressobj()
     try:
-        plain = inflater.decompress(payload, MAX_INFLATED_BYTES)
+        plain = inflater.decompress(payload, MAX_INFLATED_BYTES + 1)
     except zlib.error as error:
         raise DecodeError(Refusal.BAD_ENCODING, f"deflate: {error}") from error
-    if inflater.unconsumed_tail:
+    if len(plain) > MAX_INFLATED_BYTES:
         raise DecodeError(Refusal.TOO_LARGE, f"inflates past {MAX_INFLATED_BYTES} bytes")
     if not inflater.eof or inflater.unused_data:
         raise DecodeError(Refusal.BAD_ENCODING, "deflate: not one whole frame")

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from contract.limits import MAX_WHY_CHARS
+
 
 class Refusal(StrEnum):
     """Why a message is refused; the word that dead letters, counters and receipts carry."""
@@ -28,13 +30,15 @@ class DecodeError(ContractError):
 
     Attributes:
         refusal: the closed reason, for counters and dead letters.
-        why: one English sentence with the place of the fault, for people.
+        why: one English sentence with the place of the fault, for people; at most `MAX_WHY_CHARS`
+            printable characters, whatever the sender wrote.
     """
 
     def __init__(self, refusal: Refusal, why: str) -> None:
-        super().__init__(f"{refusal}: {why}")
+        shown = "".join(char if char.isprintable() else "?" for char in why[:MAX_WHY_CHARS])
+        super().__init__(f"{refusal}: {shown}")
         self.refusal = refusal
-        self.why = why
+        self.why = shown
 
 
 class EncodeError(ContractError):

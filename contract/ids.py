@@ -10,7 +10,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+# \Z, not $: in Python $ also matches before a newline at the end, and msgspec searches with this pattern.
+ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z"
 _ID = re.compile(ID_PATTERN)
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN, min_length=1, max_length=64)]

@@ -3,9 +3,10 @@
 import msgspec
 from msgspec import Struct
 
+from contract.bounded import decode_json
 from contract.errors import DecodeError, Refusal
 from contract.ids import Id
-from contract.limits import MAX_DEVICES
+from contract.limits import MAX_BIRTH_BYTES, MAX_DEVICES
 
 MEDIA_TYPE = "application/json"
 
@@ -51,12 +52,9 @@ def decode_presence(payload: bytes, *, gateway: str) -> Birth | Death:
     """Read what arrived under `gateway`'s birth topic.
 
     Raises:
-        DecodeError: NOT_BIRTH; TOO_LARGE past `MAX_DEVICES`; WRONG_GATEWAY when it names another.
+        DecodeError: NOT_BIRTH; TOO_LARGE past `MAX_BIRTH_BYTES` or `MAX_DEVICES`; WRONG_GATEWAY when it names another.
     """
-    try:
-        message = _decoder.decode(payload)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise DecodeError(Refusal.NOT_BIRTH, str(error)) from error
+    message = decode_json(_decoder, payload, refusal=Refusal.NOT_BIRTH, at_most=MAX_BIRTH_BYTES)
     if message.gateway != gateway:
         why = f"claims gateway {message.gateway!r} under the topic of {gateway!r}"
         raise DecodeError(Refusal.WRONG_GATEWAY, why)

@@ -5,7 +5,8 @@ from enum import StrEnum
 import msgspec
 from msgspec import Struct
 
-from contract.errors import DecodeError, Refusal
+from contract.bounded import decode_json
+from contract.errors import Refusal
 
 MEDIA_TYPE = "application/json"
 
@@ -48,9 +49,6 @@ def decode_receipt(payload: bytes) -> Receipt:
     """Read a receipt; unknown fields are skipped, so that it may grow.
 
     Raises:
-        DecodeError: NOT_RECEIPT.
+        DecodeError: NOT_RECEIPT; TOO_LARGE.
     """
-    try:
-        return _decoder.decode(payload)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise DecodeError(Refusal.NOT_RECEIPT, str(error)) from error
+    return decode_json(_decoder, payload, refusal=Refusal.NOT_RECEIPT)

@@ -4,21 +4,27 @@ Only the JSON form is spoken. Nothing here knows of gateways or devices; `contra
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from contract.bounded import decode_json
 from contract.errors import DecodeError, Refusal
-from contract.limits import MAX_RECORDS
+from contract.limits import MAX_INFLATED_BYTES, MAX_RECORDS
 
 MEDIA_TYPE = "application/senml+json"
 VERSION = 10
 # Times below 2**28 are relative to now (RFC 8428, 4.5.3).
 RELATIVE_BELOW_S = 2**28
+# Beyond the year 5000: no time, and far enough below 2**63 microseconds to add two of them.
+MAX_SECONDS = 1e11
 
 _NAME_FIRST = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 _NAME = _NAME_FIRST | frozenset("-:./_")
+# A label that ends in `_`, plain or escaped; a string value may look like one, so a match only asks for a closer look.
+_MAY_BE_MUST_UNDERSTAND = re.compile(rb'(?:_|\\u005[fF])"\s*:')
 
 
 class Record(Struct, frozen=True, omit_defaults=True):
@@ -68,24 +74,23 @@ def decode(payload: bytes) -> list[Record]:
     """Read a pack, unresolved.
 
     Raises:
-        DecodeError: NOT_SENML, with the JSON path of the fault; TOO_LARGE past `MAX_RECORDS`.
+        DecodeError: NOT_SENML, with the JSON path of the fault; TOO_LARGE past `MAX_INFLATED_BYTES`
+            or `MAX_RECORDS` braces (braces in strings count too: looking closer would cost the memory it saves).
     """
-    try:
-        records = _decoder.decode(payload)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise DecodeError(Refusal.NOT_SENML, str(error)) from error
+    if payload.count(b"{") > MAX_RECORDS:
+        raise DecodeError(Refusal.TOO_LARGE, f"more than {MAX_RECORDS} records")
+    records = decode_json(_decoder, payload, refusal=Refusal.NOT_SENML, at_most=MAX_INFLATED_BYTES)
     if not records:
         raise DecodeError(Refusal.NOT_SENML, "a pack holds at least one record")
-    if len(records) > MAX_RECORDS:
-        raise DecodeError(Refusal.TOO_LARGE, f"{len(records)} records, at most {MAX_RECORDS}")
-    if b'_":' in payload or b'_" ' in payload:
+    if _MAY_BE_MUST_UNDERSTAND.search(payload):
         _refuse_must_understand(payload)
     return records
 
 
 def _refuse_must_understand(payload: bytes) -> None:
     """A label ending in `_` must be understood or the pack refused (RFC 8428, 4.4)."""
-    for index, labels in enumerate(_keys_decoder.decode(payload)):
+    packs = decode_json(_keys_decoder, payload, refusal=Refusal.NOT_SENML, at_most=MAX_INFLATED_BYTES)
+    for index, labels in enumerate(packs):
         for label in labels:
             if label.endswith("_"):
                 why = f"record {index}: label {label!r} must be understood and is not"
@@ -94,6 +99,8 @@ def _refuse_must_understand(payload: bytes) -> None:
 
 def resolve(records: Iterable[Record], *, now_us: int | None = None) -> Iterator[Resolved]:
     """Apply base values and relative times, in order (RFC 8428, 4.6).
+
+    A record of base fields only sets them and is no measurement itself (RFC 8428, 5.1.7, first example).
 
     Args:
         records: one pack.
@@ -113,25 +120,46 @@ def resolve(records: Iterable[Record], *, now_us: int | None = None) -> Iterator
         base_value = base_value if record.bv is UNSET else record.bv
         base_sum = base_sum if record.bs is UNSET else record.bs
         base_us = base_us if record.bt is UNSET else _microseconds(record.bt, index)
+        if record.n is UNSET and _is_base_only(record):
+            continue
         offset_us = 0 if record.t is UNSET else _microseconds(record.t, index)
         _check_values(record, index, has_base=base_value != 0.0)
         yield Resolved(
             name=_checked_name(base_name + (record.n or ""), index),
             time_us=_absolute(base_us + offset_us, now_us, index),
             unit=base_unit if record.u is UNSET else record.u,
-            v=_number(record, base_value),
+            v=_number(record, base_value, index),
             vs=None if record.vs is UNSET else record.vs,
             vb=None if record.vb is UNSET else record.vb,
             vd=None if record.vd is UNSET else record.vd,
-            sum=base_sum + record.s if record.s is not UNSET else (base_sum or None),
+            sum=_sum(record, base_sum, index),
         )
 
 
-def _number(record: Record, base_value: float) -> float | None:
+def _is_base_only(record: Record) -> bool:
+    """Tell whether a record without a name has no other regular field either."""
+    regular = (record.u, record.v, record.vs, record.vb, record.vd, record.s, record.t, record.ut)
+    return all(field is UNSET for field in regular)
+
+
+def _number(record: Record, base_value: float, index: int) -> float | None:
     if record.v is not UNSET:
-        return base_value + record.v
+        return _finite(base_value + record.v, index)
     is_bare = record.vs is UNSET and record.vb is UNSET and record.vd is UNSET
     return base_value if is_bare and base_value else None
+
+
+def _sum(record: Record, base_sum: float, index: int) -> float | None:
+    if record.s is not UNSET:
+        return _finite(base_sum + record.s, index)
+    return base_sum or None
+
+
+def _finite(number: float, index: int) -> float:
+    """Two finite numbers may add up to an infinite one, which is no value and which no database takes."""
+    if not math.isfinite(number):
+        raise _refused(index, "its value and the base value add up past the largest number")
+    return number
 
 
 def _check_values(record: Record, index: int, *, has_base: bool) -> None:
@@ -152,7 +180,7 @@ def _absolute(time_us: int, now_us: int | None, index: int) -> int:
 
 def _microseconds(seconds: float, index: int) -> int:
     """Seconds as whole microseconds: exact for every time that was once a whole microsecond."""
-    if not math.isfinite(seconds) or abs(seconds) > 1e11:
+    if not math.isfinite(seconds) or abs(seconds) > MAX_SECONDS:
         raise _refused(index, f"time {seconds} is out of range")
     return round(seconds * 1_000_000)
 

@@ -11,9 +11,12 @@ from contract.closed import member
 from contract.compression import ContentEncoding
 from contract.errors import DecodeError, EncodeError, Refusal
 from contract.ids import is_id
-from contract.limits import MAX_STRING_CHARS, MAX_TIME_US, MIN_TIME_US
+from contract.limits import MAX_SEQ_DIGITS, MAX_STRING_CHARS, MAX_TIME_US, MAX_UNIT_CHARS, MIN_TIME_US
 
 Value = float | bool | str
+
+NO_BOOT = "-"
+"""The boot id of a sender that gives none."""
 
 
 class Lane(StrEnum):
@@ -51,7 +54,7 @@ class BatchHeader(Struct, frozen=True):
 
     Attributes:
         gateway: must be the gateway of the topic.
-        boot: id of the gateway's present run; changes at every start.
+        boot: id of the gateway's present run, changing at every start; `NO_BOOT` if it gives none.
         lane: live or backfill for telemetry, alarm for alarms.
         seq: number of the batch in the gateway's outbox; rises, with gaps.
         encoding: how the payload is packed.
@@ -90,7 +93,7 @@ def header_from_properties(properties: Iterable[tuple[str, str]], *, gateway: st
     seq = found.get("seq", "0")
     lane = member(Lane, found.get("lane", "live"))
     encoding = member(ContentEncoding, found.get("content-encoding", "identity"))
-    if not (seq.isascii() and seq.isdigit() and len(seq) <= 18):
+    if not (seq.isascii() and seq.isdigit() and len(seq) <= MAX_SEQ_DIGITS):
         raise DecodeError(Refusal.BAD_HEADER, f"seq {seq[:40]!r} is not a whole number")
     if lane is None:
         why = f"lane {found['lane'][:40]!r}: {', '.join(Lane)}"
@@ -98,7 +101,9 @@ def header_from_properties(properties: Iterable[tuple[str, str]], *, gateway: st
     if encoding is None:
         why = f"content-encoding {found['content-encoding'][:40]!r}: {', '.join(ContentEncoding)}"
         raise DecodeError(Refusal.BAD_HEADER, why)
-    boot = found.get("boot", "-")[:64]
+    boot = found.get("boot", NO_BOOT)
+    if boot != NO_BOOT and not is_id(boot):
+        raise DecodeError(Refusal.BAD_HEADER, f"boot {boot[:80]!r} is not an id")
     return BatchHeader(gateway, boot, lane, int(seq), encoding)
 
 
@@ -151,12 +156,16 @@ def decode_telemetry(payload: bytes) -> list[Sample]:
         if not is_id(name) or not is_id(key):
             raise _refused(index, f"name {record.name[:80]!r} is not <device>/<point>")
         if not MIN_TIME_US <= record.time_us < MAX_TIME_US:
-            raise _refused(index, f"time {record.time_us} us is not in this or the next century")
+            raise _refused(index, f"time {record.time_us} us is not between the years 2000 and 2200")
+        if record.unit is not None and len(record.unit) > MAX_UNIT_CHARS:
+            raise _refused(index, f"a unit of {len(record.unit)} characters, at most {MAX_UNIT_CHARS}")
         if points and (name != device or record.time_us != at_us or key in points):
             samples.append(Sample(device, at_us, tuple(points.values())))
             points = {}
         device, at_us = name, record.time_us
         points[key] = Point(key, _value(record, index), record.unit)
+    if not points:
+        raise DecodeError(Refusal.NOT_SENML, "base values only, no reading")
     samples.append(Sample(device, at_us, tuple(points.values())))
     return samples
 

@@ -5,18 +5,25 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from contract.ids import Id
+from contract.ids import ID_PATTERN, Id
 from device_profiles.model import Parity, Period, Profile, Rule
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
+# Shorter than other ids, so that "gateway.<bus>" is still an id.
+BusId = Annotated[str, Meta(pattern=ID_PATTERN, max_length=48)]
 
 
 class Gateway(Struct, frozen=True, forbid_unknown_fields=True):
-    """Who the gateway is; `site` and `name` are for people and may be any Unicode."""
+    """Who the gateway is; `site` and `name` are for people and may be any Unicode.
+
+    Attributes:
+        health_s: how often it reports on itself, as the devices "gateway" and "gateway.<bus>".
+    """
 
     id: Id
     site: str
     name: str = ""
+    health_s: Period = 10.0
 
 
 class Uplink(Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,7 +67,7 @@ class Outbox(Struct, frozen=True, forbid_unknown_fields=True):
 class RtuBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="rtu"):
     """A serial line with Modbus RTU; `port` is a device path, relative ones to the site file."""
 
-    id: Id
+    id: BusId
     port: str
     baud: Annotated[int, Meta(ge=300, le=4_000_000)] = 9600
     parity: Parity = Parity.NONE
@@ -71,7 +78,7 @@ class RtuBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", 
 class TcpBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="tcp"):
     """One Modbus TCP connection; several units may stand behind it."""
 
-    id: Id
+    id: BusId
     host: str
     port: Port = 502
     name: str = ""

@@ -1,0 +1,192 @@
+"""One door to the SQL database: migrated at the start, one transaction at a time, its own errors."""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Self, TypeVar
+
+import anyio
+import anyio.to_thread
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, create_engine, event, text
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from cloud.backoff import Backoff, Outage
+from cloud.counters import Counters
+from cloud.errors import DatabaseAwayError, DatabaseRefusedError
+from cloud.settings import DatabaseSettings, database_url
+
+_log = logging.getLogger(__name__)
+# Longer than any transaction of ours; a reader that holds a lock longer is reported as "away" and retried.
+_BUSY_TIMEOUT_S = 10
+# Two workers may open one source's row in the same moment: one loses and sees the row at its next try.
+_CONFLICT_TRIES = 5
+# "langyan", so that no other program's advisory lock meets ours.
+_MIGRATION_LOCK = 0x6C616E6779616E
+
+Result = TypeVar("Result")
+
+
+class Database:
+    """The SQL database of alarms, dead letters and gateways; close it, or use it as a context manager.
+
+    A worker calls `call`, which runs in one thread at a time; a command line tool uses `transaction`.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self._limiter: anyio.CapacityLimiter | None = None
+        connect_args: dict[str, Any] = {}
+        if url.get_backend_name() == "sqlite":
+            # Python's own transaction handling begins late and never before DDL; we begin ourselves.
+            connect_args = {"timeout": _BUSY_TIMEOUT_S, "isolation_level": None}
+        self._engine = create_engine(url, connect_args=connect_args, pool_pre_ping=True)
+        if url.get_backend_name() == "sqlite":
+            event.listen(self._engine, "connect", _prepare_sqlite)
+            event.listen(self._engine, "begin", _begin_immediate)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Open a transaction, committed at the end of the block; SQLite locks for writing at its start.
+
+        Raises:
+            DatabaseAwayError: unreachable, locked too long, full.
+            DatabaseRefusedError: the data cannot be stored.
+            IntegrityError: another transaction was first; repeat.
+        """
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except IntegrityError:
+            raise
+        except DataError as error:
+            raise DatabaseRefusedError(str(error.orig)) from error
+        except (DBAPIError, PoolTimeoutError) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            raise DatabaseAwayError(f"{self.url.render_as_string()}: {cause}") from error
+
+    def run(self, work: Callable[[Connection], Result]) -> Result:
+        """Do `work` in one transaction, again when another worker was first.
+
+        Raises:
+            DatabaseAwayError, DatabaseRefusedError: as `transaction`.
+        """
+        for _ in range(_CONFLICT_TRIES):
+            try:
+                with self.transaction() as connection:
+                    return work(connection)
+            except IntegrityError as error:
+                conflict = error
+        raise DatabaseRefusedError(f"still in conflict after {_CONFLICT_TRIES} tries: {conflict.orig}") from conflict
+
+    async def call(self, work: Callable[[Connection], Result]) -> Result:
+        """Do what `run` does in a worker thread, one at a time; cancelling waits for the transaction's end."""
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(1)
+        return await anyio.to_thread.run_sync(partial(self.run, work), limiter=self._limiter)
+
+    def migrate(self) -> None:
+        """Bring the tables to the newest form; safe when several processes do it at once.
+
+        Raises:
+            DatabaseAwayError: unreachable.
+            DatabaseRefusedError: the database is of a newer version of this program.
+        """
+        config = Config()
+        config.set_main_option("script_location", "cloud:migrations")
+        config.set_main_option("path_separator", "os")
+        try:
+            with self.transaction() as connection:
+                if connection.dialect.name == "postgresql":
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        except CommandError as error:
+            raise DatabaseRefusedError(f"{self.url.render_as_string()}: {error}") from error
+
+
+def open_database(settings: DatabaseSettings) -> Database:
+    """Open and migrate.
+
+    Raises:
+        DatabaseAwayError: unreachable.
+        DatabaseRefusedError: made by a newer version.
+    """
+    database = Database(database_url(settings))
+    try:
+        database.migrate()
+    except (DatabaseAwayError, DatabaseRefusedError):
+        database.close()
+        raise
+    return database
+
+
+class PersistentDatabase:
+    """A database's `call` that waits out every outage, so that nothing taken is dropped.
+
+    Args:
+        database: may be away at any time, also now.
+        counters: its `retries` are counted.
+    """
+
+    def __init__(self, database: Database, *, counters: Counters, backoff: Backoff | None = None) -> None:
+        self._database = database
+        self._counters = counters
+        self._backoff = backoff or Backoff(longest_s=10.0)
+        self._outage = Outage(_log, "the alarm database")
+
+    async def migrate(self) -> None:
+        """Migrate, as soon as the database is there."""
+        await self._persist(partial(anyio.to_thread.run_sync, self._database.migrate))
+
+    async def call(self, work: Callable[[Connection], Result]) -> Result:
+        """Do `work` in one transaction, as soon as the database is there.
+
+        Raises:
+            DatabaseRefusedError: the data cannot be stored.
+        """
+        return await self._persist(partial(self._database.call, work))
+
+    async def _persist(self, attempt: Callable[[], Any]) -> Any:
+        while True:
+            try:
+                result = await attempt()
+            except DatabaseAwayError as error:
+                wait_s = self._backoff.next_s()
+                self._counters.retries += 1
+                self._outage.failed(error, now_s=time.monotonic(), wait_s=wait_s)
+                await anyio.sleep(wait_s)
+            else:
+                self._outage.over(now_s=time.monotonic())
+                self._backoff.reset()
+                return result
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # In WAL mode NORMAL may lose the last commits in a power cut, and a receipt promises a commit.
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    # A transaction that reads first and locks later can fail in the middle; this one waits at its start.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

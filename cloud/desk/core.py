@@ -1,0 +1,161 @@
+"""How alarm events become one row a source: pure, and the same for any order of the same events.
+
+A row stands for all raises of its source since the last closing. Its id and beginning are those of the earliest
+raise, its text those of the latest, its severity the most urgent; it is cleared when the latest raise is; its
+acknowledgement belongs to the latest raise and goes with the next. A person closes it, never an event.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from contract.alarms import AlarmEvent, Severity
+
+_URGENCY = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+class ClosingCode(StrEnum):
+    """What an alarm turned out to be; said when it is closed."""
+
+    GENUINE = "genuine"
+    DRILL = "drill"
+    ACCIDENTAL = "accidental"
+    MALICIOUS = "malicious"
+    EQUIPMENT_FAULT = "equipment-fault"
+    WEATHER_ANIMAL = "weather-animal"
+    COMMUNICATIONS = "communications"
+    UNKNOWN = "unknown"
+
+
+class State(StrEnum):
+    """The name of an alarm's facts taken together (ISA-18.2 2016, figure 3; closed is ours)."""
+
+    UNACKNOWLEDGED = "unacknowledged"
+    ACKNOWLEDGED = "acknowledged"
+    CLEARED_UNACKNOWLEDGED = "cleared-unacknowledged"
+    CLEARED_ACKNOWLEDGED = "cleared-acknowledged"
+    CLOSED = "closed"
+
+
+class Alarm(Struct, frozen=True):
+    """One occurrence: a row of the alarm list. Times are microseconds UTC.
+
+    Attributes:
+        alarm_id: of the earliest raise.
+        source: `<gateway>/<device>/<point>/<rule>`.
+        text: for people, by language tag.
+        raised_at_us: the earliest raise (the press).
+        received_at_us, stored_at_us: when that raise reached the desk, and its database.
+        late: received long after it was raised.
+        triggers: raises counted to this row.
+        last_raised_at_us: the latest raise.
+        cleared_at_us: when the latest raise's condition ended; None while it lasts.
+    """
+
+    alarm_id: str
+    source: str
+    gateway: str
+    device: str
+    point: str
+    rule: str
+    kind: str
+    severity: Severity
+    text: dict[str, str]
+    raised_at_us: int
+    received_at_us: int
+    stored_at_us: int
+    late: bool
+    triggers: int
+    last_raised_at_us: int
+    cleared_at_us: int | None = None
+    acknowledged_at_us: int | None = None
+    acknowledged_by: str | None = None
+    closed_at_us: int | None = None
+    closed_by: str | None = None
+    closing_code: ClosingCode | None = None
+    comment: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a person has still to close it."""
+        return self.closed_at_us is None
+
+    @property
+    def state(self) -> State:
+        """The state's name, derived from the facts."""
+        if self.closed_at_us is not None:
+            return State.CLOSED
+        if self.cleared_at_us is None:
+            return State.UNACKNOWLEDGED if self.acknowledged_at_us is None else State.ACKNOWLEDGED
+        return State.CLEARED_UNACKNOWLEDGED if self.acknowledged_at_us is None else State.CLEARED_ACKNOWLEDGED
+
+
+class Arrival(Struct, frozen=True):
+    """An event and when it came: to the desk, and to its database; `late` as the settings have it."""
+
+    event: AlarmEvent
+    received_at_us: int
+    stored_at_us: int
+    late: bool
+
+
+def opened(arrival: Arrival, *, cleared_at_us: int | None) -> Alarm:
+    """Open a row with its first raise; `cleared_at_us` when that raise's clear came before it."""
+    event = arrival.event
+    return Alarm(
+        alarm_id=event.alarm_id,
+        source=event.source,
+        gateway=event.gateway,
+        device=event.device,
+        point=event.point,
+        rule=event.rule,
+        kind=event.kind,
+        severity=event.severity,
+        text=event.text,
+        raised_at_us=event.raised_at_us,
+        received_at_us=arrival.received_at_us,
+        stored_at_us=arrival.stored_at_us,
+        late=arrival.late,
+        triggers=1,
+        last_raised_at_us=event.raised_at_us,
+        cleared_at_us=cleared_at_us,
+    )
+
+
+def retriggered(alarm: Alarm, arrival: Arrival, *, cleared_at_us: int | None) -> Alarm:
+    """Count a further raise to an open row; it may be older than those counted before."""
+    event = arrival.event
+    changes: dict[str, Any] = {
+        "triggers": alarm.triggers + 1,
+        "severity": min(alarm.severity, event.severity, key=_URGENCY.__getitem__),
+    }
+    if event.raised_at_us > alarm.last_raised_at_us:
+        changes |= {
+            "last_raised_at_us": event.raised_at_us,
+            "cleared_at_us": cleared_at_us,
+            "kind": event.kind,
+            "text": event.text,
+            "acknowledged_at_us": None,
+            "acknowledged_by": None,
+        }
+    if event.raised_at_us < alarm.raised_at_us:
+        changes |= {
+            "alarm_id": event.alarm_id,
+            "raised_at_us": event.raised_at_us,
+            "received_at_us": arrival.received_at_us,
+            "stored_at_us": arrival.stored_at_us,
+            "late": arrival.late,
+        }
+    # A rise in severity is news, even by an older raise.
+    if changes["severity"] is not alarm.severity:
+        changes |= {"acknowledged_at_us": None, "acknowledged_by": None}
+    return msgspec.structs.replace(alarm, **changes)
+
+
+def cleared(alarm: Alarm, event: AlarmEvent) -> Alarm:
+    """Note the end of the condition, unless the source was raised again since."""
+    if event.raised_at_us != alarm.last_raised_at_us:
+        return alarm
+    return msgspec.structs.replace(alarm, cleared_at_us=event.at_us)

@@ -1,0 +1,109 @@
+"""Alarm events into the database: idempotent by event id, one open row a source."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from cloud.database.tables import alarm_event, occurrence
+from cloud.desk.core import Alarm, Arrival, cleared, opened, retriggered
+from contract.alarms import AlarmEvent, Transition
+
+
+def apply_events(connection: Connection, arrivals: Sequence[Arrival]) -> int:
+    """Apply events in their order; ids already stored are skipped.
+
+    Returns:
+        How many were new.
+
+    Raises:
+        IntegrityError: another worker was first with a source or an event; repeat the transaction.
+    """
+    ids = {arrival.event.event_id for arrival in arrivals}
+    known = set(connection.execute(select(alarm_event.c.event_id).where(alarm_event.c.event_id.in_(ids))).scalars())
+    new = 0
+    for arrival in arrivals:
+        if arrival.event.event_id not in known:
+            known.add(arrival.event.event_id)
+            apply_event(connection, arrival)
+            new += 1
+    return new
+
+
+def apply_event(connection: Connection, arrival: Arrival) -> None:
+    """Apply one event whose id is not stored yet."""
+    if arrival.event.transition is Transition.RAISED:
+        _raise(connection, arrival)
+    else:
+        _clear(connection, arrival)
+
+
+def to_alarm(row: RowMapping) -> Alarm:
+    """Read a row of `occurrence`."""
+    return msgspec.convert(dict(row), Alarm)
+
+
+def save(connection: Connection, before: Alarm, after: Alarm) -> None:
+    """Write what changed, which may be the id itself (the events' references follow)."""
+    old, new = to_row(before), to_row(after)
+    changes = {key: value for key, value in new.items() if old[key] != value}
+    if changes:
+        connection.execute(update(occurrence).where(occurrence.c.alarm_id == before.alarm_id).values(changes))
+
+
+def to_row(alarm: Alarm) -> dict[str, Any]:
+    """Write a row of `occurrence`."""
+    row: dict[str, Any] = msgspec.to_builtins(alarm)
+    row["open_key"] = alarm.source if alarm.is_open else None
+    return row
+
+
+def _raise(connection: Connection, arrival: Arrival) -> None:
+    event = arrival.event
+    clear = alarm_event.c.alarm_id == event.alarm_id, alarm_event.c.transition == Transition.CLEARED.value
+    cleared_at_us = connection.execute(select(alarm_event.c.at_us).where(*clear)).scalar_one_or_none()
+    open_row = select(occurrence).where(occurrence.c.open_key == event.source).with_for_update()
+    row = connection.execute(open_row).mappings().one_or_none()
+    if row is None:
+        alarm = opened(arrival, cleared_at_us=cleared_at_us)
+        connection.execute(insert(occurrence).values(to_row(alarm)))
+    else:
+        before = to_alarm(row)
+        alarm = retriggered(before, arrival, cleared_at_us=cleared_at_us)
+        save(connection, before, alarm)
+    _keep_event(connection, arrival, counted_to=alarm.alarm_id)
+    if cleared_at_us is not None:
+        connection.execute(update(alarm_event).where(*clear).values(occurrence=alarm.alarm_id))
+
+
+def _clear(connection: Connection, arrival: Arrival) -> None:
+    event = arrival.event
+    raised = select(alarm_event.c.occurrence).where(
+        alarm_event.c.alarm_id == event.alarm_id, alarm_event.c.transition == Transition.RAISED.value
+    )
+    counted_to = connection.execute(raised).scalar_one_or_none()
+    if counted_to is not None:
+        row = connection.execute(
+            select(occurrence).where(occurrence.c.alarm_id == counted_to).with_for_update()
+        ).mappings().one()
+        before = to_alarm(row)
+        save(connection, before, cleared(before, event))
+    # Without its raise it waits: the raise, when it comes, finds it.
+    _keep_event(connection, arrival, counted_to=counted_to)
+
+
+def _keep_event(connection: Connection, arrival: Arrival, *, counted_to: str | None) -> None:
+    event: AlarmEvent = arrival.event
+    connection.execute(
+        insert(alarm_event).values(
+            event_id=event.event_id,
+            alarm_id=event.alarm_id,
+            occurrence=counted_to,
+            transition=event.transition.value,
+            at_us=event.at_us,
+            received_at_us=arrival.received_at_us,
+            stored_at_us=arrival.stored_at_us,
+            value=event.value,
+        )
+    )

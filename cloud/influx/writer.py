@@ -1,0 +1,59 @@
+"""What ingest asks of an InfluxDB, whatever its version; and how HTTP answers become errors."""
+
+from typing import Protocol
+
+from cloud.errors import CloudError, DatabaseAwayError, DatabaseRefusedError, HoldError, TooLargeError
+
+MAX_WORDS = 600
+_REFUSED = frozenset({400, 422})
+_TOO_LARGE = 413
+_HOLD = frozenset({401, 403, 404})
+# Longer would outlast any operator's patience; the server is asked again after this at the latest.
+MAX_RETRY_AFTER_S = 300.0
+
+
+class InfluxWriter(Protocol):
+    """Writes line protocol with microsecond timestamps."""
+
+    async def write(self, lines: bytes) -> None:
+        """Write lines parted by newlines; return only when the server has them all.
+
+        Raises:
+            DatabaseAwayError: no answer in time, or the server is busy or broken (429, 5xx).
+            HoldError: credentials or database are wrong (401, 403, 404, and whatever else is unexpected).
+            DatabaseRefusedError: something in it will never be taken (400, 422).
+            TooLargeError: send less at once (413).
+        """
+
+    async def ensure_database(self) -> None:
+        """Create the database where that is ours to do (1.x); nothing happens when it exists.
+
+        Raises:
+            DatabaseAwayError, HoldError.
+        """
+
+    async def ping(self) -> bool:
+        """Tell whether the server answers."""
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
+def error_for(status: int, words: str, *, retry_after: str | None = None) -> CloudError:
+    """Turn an HTTP answer that is not 2xx into the error a sender acts on.
+
+    Args:
+        status: of the answer.
+        words: its body; long ones are cut.
+        retry_after: the header, seconds; its date form is not read.
+    """
+    why = f"HTTP {status}: {' '.join(words.split())[:MAX_WORDS]}"
+    if status in _REFUSED:
+        return DatabaseRefusedError(why)
+    if status == _TOO_LARGE:
+        return TooLargeError(why)
+    if status == 429 or status >= 500:  # noqa: PLR2004 - HTTP's own classes
+        seconds = retry_after.strip() if retry_after else ""
+        wait_s = min(float(seconds), MAX_RETRY_AFTER_S) if seconds.isascii() and seconds.isdigit() else None
+        return DatabaseAwayError(why, retry_after_s=wait_s)
+    return HoldError(why, status=status)

@@ -1,0 +1,1 @@
+"""Alembic migrations of the alarm database; run by `cloud.database` at every start."""

@@ -1,0 +1,153 @@
+"""What a site file must keep beyond its form; every breach is noted as a fault of the file."""
+
+import os.path
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from contract.ids import GATEWAY_DEVICE
+from device_profiles.codec import ValueKind, value_kind
+from device_profiles.faults import N_, listed, near, shown
+from device_profiles.model import PointDef, Profile, Transport
+from device_profiles.point_checks import check_known
+from device_profiles.rule_checks import check_rules
+from device_profiles.site import Bus, Device, Outbox, RtuBus, TcpBus, Uplink
+from device_profiles.toml_file import TomlFile
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def check_gateway(toml: TomlFile, fields: Mapping[str, Any]) -> None:
+    """Note faults of the gateway itself: its uplink, outbox and buses."""
+    if "gateway" in fields and not fields["gateway"].site.strip():
+        toml.fault(("gateway", "site"), N_("is empty: name the place the gateway stands in"))
+    uplink: Uplink = fields.get("uplink", Uplink())
+    if not uplink.host.strip():
+        toml.fault(("uplink", "host"), N_("is empty"))
+    if uplink.password_env is not None and not _VARIABLE.fullmatch(uplink.password_env):
+        text = N_("is no name of an environment variable (A-Z a-z 0-9 _); the password itself does not belong here")
+        toml.fault(("uplink", "password_env"), text)
+    if uplink.password_env is not None and uplink.username is None and toml.is_clean(("uplink", "username")):
+        toml.fault(("uplink", "username"), N_("is missing: a password needs a username"))
+    outbox: Outbox = fields.get("outbox", Outbox())
+    if not outbox.path.strip():
+        toml.fault(("outbox", "path"), N_("is empty"))
+    _check_buses(toml, fields.get("bus", ()))
+
+
+def check_devices(toml: TomlFile, fields: Mapping[str, Any], profiles: Mapping[str, Profile]) -> None:
+    """Note faults among devices and buses: ids, references, transports, and two devices at one address."""
+    buses: dict[str, Bus] = {bus.id: bus for bus in fields.get("bus", ())}
+    written = toml.names("bus", "id")
+    lines: dict[str, int | None] = {}
+    taken: dict[tuple[str, int], str] = {}
+    for device in fields.get("device", ()):
+        place = toml.place_of(device)
+        _check_id(toml, device, lines)
+        profile = profiles.get(device.profile)
+        if device.bus not in written:
+            _unknown_bus(toml, device, sorted(written))
+        elif profile is not None and device.bus in buses:
+            _check_transport(toml, device, buses[device.bus], profile)
+        unit = device.unit if device.unit is not None else profile.link.unit if profile else None
+        if unit is None or not toml.is_clean((*place, "unit")):
+            continue
+        address = (device.bus, unit)
+        if address in taken:
+            text = N_("unit {unit} on bus {bus} is taken by device {other}")
+            where = (*place, "unit")
+            toml.fault(where, text, unit=str(unit), bus=shown(device.bus), other=shown(taken[address]))
+        taken.setdefault(address, device.id)
+    if not fields.get("bus", ()) and toml.is_clean(("bus",)):
+        toml.fault(("bus",), N_("is empty: a site has at least one bus"))
+
+
+def check_device(toml: TomlFile, device: Device, profile: Profile) -> None:
+    """Note faults of one device against its profile: every point it names, and its rules."""
+    place = toml.place_of(device)
+    points = {point.key: point for point in profile.point}
+    used = _used(toml, device, points)
+    for table in ("every_s", "labels"):
+        for key in getattr(device, table):
+            check_known(toml, (*place, table, key), key, known=points)
+    check_rules(toml, device.rule, points=used)
+    key = device.simulate.count_in
+    where = (*place, "simulate", "count_in")
+    if key is not None and check_known(toml, where, key, known=used) and not _can_count(used[key]):
+        fitting = listed(name for name, point in used.items() if _can_count(point))
+        text = N_("{key} cannot count: that takes a whole number in registers; points that do: {allowed}")
+        toml.fault(where, text, key=shown(key), allowed=fitting)
+
+
+def _used(toml: TomlFile, device: Device, points: Mapping[str, PointDef]) -> dict[str, PointDef]:
+    if device.use is None:
+        return dict(points)
+    place = (*toml.place_of(device), "use")
+    if not device.use and toml.is_clean(place):
+        toml.fault(place, N_("is empty; points: {allowed}"), allowed=listed(points))
+    for key in sorted({key for key in device.use if device.use.count(key) > 1}):
+        toml.fault(place, N_("names {key} twice"), key=shown(key))
+    for key in dict.fromkeys(device.use):
+        check_known(toml, place, key, known=points)
+    return {key: point for key, point in points.items() if key in device.use}
+
+
+def _can_count(point: PointDef) -> bool:
+    is_whole = not point.table.is_bits and not point.type.value.startswith("f")
+    return is_whole and value_kind(point) is ValueKind.NUMBER
+
+
+def _check_buses(toml: TomlFile, buses: Sequence[Bus]) -> None:
+    ids: dict[str, int | None] = {}
+    ports: dict[str, str] = {}
+    for bus in buses:
+        place = toml.place_of(bus)
+        if bus.id in ids:
+            text = N_("{id} is taken by the bus in line {line}")
+            toml.fault((*place, "id"), text, id=shown(bus.id), line=str(ids[bus.id] or "?"))
+        ids.setdefault(bus.id, toml.line_of((*place, "id")))
+        key = "port" if isinstance(bus, RtuBus) else "host"
+        if not getattr(bus, key).strip():
+            toml.fault((*place, key), N_("is empty"))
+            continue
+        port = _port(bus, Path(toml.file).parent)
+        if port in ports:
+            text = N_("{port} is taken by bus {other}; several devices share one bus")
+            toml.fault((*place, key), text, port=port, other=shown(ports[port]))
+        ports.setdefault(port, bus.id)
+
+
+def _port(bus: Bus, folder: Path) -> str:
+    if isinstance(bus, TcpBus):
+        return f"{bus.host.strip().casefold()}:{bus.port}"
+    return os.path.normpath(folder / bus.port.strip())
+
+
+def _check_id(toml: TomlFile, device: Device, lines: dict[str, int | None]) -> None:
+    place = (*toml.place_of(device), "id")
+    if device.id == GATEWAY_DEVICE or device.id.startswith(f"{GATEWAY_DEVICE}."):
+        text = N_("{id} is the gateway's own, as all that begins with {taken}; any other id will do")
+        toml.fault(place, text, id=shown(device.id), taken=shown(f"{GATEWAY_DEVICE}."))
+    if device.id in lines:
+        text = N_("{id} is taken by the device in line {line}")
+        toml.fault(place, text, id=shown(device.id), line=str(lines[device.id] or "?"))
+    lines.setdefault(device.id, toml.line_of(place))
+
+
+def _unknown_bus(toml: TomlFile, device: Device, known: list[str]) -> None:
+    place = (*toml.place_of(device), "bus")
+    if meant := near(device.bus, known):
+        text = N_("no bus {bus}; did you mean {near}? Buses: {allowed}")
+        toml.fault(place, text, bus=shown(device.bus), near=meant, allowed=listed(known))
+    else:
+        toml.fault(place, N_("no bus {bus}; buses: {allowed}"), bus=shown(device.bus), allowed=listed(known))
+
+
+def _check_transport(toml: TomlFile, device: Device, bus: Bus, profile: Profile) -> None:
+    needed = Transport.RTU if isinstance(bus, RtuBus) else Transport.TCP
+    if needed not in profile.link.transports:
+        text = N_("bus {bus} is {kind}, profile {profile} speaks {allowed}")
+        speaks = listed(profile.link.transports)
+        args = {"bus": shown(device.bus), "kind": needed.value, "profile": shown(profile.profile), "allowed": speaks}
+        toml.fault((*toml.place_of(device), "bus"), text, **args)

@@ -1,0 +1,117 @@
+"""Loads a site file: every reference resolved, every device's profile narrowed to the place's wishes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from device_profiles.catalogue import load_profile_file, profile_files
+from device_profiles.faults import N_, ConfigError, Fault, listed, near, shown
+from device_profiles.model import PointDef, Profile, Rule
+from device_profiles.site import Device, PlacedDevice, Site, SiteFile
+from device_profiles.site_checks import check_device, check_devices, check_gateway
+from device_profiles.strict import read_fields
+from device_profiles.toml_file import TomlFile
+
+
+def load_site(path: Path, *, profiles: Path | None = None) -> Site:
+    """Load and check a site file with all profiles it names.
+
+    Args:
+        path: the site file; relative paths in it are meant from its folder.
+        profiles: folder with profiles of one's own, searched before the catalogue.
+
+    Raises:
+        ConfigError: lists every fault of the site file, then every fault of each profile it names.
+    """
+    toml = TomlFile.read(path)
+    fields = read_fields(toml, SiteFile)
+    devices: tuple[Device, ...] = fields.get("device", ())
+    check_gateway(toml, fields)
+    found, others = _load_profiles(toml, devices, profiles)
+    check_devices(toml, fields, found)
+    placed: dict[str, tuple[PlacedDevice, ...]] = {bus.id: () for bus in fields.get("bus", ())}
+    for device in devices:
+        profile = found.get(device.profile)
+        if profile is None:
+            continue
+        check_device(toml, device, profile)
+        narrowed = narrow_profile(profile, device)
+        _check_supervision(toml, device, narrowed)
+        unit = profile.link.unit if device.unit is None else device.unit
+        placed[device.bus] = (*placed.get(device.bus, ()), PlacedDevice(device, narrowed, unit))
+    toml.raise_faults(others=others)
+    return Site(path=path, file=SiteFile(**fields), devices=placed)
+
+
+def narrow_profile(profile: Profile, device: Device) -> Profile:
+    """Keep what the device has wired, with the site's reading periods and rules.
+
+    Points and blocks not in use go; a rule watches only points in use and goes when none is left; a site's
+    rule takes the place of the profile's rules of its key. Captures stay: they are evidence of the profile.
+    """
+    points = tuple(
+        replace(point, every_s=device.every_s.get(point.key, point.every_s))
+        for point in profile.point
+        if device.use is None or point.key in device.use
+    )
+    blocks = tuple(block for block in profile.block if any(_inside(point, block.address, block) for point in points))
+    return replace(profile, point=points, block=blocks, rule=_rules(profile, device, points))
+
+
+def _inside(point: PointDef, address: int, block: Any) -> bool:
+    return point.table is block.table and address <= point.address < address + block.count
+
+
+def _rules(profile: Profile, device: Device, points: Sequence[PointDef]) -> tuple[Rule, ...]:
+    used = {point.key for point in points}
+    own = {rule.key for rule in device.rule}
+    kept = [rule for rule in profile.rule if rule.key not in own]
+    narrowed = [
+        replace(rule, points=tuple(key for key in rule.points if key in used)) for rule in (*kept, *device.rule)
+    ]
+    return tuple(rule for rule in narrowed if rule.points)
+
+
+def _load_profiles(
+    toml: TomlFile, devices: Sequence[Device], folder: Path | None
+) -> tuple[dict[str, Profile], list[Fault]]:
+    """Load each profile once; unknown ids are faults of the site file, a bad profile's faults are its own."""
+    files = profile_files(extra=folder)
+    found: dict[str, Profile] = {}
+    others: list[Fault] = []
+    for device in devices:
+        if device.profile not in files:
+            _unknown_profile(toml, device, list(files))
+    for profile_id in dict.fromkeys(device.profile for device in devices if device.profile in files):
+        try:
+            found[profile_id] = load_profile_file(files[profile_id])
+        except ConfigError as error:
+            others.extend(error.faults)
+    return found, others
+
+
+def _unknown_profile(toml: TomlFile, device: Device, known: list[str]) -> None:
+    place = (*toml.place_of(device), "profile")
+    allowed = listed(sorted(known))
+    if meant := near(device.profile, known):
+        text = N_("no profile {profile}; did you mean {near}? Profiles: {allowed}")
+        toml.fault(place, text, profile=shown(device.profile), near=meant, allowed=allowed)
+    else:
+        toml.fault(
+            place, N_("no profile {profile}; profiles: {allowed}"), profile=shown(device.profile), allowed=allowed
+        )
+
+
+def _check_supervision(toml: TomlFile, device: Device, narrowed: Profile) -> None:
+    place = toml.place_of(device)
+    if not narrowed.point or not toml.is_clean(place):
+        return
+    shortest = min(point.every_s for point in narrowed.point)
+    if shortest >= narrowed.supervision_s:
+        text = N_(
+            "no point in use is read within the {supervision} s after which the device counts as lost: every {period} s"
+        )
+        args = {"supervision": shown(narrowed.supervision_s), "period": shown(shortest)}
+        toml.fault((*place, "every_s"), text, **args)

@@ -1,0 +1,51 @@
+"""Errors of the gateway, sorted by who can mend them."""
+
+
+class EdgeError(Exception):
+    """Root of every error raised by the edge package.
+
+    Attributes:
+        hint: what the person on site can do.
+    """
+
+    hint = ""
+
+
+class LinkDownError(EdgeError):
+    """The port or connection of a bus cannot be opened, or vanished."""
+
+    hint = "Check the cable, the port's name in the site file, and that no other program holds the port."
+
+
+class LinkTimeoutError(EdgeError):
+    """A unit did not answer in time."""
+
+    hint = "Check power, unit id, baud and A/B wiring of the device."
+
+
+class FrameError(EdgeError):
+    """The line carried bytes that are not the answer we asked for."""
+
+    hint = "Check A/B polarity, end resistor and baud; two devices may share a unit id."
+
+
+class DeviceRefusedError(EdgeError):
+    """The device answered with a Modbus exception code."""
+
+    hint = "The profile may not fit this device or its firmware."
+
+    def __init__(self, why: str, *, code: int) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+class StoreFullError(EdgeError):
+    """The outbox cannot take more: the disk is full, or the room for alarms is used up."""
+
+    hint = "Free space on the disk, or bring the uplink back."
+
+
+class StoreDamagedError(EdgeError):
+    """The outbox file cannot be read as what it was written."""
+
+    hint = "It was set aside under another name beside the new one; keep it if its readings matter."

@@ -1,0 +1,89 @@
+"""The keeper: judges every sample, puts alarms on the disk at once and readings in groups."""
+
+import logging
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from contract.compression import pack
+from contract.telemetry import Sample, encode_telemetry
+from edge.errors import StoreFullError
+from edge.health import StoreHealth
+from edge.rules import Judge
+from edge.store import Store
+
+log = logging.getLogger(__name__)
+
+# One batch stays under the broker's and the ingester's limits: about 60 bytes of JSON a reading.
+MAX_BATCH_READINGS = 2_000
+FULL_DISK_RETRY_S = 1.0
+
+
+class Keeper:
+    """Takes samples from all buses until every bus has hung up."""
+
+    def __init__(self, store: Store, judge: Judge, *, commit_s: float, health: StoreHealth) -> None:
+        """`commit_s` is the longest a reading stays in memory only."""
+        self._store = store
+        self._judge = judge
+        self._commit_s = commit_s
+        self._health = health
+        self._pending: list[Sample] = []
+        self._readings = 0
+
+    async def run(self, inbox: MemoryObjectReceiveStream[Sample]) -> None:
+        """Keep all that comes; returns when the inbox is closed and everything is on the disk."""
+        async with inbox:
+            while True:
+                try:
+                    self._add(await inbox.receive())
+                except anyio.EndOfStream:
+                    return
+                is_open = await self._gather(inbox)
+                await self._commit()
+                if not is_open:
+                    return
+
+    async def _gather(self, inbox: MemoryObjectReceiveStream[Sample]) -> bool:
+        """Take samples until the group is due or full; False when the inbox was closed."""
+        await self._judge_last()
+        with anyio.move_on_after(self._commit_s):
+            while self._readings < MAX_BATCH_READINGS:
+                try:
+                    self._add(await inbox.receive())
+                except anyio.EndOfStream:
+                    return False
+                await self._judge_last()
+        return True
+
+    def _add(self, sample: Sample) -> None:
+        self._pending.append(sample)
+        self._readings += len(sample.points)
+
+    async def _judge_last(self) -> None:
+        events = self._judge.feed(self._pending[-1], anyio.current_time())
+        if not events:
+            return
+        for event in events:
+            log.info("alarm %s %s: %s", event.transition.value, event.source, event.text.get("en", event.kind))
+        # The judge has already changed its mind, so this must not be cut short by the end of the group.
+        with anyio.CancelScope(shield=True):
+            while True:
+                try:
+                    await self._store.put_alarms(events)
+                except StoreFullError as error:
+                    log.error("%s. %s", error, error.hint)  # noqa: TRY400 - the disk is not a bug
+                    await anyio.sleep(FULL_DISK_RETRY_S)
+                else:
+                    break
+        self._health.alarms_raised += sum(event.at_us == event.raised_at_us for event in events)
+
+    async def _commit(self) -> None:
+        samples, readings = self._pending, self._readings
+        self._pending, self._readings = [], 0
+        encoding, payload = pack(encode_telemetry(samples))
+        try:
+            await self._store.put_telemetry(payload, encoding, readings=readings)
+        except StoreFullError as error:
+            self._store.give_up(readings)
+            log.error("%d readings given up: %s. %s", readings, error, error.hint)  # noqa: TRY400

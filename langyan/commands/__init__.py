@@ -1,0 +1,1 @@
+"""Sub-commands, one module each, imported only when called."""

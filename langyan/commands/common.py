@@ -1,0 +1,55 @@
+"""What sub-commands share: logging, faults on the terminal, stopping on a signal."""
+
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Iterable
+
+import anyio
+import typer
+
+from device_profiles.faults import ConfigError
+from langyan.i18n import translate as _
+
+VERBOSE = typer.Option(False, "--verbose", "-v", help=_("Log every step."))
+
+
+def start_logging(*, verbose: bool) -> None:
+    """Log to standard error: time, level, part, text."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+    )
+
+
+def print_faults(error: ConfigError) -> None:
+    """List every fault on standard error, in the user's language."""
+    for fault in error.faults:
+        typer.echo(fault.render(_), err=True)
+
+
+def fail(lines: Iterable[str], *, status: int) -> typer.Exit:
+    """Print to standard error; raise what is returned to end with `status`."""
+    for line in lines:
+        typer.echo(line, err=True)
+    return typer.Exit(status)
+
+
+def run_until_signal(work: Callable[[anyio.Event], Awaitable[None]]) -> None:
+    """Run `work(stop)` on asyncio; SIGINT or SIGTERM sets `stop`, a second one ends at once."""
+    anyio.run(_run_until_signal, work)
+
+
+async def _run_until_signal(work: Callable[[anyio.Event], Awaitable[None]]) -> None:
+    stop = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_watch_signals, stop, tasks.cancel_scope)
+        await work(stop)
+        tasks.cancel_scope.cancel()
+
+
+async def _watch_signals(stop: anyio.Event, scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _number in signals:
+            if stop.is_set():
+                scope.cancel()
+            stop.set()

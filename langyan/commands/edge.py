@@ -1,0 +1,75 @@
+"""`langyan edge`: run a gateway, check its site file."""
+
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from device_profiles.faults import ConfigError
+from device_profiles.site import RtuBus, Site
+from device_profiles.site_loader import load_site
+from edge.errors import EdgeError
+from edge.gateway import run_gateway
+from edge.plan import plan_device
+from langyan.commands.common import VERBOSE, fail, print_faults, run_until_signal, start_logging
+from langyan.i18n import translate as _
+
+app = typer.Typer(no_args_is_help=True)
+
+SITE = typer.Argument(..., help=_("The site file: gateway, buses, devices (TOML)."), metavar="SITE.toml")
+
+
+@app.command(help=_("Run the gateway until Ctrl-C or SIGTERM. Nothing already read is lost on a stop."))
+def run(site_file: Path = SITE, *, verbose: bool = VERBOSE) -> None:
+    """Run the gateway."""
+    site = _load(site_file)
+    start_logging(verbose=verbose)
+    try:
+        run_until_signal(lambda stop: run_gateway(site, stop))
+    except* EdgeError as group:
+        error = _first(group)
+        raise fail([str(error), error.hint], status=1) from error
+
+
+@app.command(help=_("Check a site file and every profile it names; lists all faults, or what will be read."))
+def check(site_file: Path = SITE) -> None:
+    """Check the site file."""
+    _print_plan(_load(site_file))
+
+
+def _load(path: Path) -> Site:
+    try:
+        return load_site(path)
+    except ConfigError as error:
+        print_faults(error)
+        count = len(error.faults)
+        raise fail([_("{path}: {count} fault(s)").format(path=path, count=count)], status=2) from error
+
+
+def _print_plan(site: Site) -> None:
+    table = Table(title=_("{gateway} at {site}").format(gateway=site.file.gateway.id, site=site.file.gateway.site))
+    for heading in (_("bus"), _("unit"), _("device"), _("profile"), _("points"), _("reads"), _("alarms")):
+        table.add_column(heading)
+    for bus in site.file.bus:
+        where = bus.port if isinstance(bus, RtuBus) else f"{bus.host}:{bus.port}"
+        for placed in site.devices[bus.id]:
+            reads = [
+                f"{block.table} {block.address}+{block.count} / {block.every_s:g} s"
+                for block in plan_device(placed.profile)
+            ]
+            name = f"{placed.device.id} {placed.device.name}".strip()
+            points, alarms = len(placed.profile.point), sum(len(rule.points) for rule in placed.profile.rule)
+            table.add_row(
+                f"{bus.id} ({where})", str(placed.unit), name, placed.profile.profile, str(points), "\n".join(reads),
+                str(alarms),
+            )  # fmt: skip
+    Console().print(table)
+    typer.echo(_("The site file is in order."))
+
+
+def _first(group: BaseExceptionGroup[EdgeError]) -> EdgeError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error if isinstance(error, EdgeError) else EdgeError(str(error))

@@ -1,0 +1,36 @@
+"""Messages for people in their language: English in the code, other languages in catalogues (gettext)."""
+
+import gettext
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+DOMAIN = "langyan"
+FOLDER = Path(__file__).parent / "locale"
+ENGLISH = "en"
+CHINESE = "zh_CN"
+
+# POSIX order of the variables that name the language of messages; ours comes first, so that
+# one can ask for another language than the terminal's.
+_VARIABLES = ("LANGYAN_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
+
+
+def choose_language(environ: Mapping[str, str]) -> str:
+    """Tell the language that `environ` asks for: `CHINESE` for any zh, else `ENGLISH`."""
+    wanted = next((environ[name] for name in _VARIABLES if environ.get(name)), "")
+    return CHINESE if wanted.lower().startswith("zh") else ENGLISH
+
+
+def translate(message: str) -> str:
+    """Write `message` in the language of this process's environment; English where there is no translation."""
+    # The empty message is the key under which gettext keeps a catalogue's header.
+    return _catalogue(choose_language(os.environ)).gettext(message) if message else ""
+
+
+_ = translate
+
+
+@cache
+def _catalogue(language: str) -> gettext.NullTranslations:
+    return gettext.translation(DOMAIN, FOLDER, languages=[language], fallback=True)
