@@ -91,6 +91,12 @@ def shown(value: object) -> str:
         return str(value).lower()
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "a table"
-    text = f'"{value}"' if isinstance(value, str) else str(value)
+    text = one_line(value) if isinstance(value, str) else str(value)
     limit = 60
-    return text if len(text) <= limit else f"{text[:limit]}..."
+    text = text if len(text) <= limit else f"{text[:limit]}..."
+    return f'"{text}"' if isinstance(value, str) else text
+
+
+def one_line(text: str) -> str:
+    """Write characters that do not print, line ends among them, as escapes: a fault is one line."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

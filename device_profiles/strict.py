@@ -1,7 +1,8 @@
 """Strict conversion of TOML data into structs that finds every fault, not only the first.
 
 Unknown keys, missing keys, wrong types, ranges and patterns are faults, each at its own place. What could
-be read is handed on even so, that checks of the meaning can report together with those of the form.
+be read is handed on even so, that checks of the meaning can report together with those of the form; only a
+table whose required parts cannot be read stays out of them.
 """
 
 import math
@@ -114,8 +115,12 @@ def _table(toml: TomlFile, value: object, wanted: Any, place: Place) -> Any:
 
 
 def _leaf(toml: TomlFile, value: object, wanted: Any, place: Place) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        toml.fault(place, N_("{value} is not a finite number"), value=shown(value))
+    for number in value if isinstance(value, list) else [value]:
+        if isinstance(number, float) and not math.isfinite(number):
+            toml.fault(place, N_("{value} is not a finite number"), value=shown(number))
+            return _BAD
+    if isinstance(value, str) and value.endswith("\n") and any(meta.pattern for meta in _metas(wanted)):
+        _explain(toml, value, wanted, place, "a line end")  # a pattern's $ would let it pass
         return _BAD
     try:
         return msgspec.convert(value, wanted)

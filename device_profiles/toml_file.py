@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from device_profiles.faults import N_, ConfigError, Fault
+from device_profiles.faults import N_, ConfigError, Fault, one_line
 
 MAX_BYTES = 1024 * 1024
 """Largest file read; a site of 247 devices with labels takes some 60 KiB."""
@@ -106,9 +106,10 @@ class TomlFile:
                 written += f"[{step + 1}]"
                 data = data[step] if isinstance(data, list) and step < len(data) else None
                 label = (data.get("key") or data.get("id")) if isinstance(data, dict) else None
-                written += f' "{label[:64]}"' if isinstance(label, str) else ""
+                written += f' "{one_line(label[:64])}"' if isinstance(label, str) else ""
             else:
-                written += f".{step[:80]}" if written else step[:80]
+                key = one_line(step[:80])
+                written += f".{key}" if written else key
                 data = data.get(step) if isinstance(data, dict) else None
         return written
 

@@ -5,6 +5,7 @@ import logging
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
+from contract.alarms import Transition
 from contract.compression import pack
 from contract.telemetry import Sample, encode_telemetry
 from edge.errors import StoreFullError
@@ -32,54 +33,53 @@ class Keeper:
         self._readings = 0
 
     async def run(self, inbox: MemoryObjectReceiveStream[Sample]) -> None:
-        """Keep all that comes; returns when the inbox is closed and everything is on the disk."""
-        async with inbox:
-            while True:
-                try:
-                    self._add(await inbox.receive())
-                except anyio.EndOfStream:
-                    return
-                is_open = await self._gather(inbox)
-                await self._commit()
-                if not is_open:
-                    return
+        """Keep all that comes; returns when the inbox is closed and everything is on the disk.
 
-    async def _gather(self, inbox: MemoryObjectReceiveStream[Sample]) -> bool:
-        """Take samples until the group is due or full; False when the inbox was closed."""
-        await self._judge_last()
-        with anyio.move_on_after(self._commit_s):
-            while self._readings < MAX_BATCH_READINGS:
-                try:
-                    self._add(await inbox.receive())
-                except anyio.EndOfStream:
-                    return False
-                await self._judge_last()
-        return True
+        No wait on the inbox is ever cut short: a receive that is cancelled in the moment a sample arrives
+        would lose it. The clock of the commits therefore runs in a task of its own.
+        """
+        ended = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._commit_for_ever, ended)
+            async with inbox:
+                async for sample in inbox:
+                    self._add(sample)
+                    await self._judge_sample(sample)
+                    if self._readings >= MAX_BATCH_READINGS:
+                        await self._commit()
+            ended.set()
+
+    async def _commit_for_ever(self, ended: anyio.Event) -> None:
+        while not ended.is_set():
+            with anyio.move_on_after(self._commit_s):
+                await ended.wait()
+            await self._commit()
 
     def _add(self, sample: Sample) -> None:
         self._pending.append(sample)
         self._readings += len(sample.points)
 
-    async def _judge_last(self) -> None:
-        events = self._judge.feed(self._pending[-1], anyio.current_time())
+    async def _judge_sample(self, sample: Sample) -> None:
+        events = self._judge.feed(sample, anyio.current_time())
         if not events:
             return
         for event in events:
             log.info("alarm %s %s: %s", event.transition.value, event.source, event.text.get("en", event.kind))
-        # The judge has already changed its mind, so this must not be cut short by the end of the group.
-        with anyio.CancelScope(shield=True):
-            while True:
-                try:
-                    await self._store.put_alarms(events)
-                except StoreFullError as error:
-                    log.error("%s. %s", error, error.hint)  # noqa: TRY400 - the disk is not a bug
-                    await anyio.sleep(FULL_DISK_RETRY_S)
-                else:
-                    break
-        self._health.alarms_raised += sum(event.at_us == event.raised_at_us for event in events)
+        while True:
+            try:
+                await self._store.put_alarms(events)
+            except StoreFullError as error:
+                # The field waits: an alarm that is not kept must not be overtaken by readings.
+                log.error("%s. %s", error, error.hint)  # noqa: TRY400 - the disk is not a bug
+                await anyio.sleep(FULL_DISK_RETRY_S)
+            else:
+                break
+        self._health.alarms_raised += sum(event.transition is Transition.RAISED for event in events)
 
     async def _commit(self) -> None:
         samples, readings = self._pending, self._readings
+        if not samples:
+            return
         self._pending, self._readings = [], 0
         encoding, payload = pack(encode_telemetry(samples))
         try:

@@ -1,4 +1,4 @@
-"""Real servers on free ports with their own folders: mosquitto, InfluxDB 1.x, VictoriaMetrics.
+"""Real servers on free ports with their own folders (mosquitto, InfluxDB 1.x, VictoriaMetrics), and our own processes.
 
 For the demo, the tests and the benchmarks. Never touches a system service; a server dies with the
 process that started it, even when that is killed.
@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -51,24 +52,23 @@ def die_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-class Server:
-    """One server process; a context manager that leaves nothing behind.
+class Process:
+    """One child process; a context manager that leaves nothing behind.
 
     Attributes:
-        port: where it listens, on 127.0.0.1.
         folder: its data, configuration and log.
     """
 
-    name = "server"
-    start_limit_s = 30.0
+    name = "process"
+    start_limit_s = 60.0
+    stop_limit_s = 10.0
 
-    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = port or free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     def argv(self) -> list[str]:
-        """Write the configuration and say how the server is started."""
+        """Write the configuration and say how the process is started."""
         raise NotImplementedError
 
     def is_ready(self) -> bool:
@@ -77,7 +77,7 @@ class Server:
 
     @property
     def log(self) -> Path:
-        """What the server printed."""
+        """What the process printed."""
         return self.folder / f"{self.name}.log"
 
     @property
@@ -85,36 +85,47 @@ class Server:
         """The process id while it runs."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
-    def start(self) -> Self:
+    @property
+    def status(self) -> int | None:
+        """The exit status once it has ended; negative for a signal."""
+        return self._process.poll() if self._process else None
+
+    def start(self, *, wait: bool = True) -> Self:
         """Start it (again, after a stop or kill) and wait until it answers.
 
         Raises:
             ServerError: it ended, or did not answer within `start_limit_s`; quotes its log.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        argv = self.argv()
         with self.log.open("ab") as log:
-            # A new session: Ctrl-C in the terminal reaches the demo, which then stops its servers in order.
+            # A new session: Ctrl-C in the terminal reaches the demo, which then stops its children in order.
             self._process = subprocess.Popen(
-                self.argv(),
+                argv,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 preexec_fn=die_with_parent,  # noqa: PLW1509
             )
+        if wait:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self) -> None:
+        """Wait until it answers; see `start`."""
         if not wait_until(lambda: self.pid is None or self.is_ready(), self.start_limit_s) or self.pid is None:
             tail = self.log.read_text(errors="replace")[-800:]
             self.kill()
-            raise ServerError(f"{self.name} did not come up on port {self.port}; it said:\n{tail}")
-        return self
+            raise ServerError(f"{self.name} did not come up; it said:\n{tail}")
 
     def stop(self) -> None:
-        """End it in order; kill it when that takes more than 10 s."""
+        """End it in order; kill it when that takes more than `stop_limit_s`."""
         if self._process is None:
             return
         self._process.terminate()
         try:
-            self._process.wait(10)
+            self._process.wait(self.stop_limit_s)
         except subprocess.TimeoutExpired:
             self.kill()
 
@@ -129,6 +140,39 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+class Server(Process):
+    """One server process.
+
+    Attributes:
+        port: where it listens, on 127.0.0.1.
+    """
+
+    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+        super().__init__(folder)
+        self.port = port or free_port()
+
+
+class Langyan(Process):
+    """A `langyan` sub-command as a process of its own, such as a gateway or an ingest worker."""
+
+    stop_limit_s = 30.0
+
+    def __init__(self, folder: Path, name: str, *words: str, ready: Callable[[], bool]) -> None:
+        """Prepare `langyan WORDS`; `ready` tells whether it is at work."""
+        super().__init__(folder)
+        self.name = name
+        self._words = words
+        self._ready = ready
+
+    def argv(self) -> list[str]:
+        """The same Python, the same package."""
+        return [sys.executable, "-m", "langyan", *self._words]
+
+    def is_ready(self) -> bool:
+        """Ask the caller's `ready`."""
+        return self._ready()
 
 
 class Mosquitto(Server):

@@ -195,6 +195,14 @@ class SimulatedDevice:
         """
         return self._push(key, value=False)
 
+    def changes(self, key: str) -> int:
+        """Tell how often a point was set, written or let go: whether it is still as somebody left it.
+
+        Raises:
+            SimulatorError: no such point.
+        """
+        return self._point(key).changes
+
     def values(self) -> dict[str, Value | None]:
         """Tell what each point would say now; None where that is no reading."""
         age_s, found = self.age_s, dict[str, Value | None]()

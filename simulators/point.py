@@ -21,6 +21,7 @@ class SimulatedPoint:
         address, end: first cell, and the one after the last.
         is_writable: the master may write it.
         is_number: it numbers the device's answers.
+        changes: how often it was set, written or let go.
     """
 
     def __init__(self, definition: PointDef, *, device: str, is_number: bool) -> None:
@@ -35,6 +36,7 @@ class SimulatedPoint:
         self.is_writable = definition.writable and not is_number
         self._where = f"device {device!r}, point {definition.key!r}"
         self.is_number = is_number
+        self.changes = 0
         # The point's own bits of its cells: several bit fields may share one word.
         self._mask = encode_raw(definition, -1)
         self._held: tuple[int, ...] | None = None
@@ -66,10 +68,12 @@ class SimulatedPoint:
             text = f"{self._where}: it numbers the answers (simulate.count_in) and cannot be set"
             raise SimulatorError(text)
         self._held = self._encode(value)
+        self.changes += 1
 
     def set_auto(self) -> None:
         """Let the point move by itself again."""
         self._held = None
+        self.changes += 1
 
     def write(self, address: int, cells: Sequence[int], *, age_s: float) -> None:
         """Take what the master writes from `address` on; cells and bits that are not the point's are left alone."""
@@ -79,6 +83,7 @@ class SimulatedPoint:
             if 0 <= at < len(cells):
                 held[place] = cells[at] & mask
         self._held = tuple(held)
+        self.changes += 1
 
     def _encode(self, value: Value) -> tuple[int, ...]:
         try:

@@ -114,6 +114,8 @@ class RtuBusServer(BusServer):
                 self.counts.noise_bytes += framer.noise_bytes - noise_before
                 return requests
         data, now = port.read(), time.monotonic()
+        if not data:
+            return []
         ready_at = self._free_at
         if not framer.waiting:
             ready_at += self.wire.gap_s
@@ -130,8 +132,9 @@ class RtuBusServer(BusServer):
         if request.unit == BROADCAST:
             await clock.until(heard_at)
             if not is_read(request.pdu):
+                # Everybody does it, nobody answers (MODBUS over Serial Line V1.02, 2.1).
                 for listener in self.devices:
-                    self._broadcast(listener, request.pdu)
+                    listener.answer(request.pdu)
             return
         device = self._by_unit.get(request.unit)
         if device is None:
@@ -147,10 +150,6 @@ class RtuBusServer(BusServer):
             device.counts.abandoned += 1
             return
         await self._say(port, clock, device, answer, start=start)
-
-    def _broadcast(self, device: SimulatedDevice, pdu: bytes) -> None:
-        # Everybody does it, nobody answers (MODBUS over Serial Line V1.02, 2.1).
-        device.answer(pdu)
 
     async def _say(
         self, port: PtyPort, clock: LineClock, device: SimulatedDevice, answer: Answer, *, start: float

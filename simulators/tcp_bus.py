@@ -101,10 +101,10 @@ class TcpBusServer(BusServer):
                     for request in framer.feed(data):
                         await self._answer(client, request)
                 self.counts.cut_off += 1
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             self.counts.cut_off += 1
-        except ConnectionError:
-            return  # the client is gone; its requests are its own affair
+        except OSError:
+            return  # the client is gone, in whatever way; its requests are its own affair
         finally:
             self._clients -= 1
 
@@ -114,20 +114,24 @@ class TcpBusServer(BusServer):
         device = self._by_unit.get(request.unit)
         if device is None:
             self.counts.strangers += 1
-            client.send(tcp_frame(request.transaction, request.unit, refuse(request.pdu, ExceptionCode.TARGET_SILENT)))
+            _send(client, request, refuse(request.pdu, ExceptionCode.TARGET_SILENT))
             return
         answer = device.answer(request.pdu)
         if answer is None:
             return
         # From numbering the answer to counting it there is no wait, so no other client's answer gets its number.
         try:
-            frame = tcp_frame(request.transaction, request.unit, answer.pdu)
-            if client.send(frame) != len(frame):
-                raise ConnectionAbortedError
+            _send(client, request, answer.pdu)
         except OSError:
             device.counts.broken += 1
             raise
         device.handed_over(answer)
+
+
+def _send(client: socket.socket, request: TcpRequest, pdu: bytes) -> None:
+    frame = tcp_frame(request.transaction, request.unit, pdu)
+    if client.send(frame) != len(frame):
+        raise BlockingIOError
 
 
 async def _room(client: socket.socket) -> None:

@@ -59,5 +59,5 @@ def keep(connection: Connection, letters: Sequence[DeadLetter], *, limit: int) -
 
 
 def clean(text: str, limit: int) -> str:
-    """Make text from outside storable: no NUL (PostgreSQL refuses it), no lone surrogates, at most `limit` characters."""
+    """Make text from outside storable: no NUL (PostgreSQL refuses it), no lone surrogate, `limit` characters."""
     return text[:limit].replace("\0", "").encode("utf-8", "replace").decode("utf-8")

@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 
 import anyio
 import anyio.to_thread
+import msgspec
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
@@ -31,6 +32,8 @@ _CONFLICT_TRIES = 5
 _MIGRATION_LOCK = 0x6C616E6779616E
 
 Result = TypeVar("Result")
+# Writes Chinese as Chinese, so that the columns can be read as they stand.
+_json = msgspec.json.Encoder()
 
 
 class Database:
@@ -46,7 +49,12 @@ class Database:
         if url.get_backend_name() == "sqlite":
             # Python's own transaction handling begins late and never before DDL; we begin ourselves.
             connect_args = {"timeout": _BUSY_TIMEOUT_S, "isolation_level": None}
-        self._engine = create_engine(url, connect_args=connect_args, pool_pre_ping=True)
+        self._engine = create_engine(
+            url,
+            connect_args=connect_args,
+            pool_pre_ping=True,
+            json_serializer=lambda value: _json.encode(value).decode(),
+        )
         if url.get_backend_name() == "sqlite":
             event.listen(self._engine, "connect", _prepare_sqlite)
             event.listen(self._engine, "begin", _begin_immediate)
@@ -87,13 +95,16 @@ class Database:
         Raises:
             DatabaseAwayError, DatabaseRefusedError: as `transaction`.
         """
-        for _ in range(_CONFLICT_TRIES):
+        tries = 0
+        while True:
             try:
                 with self.transaction() as connection:
                     return work(connection)
             except IntegrityError as error:
-                conflict = error
-        raise DatabaseRefusedError(f"still in conflict after {_CONFLICT_TRIES} tries: {conflict.orig}") from conflict
+                tries += 1
+                if tries == _CONFLICT_TRIES:
+                    why = f"still in conflict after {_CONFLICT_TRIES} tries: {error.orig}"
+                    raise DatabaseRefusedError(why) from error
 
     async def call(self, work: Callable[[Connection], Result]) -> Result:
         """Do what `run` does in a worker thread, one at a time; cancelling waits for the transaction's end."""
@@ -151,9 +162,23 @@ class PersistentDatabase:
         self._backoff = backoff or Backoff(longest_s=10.0)
         self._outage = Outage(_log, "the alarm database")
 
-    async def migrate(self) -> None:
-        """Migrate, as soon as the database is there."""
-        await self._persist(partial(anyio.to_thread.run_sync, self._database.migrate))
+    async def migrate(self, stop: anyio.Event) -> bool:
+        """Migrate, as soon as the database is there; False when `stop` came first.
+
+        Raises:
+            DatabaseRefusedError: made by a newer version.
+        """
+        while not stop.is_set():
+            try:
+                await anyio.to_thread.run_sync(self._database.migrate)
+            except DatabaseAwayError as error:
+                wait_s = self._failed(error)
+                with anyio.move_on_after(wait_s):
+                    await stop.wait()
+            else:
+                self._worked()
+                return True
+        return False
 
     async def call(self, work: Callable[[Connection], Result]) -> Result:
         """Do `work` in one transaction, as soon as the database is there.
@@ -161,21 +186,24 @@ class PersistentDatabase:
         Raises:
             DatabaseRefusedError: the data cannot be stored.
         """
-        return await self._persist(partial(self._database.call, work))
-
-    async def _persist(self, attempt: Callable[[], Any]) -> Any:
         while True:
             try:
-                result = await attempt()
+                result = await self._database.call(work)
             except DatabaseAwayError as error:
-                wait_s = self._backoff.next_s()
-                self._counters.retries += 1
-                self._outage.failed(error, now_s=time.monotonic(), wait_s=wait_s)
-                await anyio.sleep(wait_s)
+                await anyio.sleep(self._failed(error))
             else:
-                self._outage.over(now_s=time.monotonic())
-                self._backoff.reset()
+                self._worked()
                 return result
+
+    def _failed(self, error: DatabaseAwayError) -> float:
+        wait_s = self._backoff.next_s()
+        self._counters.retries += 1
+        self._outage.failed(error, now_s=time.monotonic(), wait_s=wait_s)
+        return wait_s
+
+    def _worked(self) -> None:
+        self._outage.over(now_s=time.monotonic())
+        self._backoff.reset()
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -44,9 +44,7 @@ def note_presence(
 
     A death counts only for the run it names: the will of an old connection may arrive after the next birth.
     """
-    row = connection.execute(
-        select(gateway).where(gateway.c.id == message.gateway).with_for_update()
-    ).one_or_none()
+    row = connection.execute(select(gateway).where(gateway.c.id == message.gateway).with_for_update()).one_or_none()
     values = _born(message) if isinstance(message, Birth) else _dead(message, received_at_us)
     if registered is not None:
         values |= {key: text for key, text in (("site", registered.site), ("name", registered.name)) if text}

@@ -67,7 +67,7 @@ alarm_event = Table(
     Column("at_us", BigInteger, nullable=False),
     Column("received_at_us", BigInteger, nullable=False),
     Column("stored_at_us", BigInteger, nullable=False),
-    Column("value", JSON, nullable=True),
+    Column("value", JSON(none_as_null=True), nullable=True),
     Index("ix_alarm_event_alarm_id", "alarm_id"),
     Index("ix_alarm_event_occurrence", "occurrence"),
 )

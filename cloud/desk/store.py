@@ -84,9 +84,11 @@ def _clear(connection: Connection, arrival: Arrival) -> None:
     )
     counted_to = connection.execute(raised).scalar_one_or_none()
     if counted_to is not None:
-        row = connection.execute(
-            select(occurrence).where(occurrence.c.alarm_id == counted_to).with_for_update()
-        ).mappings().one()
+        row = (
+            connection.execute(select(occurrence).where(occurrence.c.alarm_id == counted_to).with_for_update())
+            .mappings()
+            .one()
+        )
         before = to_alarm(row)
         save(connection, before, cleared(before, event))
     # Without its raise it waits: the raise, when it comes, finds it.

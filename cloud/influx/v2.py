@@ -3,9 +3,9 @@
 from typing import Any, Self
 
 import aiohttp
-from influxdb_client import WritePrecision
 from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
+from influxdb_client.domain.write_precision import WritePrecision
 
 from cloud.errors import DatabaseAwayError
 from cloud.influx.writer import error_for

@@ -53,3 +53,11 @@ async def _watch_signals(stop: anyio.Event, scope: anyio.CancelScope) -> None:
             if stop.is_set():
                 scope.cancel()
             stop.set()
+
+
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error inside nested groups."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

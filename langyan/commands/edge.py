@@ -12,7 +12,7 @@ from device_profiles.site_loader import load_site
 from edge.errors import EdgeError
 from edge.gateway import run_gateway
 from edge.plan import plan_device
-from langyan.commands.common import VERBOSE, fail, print_faults, run_until_signal, start_logging
+from langyan.commands.common import VERBOSE, fail, first_error, print_faults, run_until_signal, start_logging
 from langyan.i18n import translate as _
 
 app = typer.Typer(no_args_is_help=True)
@@ -28,8 +28,8 @@ def run(site_file: Path = SITE, *, verbose: bool = VERBOSE) -> None:
     try:
         run_until_signal(lambda stop: run_gateway(site, stop))
     except* EdgeError as group:
-        error = _first(group)
-        raise fail([str(error), error.hint], status=1) from error
+        error = first_error(group)
+        raise fail([str(error), getattr(error, "hint", "")], status=1) from group
 
 
 @app.command(help=_("Check a site file and every profile it names; lists all faults, or what will be read."))
@@ -66,10 +66,3 @@ def _print_plan(site: Site) -> None:
             )  # fmt: skip
     Console().print(table)
     typer.echo(_("The site file is in order."))
-
-
-def _first(group: BaseExceptionGroup[EdgeError]) -> EdgeError:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error if isinstance(error, EdgeError) else EdgeError(str(error))

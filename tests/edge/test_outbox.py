@@ -85,12 +85,12 @@ def test_when_full_the_oldest_telemetry_goes_and_is_counted_and_alarms_stay(tmp_
 
 
 def test_telemetry_never_takes_the_room_of_alarms_and_alarms_are_bounded(tmp_path: Path) -> None:
-    with open_outbox(tmp_path, max_bytes=1000, alarm_bytes=2000) as outbox:
+    with open_outbox(tmp_path, max_bytes=1000, alarm_bytes=1500) as outbox:
         put(outbox, 50)
         outbox.put_alarms([alarm(1)], boot="b")
         outbox.put_alarms([alarm(2)], boot="b")
         outbox.put_alarms([alarm(3)], boot="b")
-        with pytest.raises(StoreFullError, match="2000 bytes for alarms"):
+        with pytest.raises(StoreFullError, match="1500 bytes for alarms"):
             outbox.put_alarms([alarm(4)], boot="b")
         assert outbox.depth(is_alarm=True).batches == len(outbox.active()) == 3
 

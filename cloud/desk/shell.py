@@ -1,0 +1,141 @@
+"""The desk worker: alarm events into the SQL database, as fast as it commits."""
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import anyio
+from msgspec import Struct, json
+from sqlalchemy import Connection
+
+from cloud.answers import Refused, answer, dead_letter
+from cloud.clock import now_us
+from cloud.counters import Counters
+from cloud.database import Database, PersistentDatabase, dead_letters
+from cloud.desk.core import Arrival
+from cloud.desk.store import apply_events
+from cloud.errors import DatabaseRefusedError
+from cloud.intake import Registry, gateway_of, open_payload
+from cloud.mqtt_worker import Message, MqttWorker
+from cloud.service import serve
+from cloud.settings import Settings, database_url
+from contract.alarms import AlarmEvent, decode_alarm
+from contract.errors import DecodeError, Refusal
+from contract.topics import CLOUD_READY, Channel, every
+
+_log = logging.getLogger(__name__)
+NAME = "desk"
+
+
+class Taken(Struct, frozen=True):
+    """A message and what it turned out to be."""
+
+    message: Message
+    content: AlarmEvent | Refused
+
+
+def interpret_alarm(message: Message, *, registry: Registry | None = None) -> AlarmEvent | Refused:
+    """Read one alarm event. Pure."""
+    try:
+        gateway, payload = open_payload(message, channel=Channel.ALARM, registry=registry)
+        return decode_alarm(payload, gateway=gateway)
+    except DecodeError as error:
+        return Refused(error.refusal, error.why, gateway_of(message))
+
+
+async def run_desk(
+    settings: Settings,
+    *,
+    stop: anyio.Event,
+    ready: Callable[[], None] | None = None,
+    counters: Counters | None = None,
+) -> None:
+    """Run until `stop`; then finish what is in hand, at most 5 s, and say good-bye to the broker.
+
+    Args:
+        settings: as loaded; InfluxDB is not used.
+        stop: set it to end.
+        ready: called once, when the subscription is acknowledged for the first time.
+        counters: to be read by the caller while it runs; the worker writes them.
+
+    Raises:
+        DatabaseRefusedError: the database was made by a newer version.
+        SettingsError: a secret is not in the environment.
+    """
+    counters = Counters() if counters is None else counters
+    worker = MqttWorker(
+        settings.mqtt,
+        name=NAME,
+        filters=[every(Channel.ALARM, group=NAME)],
+        counters=counters,
+        greeting=(CLOUD_READY, json.encode({"worker": NAME})),
+    )
+    with Database(database_url(settings.database)) as raw_database:
+        database = PersistentDatabase(raw_database, counters=counters)
+        job = partial(_work, worker, database, settings, counters)
+        await serve([worker], [job], database=database, stop=stop, ready=ready, counters=counters, log=_log)
+
+
+async def _work(worker: MqttWorker, database: PersistentDatabase, settings: Settings, counters: Counters) -> None:
+    """Take what is waiting, never waiting for more; store it in one commit; answer; until the messages end."""
+    while True:
+        try:
+            messages = [await worker.receive()]
+        except anyio.EndOfStream:
+            return
+        while len(messages) < settings.mqtt.window and (following := worker.receive_nowait()) is not None:
+            messages.append(following)
+        taken = [Taken(message, interpret_alarm(message, registry=settings.gateways)) for message in messages]
+        await _store(taken, worker, database, settings, counters)
+        counters.lag_s = (now_us() - messages[0].received_at_us) / 1e6
+
+
+async def _store(
+    taken: Sequence[Taken],
+    worker: MqttWorker,
+    database: PersistentDatabase,
+    settings: Settings,
+    counters: Counters,
+) -> None:
+    try:
+        await database.call(partial(_commit, taken=taken, settings=settings))
+    except DatabaseRefusedError as error:
+        if len(taken) > 1:
+            # One of them spoils the commit: each alone, so that the others are stored.
+            for entry in taken:
+                await _store([entry], worker, database, settings, counters)
+            return
+        message = taken[0].message
+        taken = [Taken(message, Refused(Refusal.DATABASE, str(error), gateway_of(message)))]
+        await database.call(partial(_commit, taken=taken, settings=settings))
+    for entry in taken:
+        _answer(entry, worker, counters)
+
+
+def _commit(connection: Connection, *, taken: Sequence[Taken], settings: Settings) -> None:
+    stored_at_us = now_us()
+    late_us = settings.desk.late_after_s * 1_000_000
+    arrivals = [
+        Arrival(
+            event=entry.content,
+            received_at_us=entry.message.received_at_us,
+            stored_at_us=stored_at_us,
+            late=entry.message.received_at_us - entry.content.raised_at_us > late_us,
+        )
+        for entry in taken
+        if isinstance(entry.content, AlarmEvent)
+    ]
+    if arrivals:
+        apply_events(connection, arrivals)
+    letters = [dead_letter(entry.message, entry.content) for entry in taken if isinstance(entry.content, Refused)]
+    dead_letters.keep(connection, letters, limit=settings.database.dead_letters)
+
+
+def _answer(entry: Taken, worker: MqttWorker, counters: Counters) -> None:
+    if isinstance(entry.content, Refused):
+        counters.refused[entry.content.refusal.value] += 1
+        reason = f"{entry.content.refusal}: {entry.content.why}"
+        answer(worker, entry.message, gateway=entry.content.gateway, refused=1, reason=reason)
+        return
+    counters.stored += 1
+    answer(worker, entry.message, gateway=entry.content.gateway, stored=1)

@@ -1,0 +1,48 @@
+"""What a telemetry message becomes: lines for InfluxDB, or a refusal. Pure."""
+
+from msgspec import Struct
+
+from cloud.answers import Refused
+from cloud.errors import UnstorableError
+from cloud.influx.lines import encode_lines
+from cloud.intake import Registry, gateway_of, open_payload
+from cloud.mqtt_worker import Message
+from contract.errors import DecodeError, Refusal
+from contract.telemetry import decode_telemetry
+from contract.topics import Channel
+
+
+class Batch(Struct, frozen=True):
+    """A message's readings, ready to be written.
+
+    Attributes:
+        gateway: of its topic.
+        lines: one a sample.
+        readings: how many each line holds.
+    """
+
+    gateway: str
+    lines: tuple[bytes, ...]
+    readings: tuple[int, ...]
+
+
+def interpret(message: Message, *, registry: Registry | None = None) -> Batch | Refused:
+    """Read one telemetry message.
+
+    Args:
+        message: as it arrived.
+        registry: the gateways known; None takes any.
+    """
+    try:
+        gateway, payload = open_payload(message, channel=Channel.TELEMETRY, registry=registry)
+        samples = decode_telemetry(payload)
+    except DecodeError as error:
+        return Refused(error.refusal, error.why, gateway_of(message))
+    tags = {"gateway": gateway}
+    if registry is not None:
+        tags["site"] = registry[gateway].site
+    try:
+        lines = tuple(encode_lines(samples, tags=tags, received_at_us=message.received_at_us))
+    except UnstorableError as error:
+        return Refused(Refusal.NOT_SENML, str(error), gateway)
+    return Batch(gateway, lines, tuple(len(sample.points) for sample in samples))

@@ -1,0 +1,121 @@
+"""The ingest worker: telemetry into InfluxDB, births and deaths into the gateway table."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+import anyio
+from msgspec import json
+
+from cloud.counters import Counters
+from cloud.database import Database, PersistentDatabase
+from cloud.influx import open_writer
+from cloud.influx.persistent import PersistentWriter
+from cloud.ingest.core import Batch, interpret
+from cloud.ingest.presence import keep_presence
+from cloud.ingest.storing import Storing, Taken
+from cloud.mqtt_worker import MqttWorker
+from cloud.service import serve
+from cloud.settings import Settings, database_url
+from contract.topics import CLOUD_READY, Channel, every
+
+_log = logging.getLogger(__name__)
+NAME = "ingest"
+_WAIT_STEPS = 4
+
+
+async def run_ingest(
+    settings: Settings,
+    *,
+    stop: anyio.Event,
+    ready: Callable[[], None] | None = None,
+    counters: Counters | None = None,
+) -> None:
+    """Run until `stop`; then finish the batch in hand, at most 5 s, and say good-bye to the broker.
+
+    Presence has a connection of its own: while InfluxDB is away the telemetry window is full and stays so, and a
+    lost gateway must be seen all the same.
+
+    Args:
+        settings: as loaded.
+        stop: set it to end.
+        ready: called once, when both subscriptions are acknowledged for the first time.
+        counters: to be read by the caller while it runs; the worker writes them.
+
+    Raises:
+        DatabaseRefusedError: the SQL database was made by a newer version.
+        SettingsError: a secret is not in the environment.
+    """
+    counters = Counters() if counters is None else counters
+    telemetry = MqttWorker(
+        settings.mqtt,
+        name=NAME,
+        filters=[every(Channel.TELEMETRY, group=NAME)],
+        counters=counters,
+        greeting=(CLOUD_READY, json.encode({"worker": NAME})),
+    )
+    # Births are retained, and retained messages do not reach shared subscriptions.
+    presence = MqttWorker(settings.mqtt, name=f"{NAME}-presence", filters=[every(Channel.BIRTH)], counters=Counters())
+    with Database(database_url(settings.database)) as raw_database:
+        database = PersistentDatabase(raw_database, counters=counters)
+        async with open_writer(settings.influx) as raw_writer:
+            storing = Storing(
+                telemetry,
+                PersistentWriter(raw_writer, counters=counters),
+                database,
+                counters=counters,
+                dead_letter_limit=settings.database.dead_letters,
+            )
+            jobs = [
+                partial(_ingest, telemetry, storing, settings),
+                partial(keep_presence, presence, database, settings, counters),
+            ]
+            await serve(
+                [telemetry, presence],
+                jobs,
+                database=database,
+                stop=stop,
+                ready=ready,
+                counters=counters,
+                log=_log,
+            )
+
+
+async def _ingest(worker: MqttWorker, storing: Storing, settings: Settings) -> None:
+    """Take, store, answer, until the messages end."""
+    while True:
+        try:
+            taken = await _gather(worker, settings)
+        except anyio.EndOfStream:
+            return
+        await storing.store(taken)
+
+
+async def _gather(worker: MqttWorker, settings: Settings) -> list[Taken]:
+    """Wait for a message, then a moment for more, until a batch is full.
+
+    Half of the window at most, so that the broker can fill the other half while this one is written. It sleeps
+    in steps rather than waiting for the next message with a limit, because a wait that is cancelled in the
+    moment a message arrives would lose it.
+
+    Raises:
+        EndOfStream: the worker takes nothing more.
+    """
+    influx, most = settings.influx, settings.mqtt.window // 2
+    taken: list[Taken] = []
+    lines, steps = 0, _WAIT_STEPS
+    message = await worker.receive()
+    while True:
+        content = interpret(message, registry=settings.gateways)
+        taken.append(Taken(message, content))
+        lines += len(content.lines) if isinstance(content, Batch) else 0
+        if lines >= influx.batch_lines or len(taken) >= most:
+            return taken
+        following = worker.receive_nowait()
+        while following is None:
+            if not steps:
+                return taken
+            steps -= 1
+            await anyio.sleep(influx.batch_wait_ms / 1_000 / _WAIT_STEPS)
+            following = worker.receive_nowait()
+        message = following

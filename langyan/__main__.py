@@ -1,0 +1,5 @@
+"""`python -m langyan`, the same as `langyan`."""
+
+from langyan.cli import main
+
+main()

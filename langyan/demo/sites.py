@@ -1,0 +1,207 @@
+"""The two sites of the demo, written as site files: a school with three buses, a forest tower with one."""
+
+from pathlib import Path
+
+from msgspec import Struct
+
+SCHOOL = "school-demo"
+TOWER = "tower-demo"
+
+_HEAD = """# Written by `langyan demo`; `langyan edge check` and `langyan sim devices` read it too.
+[gateway]
+id = "{gateway}"
+site = "{site}"
+name = "{name}"
+health_s = 1
+
+[uplink]
+port = {broker_port}
+
+[outbox]
+path = "{gateway}-outbox.db"
+"""
+
+_SCHOOL = """
+[[bus]]
+id = "gate"
+kind = "rtu"
+port = "gate.tty"
+baud = 9600
+
+[[bus]]
+id = "dormitory"
+kind = "rtu"
+port = "dormitory.tty"
+baud = 9600
+
+[[bus]]
+id = "laboratory"
+kind = "tcp"
+host = "127.0.0.1"
+port = {tcp_port}
+
+[[device]]
+id = "gate-buttons"
+name = "校门按钮"
+bus = "gate"
+unit = 1
+profile = "waveshare/modbus-rtu-io-8ch"
+use = ["button_1", "button_2", "button_3"]
+labels = {{ button_1 = "校门 gate house", button_2 = "传达室 reception", button_3 = "值班室 duty room" }}
+
+[[device]]
+id = "gate-climate"
+bus = "gate"
+unit = 11
+profile = "generic/xy-md02"
+every_s = {{ temperature = 2, humidity = 2 }}
+
+[[device]]
+id = "hall-climate"
+bus = "gate"
+unit = 12
+profile = "generic/xy-md02"
+every_s = {{ temperature = 2, humidity = 2 }}
+
+[[device]]
+id = "gate-smoke"
+bus = "gate"
+unit = 21
+profile = "calectro/ug-3"
+
+[[device]]
+id = "dorm-buttons"
+name = "宿舍按钮"
+bus = "dormitory"
+unit = 1
+profile = "waveshare/modbus-rtu-io-8ch"
+use = ["button_1", "button_2"]
+labels = {{ button_1 = "一号楼 house 1", button_2 = "二号楼 house 2" }}
+
+[[device]]
+id = "dorm-climate"
+bus = "dormitory"
+unit = 11
+profile = "generic/xy-md02"
+every_s = {{ temperature = 2, humidity = 2 }}
+
+[[device]]
+id = "dorm-smoke-1"
+bus = "dormitory"
+unit = 21
+profile = "calectro/ug-3"
+
+[[device]]
+id = "dorm-smoke-2"
+bus = "dormitory"
+unit = 22
+profile = "calectro/ug-3"
+"""
+
+_LABORATORY = """
+[[device]]
+id = "lab-{number}"
+name = "实验室{number}"
+bus = "laboratory"
+unit = {number}
+profile = "zlan/zlan6842"
+use = ["button_1", "button_2", "analog_1", "analog_2", "analog_3"]
+labels = {{ button_1 = "实验室 laboratory {number}", button_2 = "准备室 store room {number}" }}
+every_s = {{ analog_1 = 0.5, analog_2 = 0.5, analog_3 = 0.5 }}
+simulate = {{ count_in = "analog_3" }}
+"""
+
+_TOWER = """
+[[bus]]
+id = "mast"
+kind = "rtu"
+port = "mast.tty"
+baud = 9600
+
+[[device]]
+id = "weather"
+name = "气象站"
+bus = "mast"
+unit = 1
+profile = "generic/weather-station"
+every_s = { wind_speed = 1 }
+simulate = { count_in = "illuminance" }
+
+[[device]]
+id = "crown-climate"
+name = "树冠"
+bus = "mast"
+unit = 11
+profile = "generic/xy-md02"
+every_s = { temperature = 1, humidity = 1 }
+
+[[device]]
+id = "ground-climate"
+name = "林地"
+bus = "mast"
+unit = 12
+profile = "generic/xy-md02"
+every_s = { temperature = 2, humidity = 2 }
+
+[[device]]
+id = "smoke-north"
+name = "北侧烟感"
+bus = "mast"
+unit = 21
+profile = "calectro/ug-3"
+
+[[device]]
+id = "smoke-south"
+name = "南侧烟感"
+bus = "mast"
+unit = 22
+profile = "calectro/ug-3"
+
+[[device]]
+id = "hut-button"
+name = "护林站按钮"
+bus = "mast"
+unit = 2
+profile = "waveshare/modbus-rtu-io-8ch"
+use = ["button_1"]
+labels = { button_1 = "护林站 ranger hut" }
+"""
+
+
+class Push(Struct, frozen=True):
+    """A button or contact that the story may push: where, and how people call it."""
+
+    gateway: str
+    device: str
+    point: str
+
+
+BUTTONS = (
+    Push(SCHOOL, "gate-buttons", "button_1"),
+    Push(SCHOOL, "lab-1", "button_1"),
+    Push(SCHOOL, "dorm-buttons", "button_1"),
+    Push(SCHOOL, "gate-buttons", "button_2"),
+    Push(SCHOOL, "lab-2", "button_2"),
+    Push(TOWER, "hut-button", "button_1"),
+    Push(SCHOOL, "dorm-buttons", "button_2"),
+    Push(SCHOOL, "lab-3", "button_1"),
+    Push(SCHOOL, "lab-4", "button_2"),
+)
+"""Buttons of the walk test, in the order they are pressed."""
+
+DUTY_ROOM = Push(SCHOOL, "gate-buttons", "button_3")
+"""The button that is pressed while the broker is gone."""
+
+TOWER_SMOKE = Push(TOWER, "smoke-north", "smoke")
+TOWER_HEAT = Push(TOWER, "crown-climate", "temperature")
+
+
+def write_sites(folder: Path, *, broker_port: int, tcp_port: int) -> dict[str, Path]:
+    """Write both site files into `folder`; returns them by gateway id."""
+    school = _HEAD.format(gateway=SCHOOL, site="示范学校", name="School gateway", broker_port=broker_port)
+    school += _SCHOOL.format(tcp_port=tcp_port) + "".join(_LABORATORY.format(number=number) for number in range(1, 5))
+    tower = _HEAD.format(gateway=TOWER, site="示范林场", name="Tower gateway", broker_port=broker_port) + _TOWER
+    files = {SCHOOL: folder / "school.toml", TOWER: folder / "tower.toml"}
+    files[SCHOOL].write_text(school, encoding="utf-8")
+    files[TOWER].write_text(tower, encoding="utf-8")
+    return files

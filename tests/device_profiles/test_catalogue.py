@@ -1,0 +1,130 @@
+"""Rules every profile of the catalogue keeps; one test a file."""
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from contract.ids import is_id
+from device_profiles.catalogue import CATALOGUE, list_profiles, load_profile, load_profile_file, profile_files
+from device_profiles.codec import ValueKind, encode_point, value_kind
+from device_profiles.faults import UnknownProfileError
+from device_profiles.model import ContactRule, ThresholdRule
+
+IDS = list_profiles()
+SHIPPED = {
+    "calectro/ug-3",
+    "generic/weather-station",
+    "generic/xy-md02",
+    "waveshare/modbus-rtu-io-8ch",
+    "zlan/zlan6842",
+}
+
+
+def test_the_catalogue_lists_every_file_in_it() -> None:
+    assert set(IDS) >= SHIPPED
+    assert len(IDS) == len(list(CATALOGUE.rglob("*.toml")))
+    assert sorted(IDS) == IDS
+
+
+@pytest.mark.parametrize("profile_id", IDS)
+def test_a_profile_loads_without_a_fault_under_its_own_id(profile_id: str) -> None:
+    assert load_profile(profile_id).profile == profile_id
+
+
+@pytest.mark.parametrize("profile_id", IDS)
+def test_a_profile_has_evidence_for_every_table_it_reads_often(profile_id: str) -> None:
+    profile = load_profile(profile_id)
+    function = {"coil": 1, "discrete_input": 2, "holding": 3, "input": 4}
+    captured = {
+        bytes.fromhex(capture.request)[1 if capture.framing.value == "rtu" else 7] for capture in profile.capture
+    }
+    often = {function[point.table.value] for point in profile.point if point.every_s <= 10}
+    assert often <= captured
+
+
+@pytest.mark.parametrize("profile_id", IDS)
+def test_a_panic_button_is_asked_ten_times_a_second_and_never_delayed(profile_id: str) -> None:
+    profile = load_profile(profile_id)
+    points = {point.key: point for point in profile.point}
+    for rule in profile.rule:
+        if rule.alarm == "panic":
+            assert isinstance(rule, ContactRule)
+            assert rule.on_delay_s == 0
+            assert all(points[key].every_s <= 0.1 for key in rule.points)
+
+
+@pytest.mark.parametrize("profile_id", IDS)
+def test_a_profile_at_rest_raises_nothing(profile_id: str) -> None:
+    profile = load_profile(profile_id)
+    points = {point.key: point for point in profile.point}
+    for rule in profile.rule:
+        for key in rule.points:
+            simulate = points[key].simulate
+            if isinstance(rule, ContactRule):
+                assert simulate.start is not rule.alarm_when
+            else:
+                assert isinstance(simulate.start, float)
+                assert rule.above is None or simulate.start + simulate.swing <= rule.above
+                assert rule.below is None or simulate.start - simulate.swing >= rule.below
+
+
+@pytest.mark.parametrize("profile_id", IDS)
+def test_every_point_can_be_simulated_as_its_own_kind_of_value(profile_id: str) -> None:
+    right = {ValueKind.NUMBER: float, ValueKind.STATE: bool, ValueKind.WORD: str}
+    for point in load_profile(profile_id).point:
+        assert isinstance(point.simulate.start, right[value_kind(point)])
+        assert len(encode_point(point, point.simulate.start)) == point.type.words
+
+
+@pytest.mark.parametrize("profile_id", IDS)
+def test_ids_of_a_profile_are_ids_on_the_wire(profile_id: str) -> None:
+    profile = load_profile(profile_id)
+    assert all(is_id(point.key) and "." not in point.key for point in profile.point)
+    assert all(is_id(rule.key) and is_id(rule.alarm) for rule in profile.rule)
+    assert is_id(profile.kind)
+
+
+@pytest.mark.parametrize("profile_id", IDS)
+def test_a_threshold_has_a_deadband_so_that_it_cannot_flutter(profile_id: str) -> None:
+    for rule in load_profile(profile_id).rule:
+        if isinstance(rule, ThresholdRule):
+            assert rule.deadband > 0
+
+
+@pytest.mark.parametrize("profile_id", IDS)
+def test_a_profile_names_no_machine_of_ours(profile_id: str) -> None:
+    text = profile_files()[profile_id].read_text("utf-8")
+    assert not re.search(r"/work/|/home/|/tmp/|localhost|\b10\.\d+\.\d+\.\d+", text)
+
+
+def test_one_key_has_one_kind_of_value_and_one_unit_in_the_whole_catalogue() -> None:
+    found: dict[str, set[tuple[ValueKind, str | None]]] = defaultdict(set)
+    for profile_id in IDS:
+        for point in load_profile(profile_id).point:
+            found[point.key].add((value_kind(point), point.unit))
+    assert {key: kinds for key, kinds in found.items() if len(kinds) > 1} == {}
+
+
+def test_an_unknown_profile_names_what_is_near() -> None:
+    with pytest.raises(UnknownProfileError) as caught:
+        load_profile("waveshare/modbus-rtu-io-8hc")
+    assert "did you mean waveshare/modbus-rtu-io-8ch" in str(caught.value)
+
+
+@pytest.mark.parametrize("profile_id", ["../model", "", "generic", "generic/../generic/xy-md02", "/etc/passwd"])
+def test_an_id_is_never_a_path(profile_id: str) -> None:
+    with pytest.raises(UnknownProfileError):
+        load_profile(profile_id)
+
+
+def test_a_folder_of_ones_own_is_searched_first(tmp_path: Path) -> None:
+    shipped = profile_files()["generic/xy-md02"].read_text("utf-8")
+    own = tmp_path / "generic" / "xy-md02.toml"
+    own.parent.mkdir()
+    own.write_text(shipped.replace('version = "1"', 'version = "own"'), "utf-8")
+    assert load_profile("generic/xy-md02", extra=tmp_path).version == "own"
+    assert load_profile("generic/xy-md02").version == "1"
+    assert load_profile("calectro/ug-3", extra=tmp_path).maker == "Calectro"
+    assert load_profile_file(own).version == "own"
