@@ -303,7 +303,7 @@ def _decimal(number: float) -> Decimal:
 
 
 def _shortest_float32(pattern: int) -> float:
-    """The number with the fewest digits that is this 32-bit float: 21.3, not 21.299999237060547."""
+    """The number of 6 digits, or as few more as it takes, that is this 32-bit float: 21.3, not 21.299999237060547."""
     packed = pattern.to_bytes(4, "big")
     number: float = unpack(">f", packed)[0]
     for digits in (6, 7, 8):

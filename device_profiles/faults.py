@@ -55,7 +55,7 @@ class ConfigError(DeviceProfilesError):
 class UnknownProfileError(ConfigError):
     """No profile of that id is in the catalogue or in the extra folder."""
 
-    hint = "`langyan profiles` lists what there is; a new device is one TOML file."
+    hint = "The fault lists the profiles there are; a new device is one TOML file."
 
 
 class CodecError(DeviceProfilesError):
@@ -72,9 +72,9 @@ class CodecError(DeviceProfilesError):
 
 def near(word: str, known: Iterable[str]) -> str:
     """Name the known words that look like `word`, best first and comma-separated; empty when none does."""
-    by_fold = {name.casefold(): name for name in known}
-    found = get_close_matches(word[:200].casefold(), by_fold, n=3, cutoff=0.6)
-    return ", ".join(by_fold[name] for name in found)
+    names = list(known)
+    found = get_close_matches(word[:200].casefold(), {name.casefold() for name in names}, n=3, cutoff=0.6)
+    return ", ".join(name for fold in found for name in names if name.casefold() == fold)
 
 
 def listed(words: Iterable[object]) -> str:

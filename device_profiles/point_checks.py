@@ -17,6 +17,8 @@ LANGUAGES = ("en", "zh")
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
 _SCALE_LIMIT = 1e12
+_MEANT_UNIT = {"°C": "Cel", "℃": "Cel", "degC": "Cel", "°": "deg", "W/m²": "W/m2", "µg/m³": "ug/m3", "rpm": "1/min"}
+"""What people write who do not know SenML; the nearest spelling of these is another unit."""
 _LAST_ADDRESS = 0xFFFF
 
 
@@ -146,7 +148,7 @@ def _check_number(toml: TomlFile, point: PointDef) -> None:
         text = N_("is missing: a number needs a SenML unit; count or / where it has none")
         toml.fault((*place, "unit"), text)
     if point.unit is not None and point.unit not in UNITS:
-        meant, allowed = near(point.unit, UNITS), listed(sorted(UNITS))
+        meant, allowed = _MEANT_UNIT.get(point.unit) or near(point.unit, UNITS), listed(sorted(UNITS))
         if meant:
             text = N_("{unit} is no SenML unit; did you mean {near}? Allowed: {allowed}")
             toml.fault((*place, "unit"), text, unit=shown(point.unit), near=meant, allowed=allowed)

@@ -114,7 +114,7 @@ def _check_capture(toml: TomlFile, capture: Capture, points: Sequence[PointDef],
     place = toml.place_of(capture)
     if not capture.source.strip():
         toml.fault((*place, "source"), N_("is empty: name the document and page, or device and date"))
-    if capture.framing not in link.transports:
+    if capture.framing not in link.transports and toml.is_clean((*toml.place_of(link), "transports")):
         text = N_("cannot be {value}; allowed: {allowed}")
         toml.fault((*place, "framing"), text, value=capture.framing.value, allowed=listed(link.transports))
     try:

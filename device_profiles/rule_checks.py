@@ -70,7 +70,7 @@ def _check_threshold(toml: TomlFile, rule: ThresholdRule, points: Mapping[str, P
         return
     clear = limit - rule.deadband if key == "above" else limit + rule.deadband
     for point in (points[name] for name in dict.fromkeys(rule.points) if name in points):
-        if point.range is None:
+        if point.range is None or point.range[0] >= point.range[1]:
             continue
         low, high = point.range
         ends = {"point": shown(point.key), "low": shown(low), "high": shown(high)}

@@ -10,11 +10,11 @@ from device_profiles.model import UNDELAYED_ALARMS, BlockDef, Link, PointDef, Pr
 
 
 class Block(Struct, frozen=True):
-    """One read request: `count` bits or words of one table, and the points inside it.
+    """One read request: `count` bits or words of one table, and every point inside it.
 
     Attributes:
-        every_s: period, the shortest any of its points asks for.
-        is_urgent: an alarm input is among them; it is read before all others when due.
+        every_s: period, the shortest that the points it is made for ask for.
+        is_urgent: made for an alarm input; it is read before all others when due.
     """
 
     table: Table
@@ -29,10 +29,11 @@ def plan_device(profile: Profile) -> list[Block]:
     """Plan the reads of one device: alarm inputs first, then by table and address.
 
     Points that a profile's `block` covers are read as that whole block; the rest is grouped by
-    table and period into the fewest reads that the link's limits allow.
+    table and period into the fewest reads that the link's limits allow. A point of another period that
+    a read passes over is taken along, as it costs nothing.
 
     Returns:
-        Blocks of which none holds a point twice; every readable point stands in exactly one.
+        Blocks; every point stands whole in at least one, which comes round as often as the point asks for.
     """
     urgent = urgent_points(profile)
     blocks: list[Block] = []
@@ -40,14 +41,14 @@ def plan_device(profile: Profile) -> list[Block]:
     for piece in profile.block:
         inside = [point for point in left if _is_inside(point, piece)]
         if inside:
-            blocks.append(_block(piece.table, piece.address, piece.count, inside, urgent))
+            blocks.append(_block(profile, piece, made_for=inside, urgent=urgent))
             left = [point for point in left if point not in inside]
     order = sorted(left, key=lambda point: (point.table, point.every_s, point.address))
     for (table, _), group in groupby(order, key=lambda point: (point.table, point.every_s)):
         for run in group_points(list(group), link=profile.link):
             start = run[0].address
             end = max(point.address + point.type.words for point in run)
-            blocks.append(_block(table, start, end - start, run, urgent))
+            blocks.append(_block(profile, BlockDef(table, start, end - start), made_for=run, urgent=urgent))
     return sorted(blocks, key=lambda block: not block.is_urgent)
 
 
@@ -90,12 +91,12 @@ def _is_inside(point: PointDef, piece: BlockDef) -> bool:
     )
 
 
-def _block(table: Table, address: int, count: int, points: Sequence[PointDef], urgent: frozenset[str]) -> Block:
+def _block(profile: Profile, piece: BlockDef, *, made_for: Sequence[PointDef], urgent: frozenset[str]) -> Block:
     return Block(
-        table=table,
-        address=address,
-        count=count,
-        points=tuple(points),
-        every_s=min(point.every_s for point in points),
-        is_urgent=any(point.key in urgent for point in points),
+        table=piece.table,
+        address=piece.address,
+        count=piece.count,
+        points=tuple(point for point in profile.point if _is_inside(point, piece)),
+        every_s=min(point.every_s for point in made_for),
+        is_urgent=any(point.key in urgent for point in made_for),
     )

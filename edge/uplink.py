@@ -24,6 +24,8 @@ from edge.store import Store
 from edge.window import Window
 
 log = logging.getLogger(__name__)
+# aiomqtt warns of many publishes under way; the window bounds them.
+logging.getLogger("mqtt").setLevel(logging.ERROR)
 
 # The first try again comes at once, as a broker that restarts is back within a second; a city of gateways
 # spreads over the jitter.

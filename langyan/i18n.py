@@ -22,10 +22,15 @@ def choose_language(environ: Mapping[str, str]) -> str:
     return CHINESE if wanted.lower().startswith("zh") else ENGLISH
 
 
+def language() -> str:
+    """Tell the language of this process's environment."""
+    return choose_language(os.environ)
+
+
 def translate(message: str) -> str:
     """Write `message` in the language of this process's environment; English where there is no translation."""
     # The empty message is the key under which gettext keeps a catalogue's header.
-    return _catalogue(choose_language(os.environ)).gettext(message) if message else ""
+    return _catalogue(language()).gettext(message) if message else ""
 
 
 _ = translate

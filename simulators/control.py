@@ -23,17 +23,20 @@ MAX_TIMED_RELEASES = 256
 
 _DECODER: msgspec.json.Decoder[say.Op] = msgspec.json.Decoder(say.Op)
 _ENCODER = msgspec.json.Encoder()
+_TOO_LONG = f"a request is one line of at most {say.MAX_LINE_BYTES} bytes"
 
 
 def parse(line: bytes) -> say.Op:
     """Read one request.
 
     Raises:
-        SimulatorError: it is no JSON object, or no request this channel knows.
+        SimulatorError: it is too long, no JSON object, or no request this channel knows.
     """
+    if len(line) > say.MAX_LINE_BYTES:
+        raise SimulatorError(_TOO_LONG)
     try:
         return _DECODER.decode(line)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SimulatorError(f"the request cannot be read: {error}; see simulators/control_messages.py") from error
 
 
@@ -74,7 +77,7 @@ class ControlServer:
             try:
                 op = parse(await lines.receive_until(b"\n", say.MAX_LINE_BYTES))
             except DelimiterNotFound:
-                await _send(stream, say.Failed(f"a request is one line of at most {say.MAX_LINE_BYTES} bytes"))
+                await _send(stream, say.Failed(_TOO_LONG))
                 return
             except SimulatorError as error:
                 await _send(stream, say.Failed(str(error)))

@@ -23,10 +23,10 @@ class Control:
     """A connection to a simulated site; a context manager. Every method raises `ControlError`."""
 
     def __init__(self, port: int, host: str = "127.0.0.1", timeout_s: float = 5) -> None:
-        """Connect.
+        """Connect, and make sure that a simulator answers.
 
         Raises:
-            ControlError: nobody listens there.
+            ControlError: nobody listens there, or it is something else.
         """
         self._where = f"{host}:{port}"
         try:
@@ -35,6 +35,11 @@ class Control:
             raise ControlError(f"no simulator answers on {self._where}: {error}; is it running?") from error
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._lines = self._socket.makefile("rb")
+        try:
+            self.ping()
+        except ControlError:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -115,7 +120,11 @@ class Control:
             raise ControlError(f"the simulator on {self._where} does not answer: {error}") from error
         if not line.endswith(b"\n"):
             raise ControlError(f"the simulator on {self._where} has hung up; is it still running?")
-        fields: dict[str, Any] = msgspec.json.decode(line)
-        if "error" in fields:
-            raise ControlError(str(fields["error"]))
-        return msgspec.convert(fields, reply)
+        try:
+            fields = msgspec.json.decode(line, type=dict[str, Any])
+            if "error" in fields:
+                raise ControlError(str(fields["error"]))
+            return msgspec.convert(fields, reply)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            text = f"{self._where} is no simulator's control channel: {error}; is the port right?"
+            raise ControlError(text) from error

@@ -47,7 +47,6 @@ class RtuBusServer(BusServer):
         self._noise = Noise(bus.id)
         self._port: PtyPort | None = None
         self._free_at = 0.0
-        self._wrote_at = 0.0
         self._is_disturbed = False
         self._piece = max(1, int(_PIECE_S / self.wire.char_s))
 
@@ -86,7 +85,7 @@ class RtuBusServer(BusServer):
 
     def _open(self) -> None:
         self._port = PtyPort(self._path)
-        self._free_at = self._wrote_at = 0.0
+        self._free_at = 0.0
 
     async def _serve(self) -> None:
         if self._port is None:
@@ -104,7 +103,11 @@ class RtuBusServer(BusServer):
         """Wait for bytes, book the time they take on the wire, and hand out what is complete."""
         noise_before = framer.noise_bytes
         if not framer.waiting:
-            await wait_readable(port.fd)
+            with move_on_after(_STALE_S) as idle:
+                await wait_readable(port.fd)
+            if idle.cancelled_caught:
+                port.drop_unread()
+                await wait_readable(port.fd)
         else:
             patience_s = max(0.0, self._free_at + self.wire.gap_s - time.monotonic()) + _PATIENCE_S
             with move_on_after(patience_s) as silence:
@@ -157,8 +160,6 @@ class RtuBusServer(BusServer):
         """Hand an answer over byte by byte in time; count it when the last byte is gone."""
         said = self._noise.disturb(rtu_frame(device.unit, answer.pdu))
         is_noisy, self._is_disturbed = said.is_noisy or self._is_disturbed, False
-        if start - self._wrote_at > _STALE_S and port.unread():
-            port.drop_unread()
         is_whole = False
         try:
             is_whole = await self._send(port, clock, said.data, start=start)
@@ -175,7 +176,6 @@ class RtuBusServer(BusServer):
         for begin in range(0, len(data), self._piece):
             piece = data[begin : begin + self._piece]
             await clock.until(start + self.wire.duration_s(begin + len(piece)))
-            self._wrote_at = time.monotonic()
             if not port.write(piece):
                 return False
         return True

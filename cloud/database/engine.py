@@ -26,6 +26,7 @@ from cloud.settings import DatabaseSettings, database_url
 _log = logging.getLogger(__name__)
 # Longer than any transaction of ours; a reader that holds a lock longer is reported as "away" and retried.
 _BUSY_TIMEOUT_S = 10
+_WAL_TRY_EVERY_S = 0.05
 # Two workers may open one source's row in the same moment: one loses and sees the row at its next try.
 _CONFLICT_TRIES = 5
 # "langyan", so that no other program's advisory lock meets ours.
@@ -123,6 +124,8 @@ class Database:
         config.set_main_option("script_location", "cloud:migrations")
         config.set_main_option("path_separator", "os")
         try:
+            if self.url.get_backend_name() == "sqlite":
+                self._switch_to_wal()
             with self.transaction() as connection:
                 if connection.dialect.name == "postgresql":
                     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
@@ -130,6 +133,24 @@ class Database:
                 command.upgrade(config, "head")
         except CommandError as error:
             raise DatabaseRefusedError(f"{self.url.render_as_string()}: {error}") from error
+
+
+    def _switch_to_wal(self) -> None:
+        """Put a new SQLite file into WAL mode, once and for all; two processes may try at the same time."""
+        deadline = time.monotonic() + _BUSY_TIMEOUT_S
+        while True:
+            try:
+                with self._engine.connect() as connection:
+                    driver = connection.connection.driver_connection
+                    if isinstance(driver, sqlite3.Connection):
+                        driver.commit()
+                        driver.execute("PRAGMA journal_mode = WAL").close()
+                    return
+            except (DBAPIError, sqlite3.OperationalError) as error:
+                # The switch does not wait for other connections as every other statement does.
+                if time.monotonic() > deadline:
+                    raise DatabaseAwayError(f"{self.url.render_as_string()}: {error}") from error
+                time.sleep(_WAL_TRY_EVERY_S)
 
 
 def open_database(settings: DatabaseSettings) -> Database:
@@ -208,7 +229,6 @@ class PersistentDatabase:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
     # In WAL mode NORMAL may lose the last commits in a power cut, and a receipt promises a commit.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")

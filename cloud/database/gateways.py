@@ -60,7 +60,8 @@ def note_presence(
 def list_gateways(connection: Connection) -> list[GatewayRow]:
     """List all gateways by id."""
     rows = connection.execute(select(gateway).order_by(gateway.c.id)).mappings()
-    return [msgspec.convert(dict(row), GatewayRow) for row in rows]
+    # The keys are a subclass of str, which msgspec does not take.
+    return [msgspec.convert({str(key): value for key, value in row.items()}, GatewayRow) for row in rows]
 
 
 def _born(birth: Birth) -> dict[str, Any]:

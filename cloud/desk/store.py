@@ -41,7 +41,8 @@ def apply_event(connection: Connection, arrival: Arrival) -> None:
 
 def to_alarm(row: RowMapping) -> Alarm:
     """Read a row of `occurrence`."""
-    return msgspec.convert(dict(row), Alarm)
+    # The keys are a subclass of str, which msgspec does not take.
+    return msgspec.convert({str(key): value for key, value in row.items()}, Alarm)
 
 
 def save(connection: Connection, before: Alarm, after: Alarm) -> None:

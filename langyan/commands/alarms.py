@@ -2,7 +2,6 @@
 
 import getpass
 import json
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn
@@ -21,7 +20,7 @@ from cloud.errors import CloudError
 from cloud.settings import load_settings
 from contract.cloudevents import to_rfc3339
 from langyan.commands.common import fail
-from langyan.i18n import CHINESE, choose_language
+from langyan.i18n import CHINESE, language
 from langyan.i18n import translate as _
 
 app = typer.Typer(no_args_is_help=True)
@@ -102,7 +101,7 @@ def alarm_table(alarms: list[Alarm]) -> Table:
     table = Table()
     for heading in (_("alarm"), _("severity"), _("state"), _("pressed (UTC)"), _("where"), _("what"), _("times")):
         table.add_column(heading)
-    language = "zh" if choose_language_now() == CHINESE else "en"
+    tongue = "zh" if language() == CHINESE else "en"
     for alarm in alarms:
         table.add_row(
             alarm.alarm_id[:8],
@@ -110,15 +109,10 @@ def alarm_table(alarms: list[Alarm]) -> Table:
             STATES[alarm.state],
             to_rfc3339(alarm.raised_at_us)[:19].replace("T", " "),
             f"{alarm.gateway} {alarm.device}",
-            alarm.text.get(language) or alarm.text.get("en") or alarm.kind,
+            alarm.text.get(tongue) or alarm.text.get("en") or alarm.kind,
             str(alarm.triggers),
         )
     return table
-
-
-def choose_language_now() -> str:
-    """Tell the language of this terminal."""
-    return choose_language(os.environ)
 
 
 def _open(settings_file: Path) -> Database:

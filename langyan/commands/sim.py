@@ -46,7 +46,7 @@ def devices(
 
 async def _serve(site: Site, control_port: int, stop: anyio.Event) -> None:
     async with anyio.create_task_group() as tasks:
-        served: ServedSite = await tasks.start(lambda *, task_status: serve_site(  # noqa: PLW0108
+        served: ServedSite = await tasks.start(lambda *, task_status: serve_site(
             site, control_port=control_port, task_status=task_status
         ))  # fmt: skip
         for bus, where in served.buses.items():

@@ -1,11 +1,11 @@
 """Produced compared with stored: the simulators' counts against what the databases hold."""
 
-import json
 import urllib.parse
 import urllib.request
 from collections import Counter
 from collections.abc import Mapping
 
+import msgspec
 from msgspec import Struct
 
 from contract.telemetry import Value
@@ -30,35 +30,57 @@ class Balance(Struct, frozen=True):
     duplicates: int
 
 
-def query(url: str, database: str, influxql: str) -> list[dict[str, object]]:
-    """Run one InfluxQL query; returns its series, times in microseconds."""
+class Series(Struct, frozen=True):
+    """One series of an InfluxQL answer; a row begins with its time in microseconds."""
+
+    columns: list[str]
+    values: list[list[Value | None]]
+    tags: dict[str, str] = {}
+
+
+class _Result(Struct, frozen=True):
+    series: list[Series] = []
+    error: str = ""
+
+
+class _Answer(Struct, frozen=True):
+    results: list[_Result]
+
+
+class QueryError(Exception):
+    """InfluxDB did not answer a query with rows."""
+
+
+def query(url: str, database: str, influxql: str) -> list[Series]:
+    """Run one InfluxQL query.
+
+    Raises:
+        QueryError: InfluxDB refuses it.
+    """
     asked = urllib.parse.urlencode({"db": database, "q": influxql, "epoch": "u"})
     with urllib.request.urlopen(f"{url}/query?{asked}", timeout=30) as answer:  # noqa: S310
-        result = json.load(answer)["results"][0]
-    if "error" in result:
-        raise ValueError(f"InfluxDB refuses {influxql!r}: {result['error']}")
-    series: list[dict[str, object]] = result.get("series", [])
-    return series
+        (result,) = msgspec.json.decode(answer.read(), type=_Answer).results
+    if result.error:
+        raise QueryError(f"{influxql!r}: {result.error}")
+    return result.series
 
 
 def stored_counts(url: str, database: str, gateway: str) -> dict[tuple[str, str], int]:
     """Count the stored readings of one gateway by device and point."""
-    ql = f"SELECT count(*) FROM {MEASUREMENT} WHERE gateway = '{gateway}' GROUP BY device"
-    counts: dict[tuple[str, str], int] = {}
-    for series in query(url, database, ql):
-        tags, columns, values = series["tags"], series["columns"], series["values"]
-        assert isinstance(tags, dict)  # noqa: S101 - the shape of InfluxDB's answer
-        assert isinstance(columns, list)  # noqa: S101
-        assert isinstance(values, list)  # noqa: S101
-        for column, count in zip(columns[1:], values[0][1:], strict=True):
-            counts[tags["device"], str(column).removeprefix("count_")] = count
-    return counts
+    # Ids hold no quotes (contract.ids), so they may stand in the query as they are.
+    ql = f"SELECT count(*) FROM {MEASUREMENT} WHERE gateway = '{gateway}' GROUP BY device"  # noqa: S608
+    return {
+        (series.tags["device"], column.removeprefix("count_")): int(count or 0)
+        for series in query(url, database, ql)
+        for column, count in zip(series.columns[1:], series.values[0][1:], strict=True)
+    }
 
 
 def stored_numbers(url: str, database: str, gateway: str, device: str, point: str) -> list[Value]:
     """Return every stored value of one point, oldest first."""
-    ql = f"SELECT \"{point}\" FROM {MEASUREMENT} WHERE gateway = '{gateway}' AND device = '{device}'"
-    return [row[1] for series in query(url, database, ql) for row in _rows(series) if row[1] is not None]
+    ql = f"SELECT \"{point}\" FROM {MEASUREMENT} WHERE gateway = '{gateway}' AND device = '{device}'"  # noqa: S608
+    rows = [row for series in query(url, database, ql) for row in series.values]
+    return [value for _, value in rows if value is not None]
 
 
 def balance(
@@ -76,7 +98,7 @@ def balance(
     for gateway, said in stats.items():
         counts = stored_counts(url, database, gateway)
         for device, its in said.devices.items():
-            for point, made in its.readings.items():
+            for point, made in its.counts.readings.items():
                 kept = counts.get((device, point), 0)
                 produced, stored = produced + made, stored + kept
                 lost, duplicates = lost + max(0, made - kept), duplicates + max(0, kept - made)
@@ -84,8 +106,3 @@ def balance(
                 values = Counter(stored_numbers(url, database, gateway, device, numbered[gateway][device]))
                 duplicates += sum(count - 1 for count in values.values())
     return Balance(produced, stored, lost, duplicates)
-
-
-def _rows(series: dict[str, object]) -> list[list[Value]]:
-    rows = series["values"]
-    return rows if isinstance(rows, list) else []

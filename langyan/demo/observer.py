@@ -81,7 +81,7 @@ class Observer:
             return any(worker.encode() in said for said in self._workers)
 
     def _on_connect(self, client: mqtt.Client, *_: object) -> None:
-        options = SubscribeOptions(qos=1)  # type: ignore[no-untyped-call]
+        options = SubscribeOptions(qos=1)
         client.subscribe([(f"{ROOT}/+/up/#", options), (f"{ROOT}/+/down/receipt", options), (CLOUD_READY, options)])
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
@@ -102,23 +102,23 @@ class Observer:
         if where.channel is Channel.TELEMETRY:
             self._note_telemetry(gateway, where.gateway, message)
         elif where.channel is Channel.ALARM:
-            event = decode_alarm(message.payload, gateway=where.gateway)
+            event = decode_alarm(bytes(message.payload), gateway=where.gateway)
             self._alarms.setdefault(event.event_id, Seen(event))
             self._by_correlation[correlation] = event.event_id
         elif where.channel is Channel.RECEIPT:
-            receipt = decode_receipt(message.payload)
+            receipt = decode_receipt(bytes(message.payload))
             gateway.receipts += 1
             gateway.refused += receipt.refused
             seen = self._alarms.get(self._by_correlation.get(correlation, ""))
             if seen and seen.stored_at_us is None and receipt.verdict is Verdict.STORED:
                 seen.stored_at_us = receipt.at_us
         elif where.channel is Channel.BIRTH:
-            gateway.is_alive = isinstance(decode_presence(message.payload, gateway=where.gateway), Birth)
+            gateway.is_alive = isinstance(decode_presence(bytes(message.payload), gateway=where.gateway), Birth)
 
     @staticmethod
     def _note_telemetry(view: GatewayView, gateway: str, message: mqtt.MQTTMessage) -> None:
         header = header_from_properties(getattr(message.properties, "UserProperty", ()), gateway=gateway)
-        for sample in decode_telemetry(unpack(message.payload, header.encoding)):
+        for sample in decode_telemetry(unpack(bytes(message.payload), header.encoding)):
             if sample.device == GATEWAY_DEVICE or sample.device.startswith(f"{GATEWAY_DEVICE}."):
                 view.health[sample.device] = {point.key: point.value for point in sample.points}
             else:

@@ -135,6 +135,17 @@ unit = 11
 profile = "generic/xy-md02"
 every_s = { temperature = 1, humidity = 1 }
 
+[[device.rule]]
+rule = "threshold"
+key = "overheat"
+points = ["temperature"]
+alarm = "heat"
+severity = "critical"
+text = { en = "Heat in the crowns: {label}", zh = "树冠高温：{label}" }
+above = 55
+deadband = 5
+on_delay_s = 1
+
 [[device]]
 id = "ground-climate"
 name = "林地"
@@ -191,6 +202,12 @@ BUTTONS = (
 
 DUTY_ROOM = Push(SCHOOL, "gate-buttons", "button_3")
 """The button that is pressed while the broker is gone."""
+
+NUMBERED = {
+    SCHOOL: {f"lab-{number}": "analog_3" for number in range(1, 5)},
+    TOWER: {"weather": "illuminance"},
+}
+"""By gateway and device, the point that numbers its readings (`count_in` above)."""
 
 TOWER_SMOKE = Push(TOWER, "smoke-north", "smoke")
 TOWER_HEAT = Push(TOWER, "crown-climate", "temperature")

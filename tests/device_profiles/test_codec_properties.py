@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from device_profiles.codec import (
@@ -31,6 +31,17 @@ OFFSETS = [0.0, -40.0, 0.5, 273.15, -0.01]
 def point(kind: PointType, **fields: Any) -> PointDef:
     table = Table.COIL if kind is PointType.BIT else Table.HOLDING
     return PointDef(key="p", name={}, table=table, address=0, type=kind, source="", **fields)
+
+
+def digits(number: float) -> int:
+    return len(Decimal(repr(number)).normalize().as_tuple().digits)
+
+
+def packs_to(number: float, same: float) -> bool:
+    try:
+        return struct.pack(">f", number + 0.0) == struct.pack(">f", same)
+    except OverflowError:
+        return False
 
 
 @st.composite
@@ -83,15 +94,18 @@ def test_a_tenth_has_one_digit_after_the_point(raw: int) -> None:
 
 @pytest.mark.parametrize("kind", FLOATS)
 @given(number=st.floats(width=32, allow_nan=False, allow_infinity=False))
+@example(number=struct.unpack(">f", struct.pack(">f", 1.234567))[0])
+@example(number=struct.unpack(">f", struct.pack(">f", 1.2345678))[0])
 def test_a_float_reads_back_as_the_same_32_bits(kind: PointType, number: float) -> None:
     wanted = point(kind)
     cells = encode_point(wanted, number)
-    words = struct.unpack(">HH", struct.pack(">f", number))
+    words = struct.unpack(">HH", struct.pack(">f", number + 0.0))  # a negative zero is zero
     assert cells == (words if kind is PointType.F32_HIGH_FIRST else words[::-1])
     value = decode_point(wanted, cells)
     assert isinstance(value, float)
     assert struct.pack(">f", value) == struct.pack(">f", number + 0.0)
-    assert len(repr(value)) <= len(repr(number))
+    same = [count for count in range(1, 10) if packs_to(float(f"{number:.{count}g}"), value)]
+    assert digits(value) == digits(float(f"{number:.{max(6, same[0])}g}"))
 
 
 @given(st.sampled_from(FLOATS), st.integers(0, 0xFFFF), st.integers(0, 0xFFFF))

@@ -1,0 +1,82 @@
+"""`langyan demo`: two simulated sites end to end, live."""
+
+import sys
+from pathlib import Path
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from langyan.commands.common import fail
+from langyan.demo.run import Options, Report, play
+from langyan.demo.story import SHORTEST_S
+from langyan.i18n import translate as _
+from langyan.servers import ServerError
+
+INTERRUPTED = 130
+
+app = typer.Typer()
+
+
+@app.callback(invoke_without_command=True)
+def demo(
+    *,
+    seconds: float = typer.Option(60.0, "--seconds", min=SHORTEST_S, max=86_400, help=_("How long the story lasts.")),
+    live: bool = typer.Option(True, "--live/--no-live", help=_("Live screen, or a line for each scene.")),
+    report: Path | None = typer.Option(None, "--report", help=_("Write the result as JSON."), metavar="FILE"),
+    influx_port: int | None = typer.Option(None, "--influx-port", help=_("Port of InfluxDB; a free one if left out.")),
+    broker_port: int | None = typer.Option(None, "--broker-port", help=_("Port of mosquitto; a free one if left out.")),
+    keep: bool = typer.Option(False, "--keep", help=_("Leave the servers up until Ctrl-C.")),
+    folder: Path | None = typer.Option(
+        None, "--dir", help=_("Folder for data and logs; a temporary one, deleted at the end, if left out.")
+    ),
+) -> None:
+    """Run two simulated sites on real mosquitto and InfluxDB, and count what arrived."""
+    console = Console()
+    options = Options(
+        seconds=seconds,
+        live=live and sys.stdout.isatty(),
+        keep=keep,
+        folder=folder,
+        influx_port=influx_port,
+        broker_port=broker_port,
+    )
+
+    def tell(found: Report) -> None:
+        console.print(_result(found))
+        if report is not None:
+            report.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+
+    try:
+        found = play(options, console, on_report=tell)
+    except ServerError as error:
+        raise fail([str(error)], status=1) from error
+    except KeyboardInterrupt as error:
+        raise fail([_("Stopped; nothing is left running.")], status=INTERRUPTED) from error
+    raise typer.Exit(0 if found.is_good() else 1)
+
+
+def _result(found: Report) -> Table:
+    table = Table(title=_("What was produced, and what is in the databases"), title_justify="left")
+    table.add_column("")
+    table.add_column("", justify="right")
+    took = found.press_to_stored_ms
+    rows = (
+        (_("readings produced by the simulated devices"), f"{found.produced}"),
+        (_("readings stored in InfluxDB"), f"{found.stored}"),
+        (_("lost"), f"{found.lost}"),
+        (_("stored twice"), f"{found.duplicates}"),
+        (_("alarms raised"), f"{found.alarms_raised}"),
+        (_("alarms stored in the alarm database"), f"{found.alarms_stored}"),
+        (_("press to stored, half of them within"), f"{took.p50:.0f} ms"),
+        (_("press to stored, 99 of 100 within"), f"{took.p99:.0f} ms"),
+        (_("press to stored, the slowest"), f"{took.max:.0f} ms"),
+        (_("press during the broker's absence to stored"), f"{found.outage_press_to_stored_ms / 1000:.1f} s"),
+    )
+    for name, value in rows:
+        table.add_row(name, value)
+    table.caption = (
+        _("Nothing lost, nothing stored twice.") if found.is_good() else _("SOMETHING IS WRONG: see the rows above.")
+    )
+    return table

@@ -1,0 +1,189 @@
+"""Runs the demo: the stage is set, the story is played, the counts are compared."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec import Struct
+from rich.console import Console
+from rich.live import Live
+
+from cloud.desk.operations import list_alarms
+from contract.ids import GATEWAY_DEVICE
+from langyan.demo.counting import Balance, balance
+from langyan.demo.latency import Spread, press_to_stored_ms, spread
+from langyan.demo.screen import Screen
+from langyan.demo.sites import NUMBERED
+from langyan.demo.stage import DATABASE, Stage
+from langyan.demo.story import Pressed, Scene, is_prompt, plan
+from langyan.i18n import translate as _
+from langyan.servers import wait_until
+
+FRAME_S = 0.25
+SETTLE_LIMIT_S = 60.0
+MAX_ALARMS = 100_000
+
+
+class Report(Struct, frozen=True):
+    """What the demo found; `--report` writes it as JSON.
+
+    Attributes:
+        produced, stored, lost, duplicates: readings; see `langyan.demo.counting.Balance`.
+        alarms_raised: contacts pushed, and the fire's smoke and heat: each must raise once.
+        alarms_stored: raises in the alarm database.
+        press_to_stored_ms: presses and smoke while the broker was there.
+        outage_press_to_stored_ms: the press while the broker was gone; -1 when it was not seen stored.
+        influx_url, influx_db, broker_port: where everything is, for as long as it runs.
+    """
+
+    produced: int
+    stored: int
+    lost: int
+    duplicates: int
+    alarms_raised: int
+    alarms_stored: int
+    press_to_stored_ms: Spread
+    outage_press_to_stored_ms: float
+    influx_url: str
+    influx_db: str
+    broker_port: int
+    seconds: float
+    folder: str
+
+    def is_good(self) -> bool:
+        """Tell whether nothing was lost and nothing stored twice."""
+        return not self.lost and not self.duplicates and self.alarms_stored == self.alarms_raised
+
+
+class Options(Struct, frozen=True):
+    """How the demo is played; see `langyan demo --help`."""
+
+    seconds: float
+    live: bool = True
+    keep: bool = False
+    folder: Path | None = None
+    influx_port: int | None = None
+    broker_port: int | None = None
+
+
+def play(options: Options, console: Console, *, on_report: Callable[[Report], None]) -> Report:
+    """Play it all; `on_report` is called before the servers are kept up or stopped.
+
+    Raises:
+        ServerError: a server is missing or does not come up.
+    """
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="langyan-demo-"))
+    stage = Stage(folder.resolve(), broker_port=options.broker_port, influx_port=options.influx_port)
+    try:
+        console.print(_("Starting mosquitto, InfluxDB, two gateways, their simulated devices, ingest and desk ..."))
+        with stage:
+            _say_where(stage, console)
+            report = _play_on(stage, options, console)
+            on_report(report)
+            if options.keep:
+                console.print(_("The servers stay up until Ctrl-C."))
+                _wait_for_ever()
+    finally:
+        if options.folder is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    return report
+
+
+def _play_on(stage: Stage, options: Options, console: Console) -> Report:
+    scenes = plan(stage, options.seconds)
+    pressed: list[Pressed] = []
+    started = time.monotonic()
+    if options.live:
+        _play_live(stage, scenes, pressed, options.seconds, console)
+    else:
+        for scene in scenes:
+            _sleep_until(started + scene.at_s)
+            console.print(f"{time.monotonic() - started:6.1f} s  {scene.title}")
+            pressed += scene.act()
+        _sleep_until(started + options.seconds)
+    return _count(stage, pressed, options.seconds, console)
+
+
+def _play_live(stage: Stage, scenes: list[Scene], pressed: list[Pressed], seconds: float, console: Console) -> None:
+    screen, left = Screen(), list(scenes)
+    title = left[0].title
+    started = time.monotonic()
+    with Live(console=console, auto_refresh=False, transient=False) as live:
+        while (now_s := time.monotonic() - started) < seconds:
+            if left and left[0].at_s <= now_s:
+                scene = left.pop(0)
+                title = scene.title
+                pressed += scene.act()
+            picture = screen.draw(
+                now_s=now_s,
+                seconds=seconds,
+                title=title,
+                broker_is_up=stage.broker.pid is not None,
+                gateways=stage.observer.gateways(),
+                seen=stage.observer.alarms(),
+                pressed=pressed,
+            )
+            live.update(picture, refresh=True)
+            _sleep_until(started + min(left[0].at_s if left else seconds, now_s + FRAME_S))
+
+
+def _count(stage: Stage, pressed: list[Pressed], seconds: float, console: Console) -> Report:
+    console.print(_("The story is over. Waiting until the outboxes are empty, then stopping the gateways ..."))
+    wait_until(lambda: _waiting(stage) <= _usual_waiting(stage), SETTLE_LIMIT_S, every_s=0.1)
+    for gateway in stage.gateways.values():
+        gateway.stop()
+    stats = {gateway: control.stats() for gateway, control in stage.controls.items()}
+    found: Balance = balance(stage.influx.url, DATABASE, stats=stats, numbered=NUMBERED)
+    with stage.open_alarms() as database:
+        stored = sum(alarm.triggers for alarm in list_alarms(database, state="all", limit=MAX_ALARMS))
+    seen = stage.observer.alarms()
+    prompt = [press_to_stored_ms(press, seen) for press in pressed if is_prompt(press) and not press.in_outage]
+    outage = [press_to_stored_ms(press, seen) for press in pressed if press.in_outage]
+    return Report(
+        produced=found.produced,
+        stored=found.stored,
+        lost=found.lost,
+        duplicates=found.duplicates,
+        alarms_raised=len(pressed),
+        alarms_stored=stored,
+        press_to_stored_ms=spread([ms for ms in prompt if ms is not None]),
+        outage_press_to_stored_ms=next((round(ms, 1) for ms in outage if ms is not None), -1.0),
+        influx_url=stage.influx.url,
+        influx_db=DATABASE,
+        broker_port=stage.broker.port,
+        seconds=seconds,
+        folder=str(stage.folder),
+    )
+
+
+def _waiting(stage: Stage) -> float:
+    own = [view.health.get(GATEWAY_DEVICE, {}) for view in stage.observer.gateways().values()]
+    return sum(float(points.get("outbox.readings_waiting", 0.0)) for points in own)
+
+
+def _usual_waiting(stage: Stage) -> float:
+    """About what half a second of readings and their receipts amount to."""
+    return 400.0 * len(stage.gateways)
+
+
+def _say_where(stage: Stage, console: Console) -> None:
+    console.print(_("What you see: two simulated sites; everything else is real."))
+    rows = (
+        (_("MQTT"), f"mosquitto_sub -p {stage.broker.port} -V 5 -v -t 'langyan/v1/+/up/#'"),
+        (_("InfluxDB"), f"influx -port {stage.influx.port} -database {DATABASE}"),
+        (_("alarms"), f"langyan alarms list --settings {stage.settings}"),
+        (_("files and logs"), str(stage.folder)),
+    )
+    for name, command in rows:
+        console.print(f"  {name}: {command}", soft_wrap=True, highlight=False)
+
+
+def _sleep_until(moment: float) -> None:
+    time.sleep(max(0.0, moment - time.monotonic()))
+
+
+def _wait_for_ever() -> None:
+    while True:
+        time.sleep(3600)

@@ -1,0 +1,125 @@
+"""The stage of the demo: real servers and real processes in one folder, on free ports."""
+
+import contextlib
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+from cloud.database import Database, open_database
+from cloud.settings import load_settings
+from langyan.demo.observer import Observer
+from langyan.demo.sites import SCHOOL, TOWER, write_sites
+from langyan.servers import Influx, Langyan, Mosquitto, free_port
+from simulators.control_client import Control, ControlError
+
+DATABASE = "langyan"
+
+_SETTINGS = """# Written by `langyan demo`; `langyan alarms list --settings` reads it too.
+[mqtt]
+port = {broker_port}
+
+[influx]
+version = 1
+url = "{influx_url}"
+database = "{database}"
+
+[database]
+url = "sqlite:///alarms.db"
+
+[gateways.{school}]
+site = "示范学校"
+
+[gateways.{tower}]
+site = "示范林场"
+"""
+
+
+class Stage:
+    """Everything that runs; a context manager that ends it all, in order.
+
+    Attributes:
+        folder: site files, settings, databases and logs.
+        controls: by gateway id, the hand on its simulated devices.
+    """
+
+    def __init__(self, folder: Path, *, broker_port: int | None, influx_port: int | None) -> None:
+        """Write the files; nothing is started yet."""
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.broker = Mosquitto(folder / "mosquitto", port=broker_port)
+        self.influx = Influx(folder / "influxd", port=influx_port)
+        sites = write_sites(folder, broker_port=self.broker.port, tcp_port=free_port())
+        self.settings = folder / "cloud.toml"
+        self.settings.write_text(
+            _SETTINGS.format(
+                broker_port=self.broker.port,
+                influx_url=self.influx.url,
+                database=DATABASE,
+                school=SCHOOL,
+                tower=TOWER,
+            ),
+            encoding="utf-8",
+        )
+        ports = {gateway: free_port() for gateway in sites}
+        self.simulators = {
+            gateway: Langyan(
+                folder, f"simulator-{gateway}", "sim", "devices", str(path), "-c", str(ports[gateway]),
+                ready=partial(_answers, ports[gateway]),
+            )
+            for gateway, path in sites.items()
+        }  # fmt: skip
+        self.gateways = {
+            gateway: Langyan(
+                folder, f"gateway-{gateway}", "edge", "run", str(path),
+                ready=partial(self._is_alive, gateway),
+            )
+            for gateway, path in sites.items()
+        }  # fmt: skip
+        self.workers = {
+            worker: Langyan(
+                folder, worker, "cloud", worker, str(self.settings),
+                ready=partial(self._has_heard, worker),
+            )
+            for worker in ("ingest", "desk")
+        }  # fmt: skip
+        self._ports = ports
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as opening:
+            opening.enter_context(self.broker)
+            opening.enter_context(self.influx)
+            self.observer = Observer(self.broker.port)
+            opening.callback(self.observer.close)
+            # Started together, waited for together: most of a start is importing.
+            for group in ((*self.workers.values(), *self.simulators.values()), self.gateways.values()):
+                for process in group:
+                    opening.callback(process.stop)
+                    process.start(wait=False)
+                for process in group:
+                    process.wait_ready()
+            self.controls = {gateway: opening.enter_context(Control(port)) for gateway, port in self._ports.items()}
+            self._open = opening.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def _is_alive(self, gateway: str) -> bool:
+        return self.observer.is_alive(gateway)
+
+    def _has_heard(self, worker: str) -> bool:
+        return self.observer.has_heard(worker)
+
+    def open_alarms(self) -> Database:
+        """Open the alarm database, as the desk does."""
+        return open_database(load_settings(self.settings).database)
+
+
+def _answers(port: int) -> bool:
+    try:
+        with Control(port) as control:
+            control.ping()
+    except ControlError:
+        return False
+    return True

@@ -1,0 +1,102 @@
+"""The story of the demo: what happens when, and what it should show. No clock of its own."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from msgspec import Struct
+
+from langyan.demo.sites import BUTTONS, DUTY_ROOM, TOWER_HEAT, TOWER_SMOKE, Push
+from langyan.demo.stage import Stage
+from langyan.i18n import translate as _
+
+SHORTEST_S = 15.0
+OUTAGE_S = 10.0
+PRESS_FOR_S = 0.6
+FIRE_TEMPERATURE = 85.0
+
+
+class Pressed(Struct, frozen=True):
+    """One press of the story: which contact, when, and whether the broker was there."""
+
+    push: Push
+    at_us: int
+    in_outage: bool = False
+
+
+class Scene(Struct, frozen=True):
+    """One moment of the story.
+
+    Attributes:
+        at_s: seconds after the curtain.
+        title: one sentence for the screen.
+        act: what is done; the presses it made.
+    """
+
+    at_s: float
+    title: str
+    act: Callable[[], list[Pressed]]
+
+
+def plan(stage: Stage, seconds: float) -> list[Scene]:
+    """Lay out the story over `seconds` (at least `SHORTEST_S`); an outage lasts 10 s, or a quarter of it all."""
+    outage_s = min(OUTAGE_S, seconds / 4)
+    quiet_s = seconds * 0.1
+    outage_at = seconds * 0.55
+    back_at = outage_at + outage_s
+    scenes = [
+        Scene(0.0, _("Quiet: every bus is polled, every reading is on its way to InfluxDB."), list),
+        *_walk(stage, quiet_s, seconds * 0.35),
+        Scene(seconds * 0.38, _("Fire at the forest tower: heat and smoke."), partial(_fire, stage)),
+        Scene(seconds * 0.47, _("The fire is out."), partial(_fire_out, stage)),
+        Scene(outage_at, _("The broker is killed. Readings wait in the gateways' outboxes."), partial(_kill, stage)),
+        Scene(
+            outage_at + outage_s * 0.4,
+            _("A teacher presses in the duty room, while the broker is gone."),
+            partial(_press, stage, DUTY_ROOM, in_outage=True),
+        ),
+        Scene(back_at, _("The broker is back: the alarm goes first, then what waited."), partial(_revive, stage)),
+        *_walk(stage, back_at + (seconds - back_at) * 0.4, seconds * 0.93),
+    ]
+    return sorted(scenes, key=lambda scene: scene.at_s)
+
+
+def _walk(stage: Stage, start_s: float, end_s: float) -> Iterator[Scene]:
+    """Walk test: press one button after the other."""
+    step_s = 1.0
+    count = max(1, int((end_s - start_s) / step_s))
+    for number in range(count):
+        push = BUTTONS[number % len(BUTTONS)]
+        title = _("Walk test: {device} {point} is pressed.").format(device=push.device, point=push.point)
+        yield Scene(start_s + number * step_s, title, partial(_press, stage, push))
+
+
+def _press(stage: Stage, push: Push, *, in_outage: bool = False) -> list[Pressed]:
+    at_us = stage.controls[push.gateway].press(push.device, push.point, for_s=PRESS_FOR_S)
+    return [Pressed(push, at_us, in_outage)]
+
+
+def _fire(stage: Stage) -> list[Pressed]:
+    heat = stage.controls[TOWER_HEAT.gateway].set(TOWER_HEAT.device, TOWER_HEAT.point, FIRE_TEMPERATURE)
+    smoke = stage.controls[TOWER_SMOKE.gateway].set(TOWER_SMOKE.device, TOWER_SMOKE.point, True)
+    return [Pressed(TOWER_HEAT, heat), Pressed(TOWER_SMOKE, smoke)]
+
+
+def _fire_out(stage: Stage) -> list[Pressed]:
+    stage.controls[TOWER_HEAT.gateway].auto(TOWER_HEAT.device, TOWER_HEAT.point)
+    stage.controls[TOWER_SMOKE.gateway].set(TOWER_SMOKE.device, TOWER_SMOKE.point, False)
+    return []
+
+
+def _kill(stage: Stage) -> list[Pressed]:
+    stage.broker.kill()
+    return []
+
+
+def _revive(stage: Stage) -> list[Pressed]:
+    stage.broker.start()
+    return []
+
+
+def is_prompt(pressed: Pressed) -> bool:
+    """Tell whether it raises at once: a button or smoke, not heat, whose rule waits a second by design."""
+    return pressed.push != TOWER_HEAT
