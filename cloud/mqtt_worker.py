@@ -115,12 +115,13 @@ class MqttWorker:
 
     async def run(self) -> None:
         """Connect, and connect again, until cancelled; cancelling says good-bye to the broker."""
-        backoff = Backoff()
+        # Workers are few and near their broker, and every gateway waits for them: they come back within a second.
+        backoff = Backoff(longest_s=1.0)
         while True:
             try:
                 await self._connect_once(backoff)
             except BrokerCredentialsError as error:
-                await self._wait(error, backoff.longest())
+                await self._wait(error, Backoff(longest_s=60.0).longest())
             except BrokerAwayError as error:
                 await self._wait(error, backoff.next_s())
 

@@ -15,7 +15,7 @@ class ContentEncoding(StrEnum):
     DEFLATE = "deflate"
 
 
-def pack(payload: bytes, *, at_least: int = 512) -> tuple[ContentEncoding, bytes]:
+def pack(payload: bytes, *, at_least: int = 1024) -> tuple[ContentEncoding, bytes]:
     """Deflate a payload of `at_least` bytes when that makes it smaller, else leave it readable."""
     if len(payload) >= at_least:
         packed = zlib.compress(payload, 6)

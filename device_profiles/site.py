@@ -36,6 +36,7 @@ class Uplink(Struct, frozen=True, forbid_unknown_fields=True):
         window: telemetry batches under way without a receipt.
         resend_s: silence after which an unreceipted telemetry batch goes again (doubling, capped).
         alarm_resend_s: the same for alarms.
+        deflate_from_bytes: telemetry batches of this size and more are deflated; smaller ones stay readable.
     """
 
     host: str = "127.0.0.1"
@@ -46,6 +47,7 @@ class Uplink(Struct, frozen=True, forbid_unknown_fields=True):
     window: Annotated[int, Meta(ge=1, le=16)] = 8
     resend_s: Annotated[float, Meta(ge=0.1, le=600.0)] = 5.0
     alarm_resend_s: Annotated[float, Meta(ge=0.1, le=60.0)] = 1.0
+    deflate_from_bytes: Annotated[int, Meta(ge=0)] = 1024
 
 
 class Outbox(Struct, frozen=True, forbid_unknown_fields=True):

@@ -59,7 +59,13 @@ async def run_gateway(site: Site, stop: anyio.Event) -> None:
             active=outbox.active(),
         )
         store = Store(outbox, boot=boot, health=health.store)
-        keeper = Keeper(store, judge, commit_s=settings.commit_s, health=health.store)
+        keeper = Keeper(
+            store,
+            judge,
+            commit_s=settings.commit_s,
+            deflate_from_bytes=link.settings.deflate_from_bytes,
+            health=health.store,
+        )
         sender = UplinkSender(link, store, birth=_birth(site, boot), health=health.uplink)
         async with anyio.create_task_group() as uplink:
             uplink.start_soon(sender.run, name="uplink")

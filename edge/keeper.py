@@ -23,11 +23,14 @@ FULL_DISK_RETRY_S = 1.0
 class Keeper:
     """Takes samples from all buses until every bus has hung up."""
 
-    def __init__(self, store: Store, judge: Judge, *, commit_s: float, health: StoreHealth) -> None:
+    def __init__(
+        self, store: Store, judge: Judge, *, commit_s: float, deflate_from_bytes: int, health: StoreHealth
+    ) -> None:
         """`commit_s` is the longest a reading stays in memory only."""
         self._store = store
         self._judge = judge
         self._commit_s = commit_s
+        self._deflate_from_bytes = deflate_from_bytes
         self._health = health
         self._pending: list[Sample] = []
         self._readings = 0
@@ -81,7 +84,7 @@ class Keeper:
         if not samples:
             return
         self._pending, self._readings = [], 0
-        encoding, payload = pack(encode_telemetry(samples))
+        encoding, payload = pack(encode_telemetry(samples), at_least=self._deflate_from_bytes)
         try:
             await self._store.put_telemetry(payload, encoding, readings=readings)
         except StoreFullError as error:

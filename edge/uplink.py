@@ -30,7 +30,7 @@ logging.getLogger("mqtt").setLevel(logging.ERROR)
 # The first try again comes at once, as a broker that restarts is back within a second; a city of gateways
 # spreads over the jitter.
 FIRST_RECONNECT_S = 0.25
-LONGEST_RECONNECT_S = 2.5
+LONGEST_RECONNECT_S = 2.0
 REFUSED_RECONNECT_S = 60.0
 LONGEST_SILENCE_S = 60.0
 PUBLISH_LIMIT_S = 20.0

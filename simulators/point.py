@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import floor, pi, sin
 
 from contract.telemetry import Value
-from device_profiles.codec import ValueKind, encode_point, encode_raw, value_kind
+from device_profiles.codec import ValueKind, encode_point, encode_raw, raw_bits, raw_limits, value_kind
 from device_profiles.faults import CodecError
 from device_profiles.model import PointDef
 from simulators.errors import SimulatorError
@@ -37,6 +37,7 @@ class SimulatedPoint:
         self._where = f"device {device!r}, point {definition.key!r}"
         self.is_number = is_number
         self.changes = 0
+        self._numbers = _believable_numbers(definition)
         # The point's own bits of its cells: several bit fields may share one word.
         self._mask = encode_raw(definition, -1)
         self._held: tuple[int, ...] | None = None
@@ -47,9 +48,9 @@ class SimulatedPoint:
             self._encode(_value(definition, definition.simulate.period_s * quarter / 4))
 
     def cells(self, age_s: float, number: int) -> tuple[int, ...]:
-        """Give the registers at an age; `number` is what a counting point holds, wrapping at its width."""
+        """Give the registers at an age; `number` is what a counting point holds, wrapping where its range ends."""
         if self.is_number:
-            return encode_raw(self.definition, number)
+            return encode_raw(self.definition, number % self._numbers)
         if self._held is not None:
             return self._held
         tick = floor(age_s / REFRESH_S)
@@ -105,3 +106,11 @@ def _value(point: PointDef, age_s: float) -> Value:
         return start
     value = start + simulate.swing * sin(2 * pi * age_s / simulate.period_s)
     return value if point.range is None else min(max(value, point.range[0]), point.range[1])
+
+
+def _believable_numbers(definition: PointDef) -> int:
+    """Count the raw numbers from 0 that the profile's range believes: beyond, a number would be no reading."""
+    if definition.range is None or definition.scale <= 0:
+        return 1 << raw_bits(definition)
+    highest = floor((definition.range[1] - definition.offset) / definition.scale)
+    return min(highest, raw_limits(definition)[1]) + 1

@@ -43,7 +43,7 @@ class RtuBusServer(BusServer):
     def __init__(self, bus: RtuBus, *, folder: Path, devices: Sequence[SimulatedDevice]) -> None:
         super().__init__(bus.id, devices)
         self.wire = wire_at(bus.baud)
-        self._path = folder / bus.port
+        self._path = (folder / bus.port).absolute()
         self._noise = Noise(bus.id)
         self._port: PtyPort | None = None
         self._free_at = 0.0
@@ -143,7 +143,7 @@ class RtuBusServer(BusServer):
         if device is None:
             self.counts.strangers += 1
             return
-        start = heard_at + device.delay_s
+        start = heard_at + (0.0 if device.mute else device.delay_s)
         await clock.until(start)
         answer = device.answer(request.pdu)
         if answer is None:

@@ -16,6 +16,8 @@ from simulators.modbus import ExceptionCode, refuse
 MAX_CLIENTS = 32
 
 _READ_BYTES = 1024
+# Some thousand answers; the kernel would let one deaf client have megabytes.
+_SEND_BUFFER_BYTES = 128 * 1024
 # A client that does not read its answers for this long is cut off.
 _PATIENCE_S = 5.0
 # No file descriptor left: waiting is all there is to do, and accept would fail at once again.
@@ -93,6 +95,7 @@ class TcpBusServer(BusServer):
             with client:
                 client.setblocking(False)
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
                 while framer.fault is None:
                     await wait_readable(client)
                     data = client.recv(_READ_BYTES)

@@ -26,7 +26,7 @@ from cloud.settings import DatabaseSettings, database_url
 _log = logging.getLogger(__name__)
 # Longer than any transaction of ours; a reader that holds a lock longer is reported as "away" and retried.
 _BUSY_TIMEOUT_S = 10
-_WAL_TRY_EVERY_S = 0.05
+_WAL_TRIES = 100
 # Two workers may open one source's row in the same moment: one loses and sees the row at its next try.
 _CONFLICT_TRIES = 5
 # "langyan", so that no other program's advisory lock meets ours.
@@ -131,26 +131,28 @@ class Database:
                     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+        except (sqlite3.OperationalError, DBAPIError) as error:
+            raise DatabaseAwayError(f"{self.url.render_as_string()}: {error}") from error
         except CommandError as error:
             raise DatabaseRefusedError(f"{self.url.render_as_string()}: {error}") from error
 
-
     def _switch_to_wal(self) -> None:
         """Put a new SQLite file into WAL mode, once and for all; two processes may try at the same time."""
-        deadline = time.monotonic() + _BUSY_TIMEOUT_S
-        while True:
-            try:
-                with self._engine.connect() as connection:
-                    driver = connection.connection.driver_connection
-                    if isinstance(driver, sqlite3.Connection):
-                        driver.commit()
-                        driver.execute("PRAGMA journal_mode = WAL").close()
+        with self._engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            if not isinstance(driver, sqlite3.Connection):
+                return
+            for _ in range(_WAL_TRIES):
+                try:
+                    driver.execute("PRAGMA journal_mode = WAL").close()
+                except sqlite3.OperationalError as error:
+                    # Unlike every other statement the switch does not wait for others: let an empty
+                    # transaction wait instead, then try again.
+                    _log.debug("not in WAL mode yet: %s", error)
+                    driver.execute("BEGIN EXCLUSIVE").close()
+                    driver.execute("COMMIT").close()
+                else:
                     return
-            except (DBAPIError, sqlite3.OperationalError) as error:
-                # The switch does not wait for other connections as every other statement does.
-                if time.monotonic() > deadline:
-                    raise DatabaseAwayError(f"{self.url.render_as_string()}: {error}") from error
-                time.sleep(_WAL_TRY_EVERY_S)
 
 
 def open_database(settings: DatabaseSettings) -> Database:

@@ -2,8 +2,8 @@
 
 import urllib.parse
 import urllib.request
-from collections import Counter
 from collections.abc import Mapping
+from itertools import pairwise
 
 import msgspec
 from msgspec import Struct
@@ -34,7 +34,7 @@ class Series(Struct, frozen=True):
     """One series of an InfluxQL answer; a row begins with its time in microseconds."""
 
     columns: list[str]
-    values: list[list[Value | None]]
+    values: list[list[Value | None]] = []
     tags: dict[str, str] = {}
 
 
@@ -103,6 +103,6 @@ def balance(
                 produced, stored = produced + made, stored + kept
                 lost, duplicates = lost + max(0, made - kept), duplicates + max(0, kept - made)
             if device in numbered.get(gateway, {}):
-                values = Counter(stored_numbers(url, database, gateway, device, numbered[gateway][device]))
-                duplicates += sum(count - 1 for count in values.values())
+                numbers = stored_numbers(url, database, gateway, device, numbered[gateway][device])
+                duplicates += sum(one == other for one, other in pairwise(numbers))
     return Balance(produced, stored, lost, duplicates)

@@ -15,7 +15,7 @@ from contract.ids import GATEWAY_DEVICE
 from langyan.demo.counting import Balance, balance
 from langyan.demo.latency import Spread, press_to_stored_ms, spread
 from langyan.demo.screen import Screen
-from langyan.demo.sites import NUMBERED
+from langyan.demo.sites import NUMBERED, write_sites
 from langyan.demo.stage import DATABASE, Stage
 from langyan.demo.story import Pressed, Scene, is_prompt, plan
 from langyan.i18n import translate as _
@@ -75,7 +75,7 @@ def play(options: Options, console: Console, *, on_report: Callable[[Report], No
         ServerError: a server is missing or does not come up.
     """
     folder = options.folder or Path(tempfile.mkdtemp(prefix="langyan-demo-"))
-    stage = Stage(folder.resolve(), broker_port=options.broker_port, influx_port=options.influx_port)
+    stage = Stage(folder.resolve(), write_sites, broker_port=options.broker_port, influx_port=options.influx_port)
     try:
         console.print(_("Starting mosquitto, InfluxDB, two gateways, their simulated devices, ingest and desk ..."))
         with stage:

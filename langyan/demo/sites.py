@@ -4,6 +4,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from langyan.servers import free_port
+
 SCHOOL = "school-demo"
 TOWER = "tower-demo"
 
@@ -16,6 +18,8 @@ health_s = 1
 
 [uplink]
 port = {broker_port}
+# Never deflated here, so that mosquitto_sub shows what travels.
+deflate_from_bytes = 1000000
 
 [outbox]
 path = "{gateway}-outbox.db"
@@ -213,10 +217,12 @@ TOWER_SMOKE = Push(TOWER, "smoke-north", "smoke")
 TOWER_HEAT = Push(TOWER, "crown-climate", "temperature")
 
 
-def write_sites(folder: Path, *, broker_port: int, tcp_port: int) -> dict[str, Path]:
+def write_sites(folder: Path, broker_port: int) -> dict[str, Path]:
     """Write both site files into `folder`; returns them by gateway id."""
     school = _HEAD.format(gateway=SCHOOL, site="示范学校", name="School gateway", broker_port=broker_port)
-    school += _SCHOOL.format(tcp_port=tcp_port) + "".join(_LABORATORY.format(number=number) for number in range(1, 5))
+    school += _SCHOOL.format(tcp_port=free_port()) + "".join(
+        _LABORATORY.format(number=number) for number in range(1, 5)
+    )
     tower = _HEAD.format(gateway=TOWER, site="示范林场", name="Tower gateway", broker_port=broker_port) + _TOWER
     files = {SCHOOL: folder / "school.toml", TOWER: folder / "tower.toml"}
     files[SCHOOL].write_text(school, encoding="utf-8")

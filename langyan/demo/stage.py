@@ -1,18 +1,21 @@
 """The stage of the demo: real servers and real processes in one folder, on free ports."""
 
 import contextlib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Self
 
 from cloud.database import Database, open_database
 from cloud.settings import load_settings
+from device_profiles.site_loader import load_site
 from langyan.demo.observer import Observer
-from langyan.demo.sites import SCHOOL, TOWER, write_sites
 from langyan.servers import Influx, Langyan, Mosquitto, free_port
 from simulators.control_client import Control, ControlError
 
 DATABASE = "langyan"
+
+WriteSites = Callable[[Path, int], dict[str, Path]]
 
 _SETTINGS = """# Written by `langyan demo`; `langyan alarms list --settings` reads it too.
 [mqtt]
@@ -25,12 +28,10 @@ database = "{database}"
 
 [database]
 url = "sqlite:///alarms.db"
-
-[gateways.{school}]
-site = "示范学校"
-
-[gateways.{tower}]
-site = "示范林场"
+"""
+_REGISTERED = """
+[gateways.{gateway}]
+site = "{site}"
 """
 
 
@@ -42,22 +43,30 @@ class Stage:
         controls: by gateway id, the hand on its simulated devices.
     """
 
-    def __init__(self, folder: Path, *, broker_port: int | None, influx_port: int | None) -> None:
-        """Write the files; nothing is started yet."""
+    def __init__(
+        self, folder: Path, write_sites: WriteSites, *, broker_port: int | None = None, influx_port: int | None = None
+    ) -> None:
+        """Write the files; nothing is started yet.
+
+        Args:
+            folder: for everything that is written.
+            write_sites: writes the site files for a broker's port; returns them by gateway id.
+            broker_port: None takes a free one.
+            influx_port: None takes a free one.
+        """
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.broker = Mosquitto(folder / "mosquitto", port=broker_port)
         self.influx = Influx(folder / "influxd", port=influx_port)
-        sites = write_sites(folder, broker_port=self.broker.port, tcp_port=free_port())
+        sites = write_sites(folder, self.broker.port)
         self.settings = folder / "cloud.toml"
         self.settings.write_text(
             _SETTINGS.format(
                 broker_port=self.broker.port,
                 influx_url=self.influx.url,
                 database=DATABASE,
-                school=SCHOOL,
-                tower=TOWER,
-            ),
+            )
+            + "".join(_REGISTERED.format(gateway=gateway, site=_site_name(path)) for gateway, path in sites.items()),
             encoding="utf-8",
         )
         ports = {gateway: free_port() for gateway in sites}
@@ -114,6 +123,10 @@ class Stage:
     def open_alarms(self) -> Database:
         """Open the alarm database, as the desk does."""
         return open_database(load_settings(self.settings).database)
+
+
+def _site_name(path: Path) -> str:
+    return load_site(path).file.gateway.site
 
 
 def _answers(port: int) -> bool:

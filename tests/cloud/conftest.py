@@ -1,0 +1,58 @@
+"""Real servers, one of each for all tests that do not stop them; and settings of a test's own."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cloud.database import Database, open_database
+from cloud.settings import DatabaseSettings, Influx1, Mqtt, Settings
+from langyan.servers import Influx, Mosquitto, VictoriaMetrics
+from tests.cloud.rig import fresh
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path_factory.mktemp("mosquitto")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influx]:
+    with Influx(tmp_path_factory.mktemp("influx")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def victoria(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VictoriaMetrics]:
+    with VictoriaMetrics(tmp_path_factory.mktemp("victoria")) as server:
+        yield server
+
+
+MakeSettings = Callable[[int, str], Settings]
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path) -> MakeSettings:
+    """Settings for a broker's port and an InfluxDB's URL, with databases of this test's own."""
+
+    def make(port: int, url: str) -> Settings:
+        return Settings(
+            mqtt=Mqtt(port=port),
+            influx=Influx1(url=url, database=fresh("test"), timeout_s=20),
+            database=DatabaseSettings(url=f"sqlite:///{tmp_path}/cloud.db"),
+        )
+
+    return make
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """The same file that `make_settings` names, migrated."""
+    with open_database(DatabaseSettings(url=f"sqlite:///{tmp_path}/cloud.db")) as opened:
+        yield opened

@@ -1,0 +1,122 @@
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import insert, make_url, text
+from sqlalchemy.exc import IntegrityError
+
+from cloud.database import Database, DeadLetter, GatewayRow, dead_letters, list_gateways, open_database
+from cloud.database.gateways import note_presence
+from cloud.database.tables import dead_letter, metadata, occurrence
+from cloud.desk.core import Arrival, opened
+from cloud.desk.store import apply_events, to_row
+from cloud.errors import DatabaseAwayError, DatabaseRefusedError
+from cloud.settings import DatabaseSettings, Registered
+from contract.errors import Refusal
+from contract.presence import Birth, Death, Device
+from tests.cloud.rig import T0_US, count_of, rows_of
+from tests.cloud.test_desk_events import arrival, event
+
+
+def test_the_migrations_make_the_tables_of_the_code(database: Database) -> None:
+    def differences(connection: object) -> object:
+        return compare_metadata(MigrationContext.configure(connection), metadata)  # type: ignore[arg-type]
+
+    assert database.run(differences) == []
+
+
+def test_many_processes_may_migrate_at_once(tmp_path: Path) -> None:
+    settings = DatabaseSettings(url=f"sqlite:///{tmp_path}/new.db")
+    with ThreadPoolExecutor(8) as pool:
+        databases = list(pool.map(lambda _: open_database(settings), range(8)))
+    for database in databases:
+        assert count_of(database, occurrence) == 0
+        database.close()
+    with sqlite3.connect(tmp_path / "new.db") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def test_a_database_of_a_newer_version_is_refused(database: Database) -> None:
+    database.run(lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+    with pytest.raises(DatabaseRefusedError, match="9999"):
+        database.migrate()
+
+
+def test_a_database_out_of_reach_is_away(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseAwayError, match="no/such"):
+        open_database(DatabaseSettings(url=f"sqlite:///{tmp_path}/no/such/cloud.db"))
+
+
+def test_the_database_itself_keeps_one_open_row_a_source(database: Database) -> None:
+    with database.transaction() as connection:
+        connection.execute(insert(occurrence).values(to_row(opened(arrival(event(0)), cleared_at_us=None))))
+    with pytest.raises(IntegrityError), database.transaction() as connection:
+        connection.execute(insert(occurrence).values(to_row(opened(arrival(event(1)), cleared_at_us=None))))
+
+
+def test_workers_side_by_side_count_every_raise_once(tmp_path: Path, database: Database) -> None:
+    arrivals = [arrival(event(second)) for second in range(40)]
+    others = [Database(make_url(f"sqlite:///{tmp_path}/cloud.db")) for _ in range(4)]
+
+    def work(number: int) -> None:
+        mine: list[Arrival] = arrivals[number * 8 : number * 8 + 16]
+        for one in mine:
+            others[number].run(partial(apply_events, arrivals=[one]))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    for other in others:
+        other.close()
+    (row,) = rows_of(database, occurrence)
+    assert (row["triggers"], row["alarm_id"]) == (40, event(0).alarm_id)
+
+
+def letter(number: int, payload: bytes = b"x") -> DeadLetter:
+    return DeadLetter("langyan/v1/g1/up/alarm", "g1", Refusal.NOT_CLOUDEVENT, f"\0why {number}", payload, number)
+
+
+def test_dead_letters_are_bounded_in_number_and_size(database: Database) -> None:
+    for number in range(0, 30, 3):
+        letters = [letter(number + one, b"y" * 70_000) for one in range(3)]
+        database.run(partial(dead_letters.keep, letters=letters, limit=7))
+    rows = rows_of(database, dead_letter)
+    assert [row["why"] for row in rows] == [f"why {number}" for number in range(23, 30)]
+    assert {(len(row["payload"]), row["payload_size"]) for row in rows} == {(65_536, 70_000)}
+
+
+def test_a_gateway_is_born_dies_and_is_born_again(database: Database) -> None:
+    device = Device("b1", "panic", "1", "校门\0")
+    birth = Birth("g1", "boot1", "0.1", "三中", T0_US, (device,))
+
+    def note(message: Birth | Death, at_us: int, registered: Registered | None = None) -> tuple[object, ...]:
+        database.run(partial(note_presence, message=message, received_at_us=at_us, registered=registered))
+        (row,) = list_gateways_of(database)
+        return row.boot, row.online, row.since_us, row.reason
+
+    assert note(birth, 1) == ("boot1", True, T0_US, "")
+    assert list_gateways_of(database)[0].inventory == [
+        {"id": "b1", "profile": "panic", "profile_version": "1", "name": "校门"}
+    ]
+    assert note(Death("g1", "boot1", "lost"), 2) == ("boot1", False, 2, "lost")
+    # The same retained death again, after a reconnect of ours.
+    assert note(Death("g1", "boot1", "lost"), 3) == ("boot1", False, 2, "lost")
+    again = Birth("g1", "boot2", "0.2", "三中", T0_US + 9)
+    assert note(again, 4, Registered(site="第三中学", name="东门")) == ("boot2", True, T0_US + 9, "")
+    assert (list_gateways_of(database)[0].site, list_gateways_of(database)[0].name) == ("第三中学", "东门")
+    # The will of the run before arrives late.
+    assert note(Death("g1", "boot1", "lost"), 5) == ("boot2", True, T0_US + 9, "")
+
+
+def test_a_death_of_a_gateway_never_seen_makes_a_row(database: Database) -> None:
+    database.run(partial(note_presence, message=Death("g9", "b", "stopped"), received_at_us=3, registered=None))
+    (row,) = list_gateways_of(database)
+    assert (row.id, row.online, row.inventory) == ("g9", False, [])
+
+
+def list_gateways_of(database: Database) -> list[GatewayRow]:
+    return database.run(list_gateways)

@@ -1,0 +1,211 @@
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import make_url
+
+from cloud.database import Database
+from cloud.database.tables import alarm_event, metadata, occurrence
+from cloud.desk.core import Alarm, Arrival, ClosingCode, State
+from cloud.desk.operations import acknowledge, close, find_alarm, list_alarms
+from cloud.desk.store import apply_events
+from cloud.errors import AlreadyClosedError, AmbiguousAlarmError, UnknownAlarmError
+from contract.alarms import AlarmEvent, Severity, Transition
+from tests.cloud.rig import T0_US, rows_of
+
+SECOND_US = 1_000_000
+
+
+def event(
+    raised_s: int, cleared_s: int | None = None, *, device: str = "button", severity: Severity = Severity.HIGH
+) -> AlarmEvent:
+    """A raise at second `raised_s`, or the clear of that raise."""
+    return AlarmEvent(
+        gateway="g1",
+        device=device,
+        point="press",
+        rule="pressed",
+        transition=Transition.RAISED if cleared_s is None else Transition.CLEARED,
+        raised_at_us=T0_US + raised_s * SECOND_US,
+        at_us=T0_US + (raised_s if cleared_s is None else cleared_s) * SECOND_US,
+        kind="panic",
+        severity=severity,
+        text={"en": f"raised at {raised_s}", "zh": "校门按钮"},
+        value=cleared_s is None,
+    )
+
+
+def arrival(one: AlarmEvent) -> Arrival:
+    """The clocks follow from the event, so that its order of arrival leaves no trace in them."""
+    return Arrival(one, received_at_us=one.at_us + 5, stored_at_us=one.at_us + 9, late=one.at_us % 3 == 0)
+
+
+def apply(database: Database, *events: AlarmEvent) -> int:
+    return database.run(lambda connection: apply_events(connection, [arrival(one) for one in events]))
+
+
+def only(database: Database) -> Alarm:
+    (alarm,) = list_alarms(database, state="all")
+    return alarm
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[AlarmEvent]:
+    """Up to six raises of each of two sources, some cleared, no two in the same second."""
+    events: list[AlarmEvent] = []
+    for device in ("button", "smoke"):
+        for second in draw(st.sets(st.integers(0, 30), max_size=6)):
+            severity = draw(st.sampled_from(Severity))
+            events.append(event(second, device=device, severity=severity))
+            if draw(st.booleans()):
+                cleared_s = second + draw(st.integers(0, 5))
+                events.append(event(second, cleared_s, device=device, severity=severity))
+    return events
+
+
+def final_rows(chunks: Sequence[Sequence[AlarmEvent]]) -> list[list[dict[str, Any]]]:
+    with Database(make_url("sqlite://")) as database:
+        database.run(metadata.create_all)
+        for chunk in chunks:
+            apply(database, *chunk)
+        return [rows_of(database, occurrence), rows_of(database, alarm_event)]
+
+
+@given(histories(), st.data())
+def test_any_order_and_any_repetition_end_in_the_same_rows(history: list[AlarmEvent], data: st.DataObject) -> None:
+    in_order = sorted(history, key=lambda one: (one.at_us, one.transition is Transition.CLEARED))
+    repeats = data.draw(st.lists(st.sampled_from(history), max_size=5)) if history else []
+    shuffled = data.draw(st.permutations(history + repeats))
+    cut = data.draw(st.integers(0, len(shuffled)))
+    expected = final_rows([[one] for one in in_order])
+    assert final_rows([shuffled[:cut], shuffled[cut:]]) == expected
+    assert len(expected[0]) == len({one.source for one in history})
+
+
+def test_a_raise_opens_a_row_with_all_its_facts(database: Database) -> None:
+    press = event(0)
+    assert apply(database, press) == 1
+    alarm = only(database)
+    assert alarm == Alarm(
+        alarm_id=press.alarm_id,
+        source="g1/button/press/pressed",
+        gateway="g1",
+        device="button",
+        point="press",
+        rule="pressed",
+        kind="panic",
+        severity=Severity.HIGH,
+        text={"en": "raised at 0", "zh": "校门按钮"},
+        raised_at_us=T0_US,
+        received_at_us=T0_US + 5,
+        stored_at_us=T0_US + 9,
+        late=arrival(press).late,
+        triggers=1,
+        last_raised_at_us=T0_US,
+    )
+    assert alarm.state is State.UNACKNOWLEDGED
+    (row,) = rows_of(database, alarm_event)
+    assert (row["event_id"], row["occurrence"], row["value"]) == (press.event_id, press.alarm_id, True)
+
+
+def test_the_same_event_again_changes_nothing(database: Database) -> None:
+    assert apply(database, event(0), event(0)) == 1
+    assert apply(database, event(0)) == 0
+    assert only(database).triggers == 1
+
+
+def test_a_raise_of_an_open_row_counts_and_takes_the_acknowledgement_away(database: Database) -> None:
+    apply(database, event(0))
+    acknowledge(database, event(0).alarm_id, "王芳")
+    apply(database, event(0, 5), event(60))
+    alarm = only(database)
+    assert (alarm.alarm_id, alarm.triggers) == (event(0).alarm_id, 2)
+    assert alarm.text["en"] == "raised at 60"
+    assert alarm.state is State.UNACKNOWLEDGED
+    assert alarm.acknowledged_by is None
+
+
+def test_an_older_raise_leaves_the_acknowledgement_but_not_when_it_is_more_urgent(database: Database) -> None:
+    apply(database, event(60))
+    acknowledge(database, event(60).alarm_id, "王芳")
+    apply(database, event(30))
+    assert only(database).acknowledged_by == "王芳"
+    apply(database, event(10, severity=Severity.CRITICAL))
+    assert (only(database).acknowledged_by, only(database).severity) == (None, Severity.CRITICAL)
+    assert find_alarm(database, event(60).alarm_id).alarm_id == event(10).alarm_id
+
+
+def test_a_clear_marks_the_row_and_a_person_closes_it(database: Database) -> None:
+    apply(database, event(0), event(0, 5))
+    alarm = only(database)
+    assert (alarm.cleared_at_us, alarm.state) == (T0_US + 5 * SECOND_US, State.CLEARED_UNACKNOWLEDGED)
+    acknowledge(database, alarm.alarm_id, "a")
+    assert only(database).state is State.CLEARED_ACKNOWLEDGED
+    closed = close(database, alarm.alarm_id, "王芳", ClosingCode.DRILL, "演练")
+    assert closed == only(database)
+    assert (closed.state, closed.closing_code, closed.comment) == (State.CLOSED, ClosingCode.DRILL, "演练")
+    assert (closed.closed_by, closed.acknowledged_by) == ("王芳", "a")
+    assert list_alarms(database, state="open") == []
+
+
+def test_the_clear_of_an_earlier_raise_does_not_clear_the_row(database: Database) -> None:
+    apply(database, event(0), event(10), event(0, 11))
+    assert only(database).cleared_at_us is None
+
+
+def test_a_clear_waits_for_its_raise(database: Database) -> None:
+    apply(database, event(0, 5))
+    assert list_alarms(database, state="all") == []
+    apply(database, event(0))
+    assert only(database).cleared_at_us == T0_US + 5 * SECOND_US
+    assert {row["occurrence"] for row in rows_of(database, alarm_event)} == {event(0).alarm_id}
+
+
+def test_after_closing_a_raise_opens_a_new_row(database: Database) -> None:
+    apply(database, event(0))
+    close(database, event(0).alarm_id, "a", ClosingCode.GENUINE)
+    apply(database, event(0), event(60))
+    assert [alarm.state for alarm in list_alarms(database, state="all")] == [State.UNACKNOWLEDGED, State.CLOSED]
+    # The clear of the closed one is noted there.
+    apply(database, event(0, 70))
+    assert find_alarm(database, event(0).alarm_id).cleared_at_us == T0_US + 70 * SECOND_US
+    assert find_alarm(database, event(60).alarm_id).cleared_at_us is None
+
+
+def test_an_alarm_is_found_by_the_beginning_of_its_id(database: Database) -> None:
+    apply(database, *[event(0, device=f"d{number}") for number in range(40)])
+    ids = [alarm.alarm_id for alarm in list_alarms(database, limit=100)]
+    assert len(ids) == 40
+    assert find_alarm(database, ids[0][:12].upper()).alarm_id == ids[0]
+    with pytest.raises(AmbiguousAlarmError) as caught:
+        for digit in "0123456789abcdef":
+            find_alarm(database, digit)
+    assert set(caught.value.candidates) <= set(ids)
+    for unknown in ("", "%", "f" * 24, "xyz"):
+        with pytest.raises(UnknownAlarmError):
+            find_alarm(database, unknown)
+
+
+def test_a_closed_alarm_stays_as_it_is(database: Database) -> None:
+    apply(database, event(0))
+    closed = close(database, event(0).alarm_id, "a", ClosingCode.ACCIDENTAL)
+    assert closed.acknowledged_by == "a"
+    with pytest.raises(AlreadyClosedError):
+        close(database, event(0).alarm_id, "b", ClosingCode.GENUINE)
+    with pytest.raises(AlreadyClosedError):
+        acknowledge(database, event(0).alarm_id, "b")
+    assert only(database) == closed
+
+
+def test_who_acknowledged_first_stays(database: Database) -> None:
+    apply(database, event(0))
+    first = acknowledge(database, event(0).alarm_id, "a\0\ud800")
+    assert first.acknowledged_by == "a?"
+    assert acknowledge(database, event(0).alarm_id, "b") == first
+
+
+def test_the_list_is_the_latest_first_and_no_longer_than_asked(database: Database) -> None:
+    apply(database, *[event(number, device=f"d{number}") for number in range(5)])
+    assert [alarm.device for alarm in list_alarms(database, limit=2)] == ["d4", "d3"]
