@@ -145,6 +145,11 @@ class MqttWorker:
         self._forget_waiting()
         self._outbox.close()
 
+    def close(self) -> None:
+        """Let go of the streams, once neither `run` nor `receive` is under way."""
+        self._outbox.close()
+        self._inbox.close()
+
     def ack(self, message: Message) -> None:
         """Acknowledge; dropped when the message's connection is over."""
         current = self._current

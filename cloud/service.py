@@ -1,5 +1,6 @@
 """The frame of a worker process: database first, then the broker, then the work; and back in that order."""
 
+import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -13,10 +14,12 @@ from cloud.mqtt_worker import MqttWorker
 # After `stop`, for the batch in hand; what is not done by then was not acknowledged, and comes again.
 STOP_LIMIT_S = 5.0
 
+Job = Callable[[], Coroutine[Any, Any, None]]
+
 
 async def serve(
     workers: Sequence[MqttWorker],
-    jobs: Sequence[Callable[[], Coroutine[Any, Any, None]]],
+    jobs: Sequence[Job],
     *,
     database: PersistentDatabase,
     stop: anyio.Event,
@@ -38,8 +41,23 @@ async def serve(
     Raises:
         DatabaseRefusedError: the database was made by a newer version.
     """
-    if not await database.migrate(stop):
-        return
+    with contextlib.ExitStack() as streams:
+        for worker in workers:
+            streams.callback(worker.close)
+        if await database.migrate(stop):
+            await _serve(workers, jobs, stop=stop, ready=ready, counters=counters, log=log)
+
+
+async def _serve(
+    workers: Sequence[MqttWorker],
+    jobs: Sequence[Job],
+    *,
+    stop: anyio.Event,
+    ready: Callable[[], None] | None,
+    counters: Counters,
+    log: logging.Logger,
+) -> None:
+    # What the jobs use stands outside them: they end first, and their last receipts still go out.
     async with anyio.create_task_group() as links:
         for worker in workers:
             links.start_soon(worker.run)

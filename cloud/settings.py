@@ -16,7 +16,7 @@ from contract.ids import Id
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 Url = Annotated[str, Meta(pattern=r"^https?://")]
-_AT = re.compile(r"^(?P<why>.*?)(?: - at `(?P<at>.*)`)?$", re.DOTALL)
+_AT = re.compile(r"^(?P<why>.*?)(?: - at `(?:key` in `)?(?P<at>.*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"unknown field `(?P<key>[^`]*)`")
 
 

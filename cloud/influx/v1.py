@@ -1,5 +1,6 @@
 """InfluxDB 1.x (1.0 to 1.12) through /write."""
 
+import base64
 import gzip
 import json
 from typing import Any, Self
@@ -22,9 +23,9 @@ class InfluxV1:
         self._params = {"db": settings.database, "precision": "u"}
         if settings.retention_policy:
             self._params["rp"] = settings.retention_policy
-        auth = settings.auth
-        basic = aiohttp.BasicAuth(auth.user, secret(auth.password_env)) if isinstance(auth, BasicAuth) else None
-        self._session = aiohttp.ClientSession(auth=basic, timeout=aiohttp.ClientTimeout(total=settings.timeout_s))
+        headers = {"Authorization": _basic(settings.auth)} if isinstance(settings.auth, BasicAuth) else {}
+        timeout = aiohttp.ClientTimeout(total=settings.timeout_s)
+        self._session = aiohttp.ClientSession(headers=headers, timeout=timeout)
 
     async def __aenter__(self) -> Self:
         return self
@@ -65,7 +66,9 @@ class InfluxV1:
     ) -> str:
         url = f"{self._settings.url.rstrip('/')}{path}"
         try:
-            async with self._session.post(url, params=params, data=data, headers=headers) as answer:
+            # A redirect would repeat the POST as a GET and look like a success.
+            post = self._session.post(url, params=params, data=data, headers=headers, allow_redirects=False)
+            async with post as answer:
                 words = (await answer.read()).decode(errors="replace")
         except (aiohttp.InvalidURL, UnicodeError) as error:
             raise HoldError(f"POST {url}: {error!r}", status=0) from error
@@ -74,6 +77,12 @@ class InfluxV1:
         if not 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP's own classes
             raise error_for(answer.status, words, retry_after=answer.headers.get("Retry-After"))
         return words
+
+
+def _basic(auth: BasicAuth) -> str:
+    # UTF-8, as Go's servers read it (RFC 7617, 2.1).
+    pair = f"{auth.user}:{secret(auth.password_env)}".encode()
+    return f"Basic {base64.b64encode(pair).decode()}"
 
 
 def _error_in(answer: Any) -> str | None:

@@ -56,7 +56,10 @@ class InfluxV2:
 
     async def ping(self) -> bool:
         """Tell whether /ping answers."""
-        return bool(await self._client.ping())
+        try:
+            return bool(await self._client.ping())
+        except (InfluxDBError, aiohttp.ClientError, TimeoutError, OSError):
+            return False
 
     async def close(self) -> None:
         """Close the connections."""

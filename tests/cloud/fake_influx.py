@@ -33,9 +33,9 @@ class FakeInflux:
         app.router.add_post("/api/v2/write", self._write)
         app.router.add_post("/query", self._query)
         app.router.add_get("/ping", self._ping)
-        self._runner = web.AppRunner(app)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, shutdown_timeout=0.1)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         return self

@@ -1,5 +1,6 @@
 """What the tests of the cloud stand on: workers in a thread, a gateway's MQTT client, and questions to databases."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -114,10 +115,17 @@ class GatewayClient:
             properties.ResponseTopic = response_topic
         for header in headers or ():
             properties.UserProperty = header
-        info = self._client.publish(
-            topic(self.gateway, channel), payload, qos=1, properties=properties, retain=retain
-        )
+        info = self._client.publish(topic(self.gateway, channel), payload, qos=1, properties=properties, retain=retain)
         info.wait_for_publish(LIMIT_S)
+
+    def send_until_answered(self, channel: Channel, payload: bytes, *, correlation: bytes) -> None:
+        """Send again and again, as a gateway does, through losses of its own connection too."""
+        for _ in range(int(LIMIT_S)):
+            with contextlib.suppress(RuntimeError, ValueError):
+                self.send(channel, payload, correlation=correlation)
+            if wait_until(lambda: bool(self.receipts(correlation)), 1.0):
+                return
+        raise AssertionError(f"no receipt for {correlation!r}")
 
     def receipt(self, correlation: bytes) -> Receipt:
         """Wait for the receipt of one batch."""

@@ -48,7 +48,15 @@ def test_a_line_is_written_so(points: list[Point], site: str, line: str) -> None
 
 @pytest.mark.parametrize(
     ("text", "written"),
-    [("", ""), ("\\", ""), (" \\ \\", ""), ("a\\,b", "a/\\,b"), ("a\\\\ b", "a\\/\\ b"), ("a\nb", "a\\ b"), ("a\\b", "a\\b")],
+    [
+        ("", ""),
+        ("\\", ""),
+        (" \\ \\", ""),
+        ("a\\,b", "a/\\,b"),
+        ("a\\\\ b", "a\\/\\ b"),
+        ("a\nb", "a\\ b"),
+        ("a\\b", "a\\b"),
+    ],
 )
 def test_a_tag_never_ends_or_breaks_by_its_backslashes(text: str, written: str) -> None:
     assert tag_value(text) == written

@@ -84,7 +84,10 @@ def test_a_bucket_and_a_token(
         ("[influx]\nurl = 'influx'\nversion = 1", "influx.url"),
         ("[influx]\nversion = 4", "influx.version"),
         ("[influx]\nversion = 1\nbucket = 'b'", "influx.bucket"),
-        ("[influx]\nversion = 2\nbucket = 'b'\n[influx.auth]\nkind = 'token'\ntoken_env = 'NOT_SET'", "influx.auth.token_env"),
+        (
+            "[influx]\nversion = 2\nbucket = 'b'\n[influx.auth]\nkind = 'token'\ntoken_env = 'NOT_SET'",
+            "influx.auth.token_env",
+        ),
         ("[influx]\nversion = 2\nbucket = 'b'\n[influx.auth]\nkind = 'basic'", "influx.auth.kind"),
         ("[database]\nurl = 'mysql://x/y'", "database.url"),
         ("[database]\nurl = 'nonsense'", "database.url"),

@@ -90,7 +90,7 @@ async def test_a_line_that_cannot_be_read_is_found_and_the_rest_stored(influx: I
 
 
 async def test_a_missing_database_is_held_and_made(influx: Influx) -> None:
-    settings = Influx1(url=influx.url, database=fresh('strange "name" \\'))
+    settings = Influx1(url=influx.url, database=fresh('strange "name"'))
     async with open_writer(settings) as writer:
         with pytest.raises(HoldError, match="database not found"):
             await writer.write(lines("d", 1)[0])
@@ -154,8 +154,10 @@ async def test_silence_and_a_closed_port_are_away(fake_settings: Callable[[str],
     async with FakeInflux() as fake:
         fake.hold = anyio.Event()
         kind = fake_settings(fake.url)
-        quick = Influx1(url=fake.url, timeout_s=0.05) if isinstance(kind, Influx1) else Influx2(
-            url=fake.url, bucket="b", timeout_s=0.05
+        quick = (
+            Influx1(url=fake.url, timeout_s=0.05)
+            if isinstance(kind, Influx1)
+            else Influx2(url=fake.url, bucket="b", timeout_s=0.05)
         )
         async with open_writer(quick) as writer:
             with pytest.raises(DatabaseAwayError):

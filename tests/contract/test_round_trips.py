@@ -35,6 +35,7 @@ def test_telemetry(batch: list[Sample]) -> None:
 @given(times_us)
 @example(MIN_TIME_US)
 @example(MAX_TIME_US - 1)
+@example(4_491_483_877_216_739)  # seconds times a million, rounded, gives one less
 @example(2**32 * 1_000_000 - 1)  # below this second a double still tells quarters of a microsecond apart
 @example(2**32 * 1_000_000 + 1)  # above it, microseconds only just
 def test_every_microsecond_survives_the_json_number(at_us: int) -> None:

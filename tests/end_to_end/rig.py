@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,7 +27,7 @@ health_s = 0.5
 
 [uplink]
 port = {broker_port}
-deflate_from_bytes = 2048
+deflate_from_bytes = {deflate_from_bytes}
 
 [[bus]]
 id = "lan"
@@ -54,9 +55,12 @@ simulate = {{ count_in = "analog_3" }}
 """
 
 
-def write_site(folder: Path, broker_port: int) -> dict[str, Path]:
+def write_site(folder: Path, broker_port: int, *, deflate_from_bytes: int) -> dict[str, Path]:
     path = folder / "site.toml"
-    path.write_text(SITE.format(gateway=GATEWAY, broker_port=broker_port, tcp_port=free_port()), encoding="utf-8")
+    text = SITE.format(
+        gateway=GATEWAY, broker_port=broker_port, tcp_port=free_port(), deflate_from_bytes=deflate_from_bytes
+    )
+    path.write_text(text, encoding="utf-8")
     return {GATEWAY: path}
 
 
@@ -132,8 +136,8 @@ class Rig:
 
 
 @contextmanager
-def open_rig(folder: Path) -> Iterator[Rig]:
-    with Stage(folder, write_site) as stage:
+def open_rig(folder: Path, *, deflate_from_bytes: int = 1024) -> Iterator[Rig]:
+    with Stage(folder, partial(write_site, deflate_from_bytes=deflate_from_bytes)) as stage:
         rig = Rig(stage)
         rig.wait(rig.has_database)
         rig.wait_for_more(5)
