@@ -7,6 +7,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from contract.alarms import Transition
 from contract.compression import pack
+from contract.limits import MAX_PAYLOAD_BYTES
 from contract.telemetry import Sample, encode_telemetry
 from edge.errors import StoreFullError
 from edge.health import StoreHealth
@@ -80,11 +81,20 @@ class Keeper:
         self._health.alarms_raised += sum(event.transition is Transition.RAISED for event in events)
 
     async def _commit(self) -> None:
-        samples, readings = self._pending, self._readings
+        samples = self._pending
         if not samples:
             return
         self._pending, self._readings = [], 0
+        await self._put(samples)
+
+    async def _put(self, samples: list[Sample]) -> None:
         encoding, payload = pack(encode_telemetry(samples), at_least=self._deflate_from_bytes)
+        if len(payload) > MAX_PAYLOAD_BYTES and len(samples) > 1:
+            half = len(samples) // 2
+            await self._put(samples[:half])
+            await self._put(samples[half:])
+            return
+        readings = sum(len(sample.points) for sample in samples)
         try:
             await self._store.put_telemetry(payload, encoding, readings=readings)
         except StoreFullError as error:

@@ -18,12 +18,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from langyan.errors import LangyanError
+
 _SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/usr/local/bin"))
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class ServerError(Exception):
+class ServerError(LangyanError):
     """A server is not installed, or did not come up; the text says what to do."""
 
 

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from contract.telemetry import Value
+from langyan.errors import LangyanError
 from simulators.control_messages import Stats
 
 MEASUREMENT = "telemetry"
@@ -47,7 +48,7 @@ class _Answer(Struct, frozen=True):
     results: list[_Result]
 
 
-class QueryError(Exception):
+class QueryError(LangyanError):
     """InfluxDB did not answer a query with rows."""
 
 

@@ -36,8 +36,9 @@ def ask_influx(port: int, database: str, ql: str) -> list[dict[str, Any]]:
     program = find_program("influx", "influxdb-client")
     argv = [program, "-port", str(port), "-database", database, "-format", "json", "-execute", ql]
     said = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60).stdout
-    series: list[dict[str, Any]] = json.loads(said.splitlines()[0])["results"][0].get("series", [])
-    return series
+    # A chunk of the answer a line, and a line "ERR: ..." after an error.
+    chunks = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    return [series for chunk in chunks for result in chunk["results"] for series in result.get("series", [])]
 
 
 def test_mosquitto_sub_sees_senml_that_a_plain_json_reader_can_use(rig: Rig) -> None:
