@@ -46,6 +46,9 @@ QOS0_OVERFLOW = "qos0-overflow"
 _CONNECT_LIMIT_S = 10.0
 _GOODBYE_LIMIT_S = 3.0
 _WATCH_EVERY_S = 2.0
+# A connection that ends sooner counts as a failed try: a broker that throws us out again and again must not
+# make every gateway send everything again each time.
+_STABLE_S = 10.0
 # What no gateway sends (256 KiB is the contract's limit) but a broken one may: beyond this the broker drops it,
 # up to it the message is refused with a receipt.
 _MAX_PACKET_BYTES = 2 * 1024 * 1024
@@ -201,8 +204,10 @@ class MqttWorker:
             self._outage.over(now_s=time.monotonic())
             self._counters.reconnects += self.ready.is_set()
             self.ready.set()
-            backoff.reset()
+            since = time.monotonic()
             await self._watch(connection)
+            if time.monotonic() - since > _STABLE_S:
+                backoff.reset()
         finally:
             self._current = None
             self._forget_waiting()

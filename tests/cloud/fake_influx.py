@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Callable
+from typing import Self
 
 from aiohttp import web
 from anyio import Event
@@ -27,7 +28,7 @@ class FakeInflux:
         self.hold: Event | None = None
         self.url = ""
 
-    async def __aenter__(self) -> "FakeInflux":
+    async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/write", self._write)
         app.router.add_post("/api/v2/write", self._write)

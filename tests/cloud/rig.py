@@ -84,7 +84,7 @@ class GatewayClient:
         self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
         self._client.reconnect_delay_set(1, 1)
         self._client.on_message = self._take
-        self._client.on_socket_open = lambda _c, _u, sock: sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._client.on_socket_open = _no_delay
         self._client.on_connect = lambda client, *_: client.subscribe([(name, 1) for name in filters])
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.connect("127.0.0.1", port)
@@ -142,21 +142,35 @@ class GatewayClient:
         self.received.append(Received(message.topic, bytes(message.payload), correlation))
 
 
+def _no_delay(_client: Client, _data: object, opened: Any) -> None:
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def fetch(url: str, *, body: bytes | None = None) -> bytes:
+    """Get an answer over HTTP, or post for one."""
+    with urllib.request.urlopen(url, data=body, timeout=LIMIT_S) as answer:  # noqa: S310 - our own servers
+        content: bytes = answer.read()
+        return content
+
+
+def telemetry_of(url: str, database: str, device: str) -> list[dict[str, Any]]:
+    """One device's rows in InfluxDB 1.x, by time."""
+    return influx_rows(url, database, f"SELECT * FROM telemetry WHERE device = '{device}'")  # noqa: S608 - a test's own name
+
+
 def influx_rows(url: str, database: str, query: str) -> list[dict[str, Any]]:
     """Ask InfluxDB 1.x; the rows of the first series, times in microseconds."""
     words = urllib.parse.urlencode({"db": database, "q": query, "epoch": "u"})
-    with urllib.request.urlopen(f"{url}/query?{words}", timeout=LIMIT_S) as answer:
-        result = json.load(answer)["results"][0]
+    result = json.loads(fetch(f"{url}/query?{words}"))["results"][0]
     series = result.get("series")
     return [dict(zip(series[0]["columns"], row, strict=True)) for row in series[0]["values"]] if series else []
 
 
 def victoria_samples(url: str, match: str) -> dict[str, dict[int, float]]:
     """Ask VictoriaMetrics for all samples: by metric name, value by time in milliseconds."""
-    urllib.request.urlopen(f"{url}/internal/force_flush", timeout=LIMIT_S).close()
+    fetch(f"{url}/internal/force_flush")
     words = urllib.parse.urlencode({"match[]": match})
-    with urllib.request.urlopen(f"{url}/api/v1/export?{words}", timeout=LIMIT_S) as answer:
-        rows = [json.loads(line) for line in answer]
+    rows = [json.loads(line) for line in fetch(f"{url}/api/v1/export?{words}").splitlines()]
     found: dict[str, dict[int, float]] = {}
     for row in rows:
         found.setdefault(row["metric"]["__name__"], {}).update(zip(row["timestamps"], row["values"], strict=True))

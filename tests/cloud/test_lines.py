@@ -1,4 +1,3 @@
-import urllib.request
 from math import inf
 
 import pytest
@@ -9,7 +8,7 @@ from cloud.errors import UnstorableError
 from cloud.influx.lines import RESERVED, encode_lines, field_key, tag_value
 from contract.telemetry import Point, Sample, Value
 from langyan.servers import Influx
-from tests.cloud.rig import T0_US, fresh, influx_rows
+from tests.cloud.rig import T0_US, fetch, fresh, telemetry_of
 
 
 def encode(*points: Point, site: str = "", device: str = "d1") -> str:
@@ -93,9 +92,9 @@ def test_influx_reads_back_what_was_written(influx: Influx, found: list[Value], 
     device = fresh("d")
     points = [Point(f"{type(value).__name__}{index}", value) for index, value in enumerate(found)]
     body = encode(*points, site=site, device=device).encode()
-    urllib.request.urlopen(f"{influx.url}/query?q=CREATE+DATABASE+roundtrip", data=b"").close()
-    urllib.request.urlopen(f"{influx.url}/write?db=roundtrip&precision=u", data=body).close()
-    (row,) = influx_rows(influx.url, "roundtrip", f"SELECT * FROM telemetry WHERE device = '{device}'")
+    fetch(f"{influx.url}/query?q=CREATE+DATABASE+roundtrip", body=b"")
+    fetch(f"{influx.url}/write?db=roundtrip&precision=u", body=body)
+    (row,) = telemetry_of(influx.url, "roundtrip", device)
     assert row["time"] == T0_US
     assert row["received_at"] == 7
     assert (row.get("site") or "") == site

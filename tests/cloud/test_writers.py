@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol
 
 import anyio
 import pytest
@@ -16,7 +16,7 @@ from cloud.settings import BasicAuth, Influx1, Influx2, Influx3, TokenAuth
 from contract.telemetry import Point, Sample
 from langyan.servers import Influx, VictoriaMetrics, free_port
 from tests.cloud.fake_influx import FakeInflux, Seen
-from tests.cloud.rig import T0_US, eventually, fresh, influx_rows, victoria_samples
+from tests.cloud.rig import T0_US, eventually, fresh, telemetry_of, victoria_samples
 
 pytestmark = pytest.mark.anyio
 
@@ -38,8 +38,7 @@ def target(request: pytest.FixtureRequest) -> Target:
         name = fresh("db")
 
         def from_influx(device: str) -> dict[int, float]:
-            rows = influx_rows(server.url, name, f"SELECT t FROM telemetry WHERE device = '{device}'")
-            return {row["time"] // 1_000: row["t"] for row in rows}
+            return {row["time"] // 1_000: row["t"] for row in telemetry_of(server.url, name, device)}
 
         return Target(Influx1(url=server.url, database=name), from_influx)
     victoria: VictoriaMetrics = request.getfixturevalue("victoria")
@@ -85,8 +84,9 @@ async def test_a_line_that_cannot_be_read_is_found_and_the_rest_stored(influx: I
     assert [culprit.start for culprit in culprits] == [17, 60]
     assert "unable to parse" in culprits[0].why
     assert "field type conflict" in culprits[1].why
-    rows = influx_rows(influx.url, name, f"SELECT t FROM telemetry WHERE device = '{device}'")
-    assert [row["t"] for row in rows] == [number + 0.5 for number in range(100) if number not in (17, 60)]
+    assert [row["t"] for row in telemetry_of(influx.url, name, device)] == [
+        number + 0.5 for number in range(100) if number not in (17, 60)
+    ]
 
 
 async def test_a_missing_database_is_held_and_made(influx: Influx) -> None:
@@ -98,16 +98,27 @@ async def test_a_missing_database_is_held_and_made(influx: Influx) -> None:
         await writer.write(lines("d", 1)[0])
 
 
-@pytest.fixture(params=[Influx1, Influx2, Influx3])
-def fake_settings(request: pytest.FixtureRequest) -> Callable[[str], Any]:
-    """Settings of each version for the fake's URL."""
+def make_v1(url: str, *, timeout_s: float = 20) -> Influx1:
+    return Influx1(url=url, database="b", timeout_s=timeout_s)
 
-    def make(url: str) -> Influx1 | Influx2:
-        if request.param is Influx1:
-            return Influx1(url=url, database="b", timeout_s=5)
-        kind: type[Influx2] = request.param
-        return kind(url=url, bucket="b", org="o", timeout_s=5)
 
+def make_v2(url: str, *, timeout_s: float = 20) -> Influx2:
+    return Influx2(url=url, bucket="b", org="o", timeout_s=timeout_s)
+
+
+def make_v3(url: str, *, timeout_s: float = 20) -> Influx3:
+    return Influx3(url=url, bucket="b", timeout_s=timeout_s)
+
+
+class Make(Protocol):
+    """Makes settings of one version for the fake's URL."""
+
+    def __call__(self, url: str, *, timeout_s: float = 20) -> Influx1 | Influx2: ...
+
+
+@pytest.fixture(params=[make_v1, make_v2, make_v3], ids=["v1", "v2", "v3"])
+def fake_settings(request: pytest.FixtureRequest) -> Make:
+    make: Make = request.param
     return make
 
 
@@ -126,9 +137,7 @@ def fake_settings(request: pytest.FixtureRequest) -> Callable[[str], Any]:
         (503, DatabaseAwayError),
     ],
 )
-async def test_every_answer_has_its_error(
-    fake_settings: Callable[[str], Any], status: int, error: type[Exception]
-) -> None:
+async def test_every_answer_has_its_error(fake_settings: Make, status: int, error: type[Exception]) -> None:
     async with FakeInflux() as fake, open_writer(fake_settings(fake.url)) as writer:
         fake.answer = lambda _: web.Response(status=status, text="its words", headers={"Location": "/ping"})
         with pytest.raises(error, match=f"HTTP {status}: its words"):
@@ -136,9 +145,7 @@ async def test_every_answer_has_its_error(
 
 
 @pytest.mark.parametrize(("header", "wait_s"), [("7", 7.0), ("99999", 300.0), ("soon", None)])
-async def test_the_servers_wish_to_wait_is_passed_on(
-    fake_settings: Callable[[str], Any], header: str, wait_s: float | None
-) -> None:
+async def test_the_servers_wish_to_wait_is_passed_on(fake_settings: Make, header: str, wait_s: float | None) -> None:
     async with FakeInflux() as fake, open_writer(fake_settings(fake.url)) as writer:
         fake.answer = lambda _: web.Response(status=503, headers={"Retry-After": header})
         with pytest.raises(DatabaseAwayError) as caught:
@@ -146,20 +153,14 @@ async def test_the_servers_wish_to_wait_is_passed_on(
     assert caught.value.retry_after_s == wait_s
 
 
-async def test_silence_and_a_closed_port_are_away(fake_settings: Callable[[str], Any]) -> None:
+async def test_silence_and_a_closed_port_are_away(fake_settings: Make) -> None:
     async with open_writer(fake_settings(f"http://127.0.0.1:{free_port()}")) as writer:
         assert not await writer.ping()
         with pytest.raises(DatabaseAwayError):
             await writer.write(b"telemetry t=1.0 5")
     async with FakeInflux() as fake:
         fake.hold = anyio.Event()
-        kind = fake_settings(fake.url)
-        quick = (
-            Influx1(url=fake.url, timeout_s=0.05)
-            if isinstance(kind, Influx1)
-            else Influx2(url=fake.url, bucket="b", timeout_s=0.05)
-        )
-        async with open_writer(quick) as writer:
+        async with open_writer(fake_settings(fake.url, timeout_s=0.05)) as writer:
             with pytest.raises(DatabaseAwayError):
                 await writer.write(b"telemetry t=1.0 5")
         fake.hold.set()
@@ -189,7 +190,7 @@ async def test_a_missing_secret_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
         InfluxV1(Influx1(auth=BasicAuth("u", "SECRET")))
 
 
-async def test_the_persistent_writer_waits_out_everything_but_refusals(fake_settings: Callable[[str], Any]) -> None:
+async def test_the_persistent_writer_waits_out_everything_but_refusals(fake_settings: Make) -> None:
     statuses = [503, 429, 401, 404, 500, 204, 422, 204]
     counters = Counters()
     async with FakeInflux() as fake, open_writer(fake_settings(fake.url)) as raw:
@@ -204,7 +205,7 @@ async def test_the_persistent_writer_waits_out_everything_but_refusals(fake_sett
         assert len(fake.created) in (0, 3)
 
 
-async def test_a_batch_too_large_goes_in_halves(fake_settings: Callable[[str], Any]) -> None:
+async def test_a_batch_too_large_goes_in_halves(fake_settings: Make) -> None:
     def answer(seen: Seen) -> web.Response:
         return web.Response(status=413 if len(seen.lines) > 3 else 204)
 

@@ -1,0 +1,1 @@
+"""What Langyan promises, measured: `make bench` writes benchmarks/results/, with the command and the machine."""
