@@ -3,6 +3,7 @@
 import json
 import logging
 import random
+import socket
 from collections.abc import AsyncIterator
 
 import aiomqtt
@@ -149,6 +150,8 @@ class UplinkSender:
                 retain=True,
             ),
             max_queued_incoming_messages=MAX_INCOMING,
+            # Without it an alarm waits up to 40 ms for the broker's delayed acknowledgement of the packet before it.
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
 
     async def _serve(self, client: aiomqtt.Client) -> None:

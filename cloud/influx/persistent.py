@@ -25,7 +25,7 @@ class PersistentWriter:
     def __init__(self, writer: InfluxWriter, *, counters: Counters, backoff: Backoff | None = None) -> None:
         self._writer = writer
         self._counters = counters
-        self._backoff = backoff or Backoff()
+        self._backoff = backoff or Backoff(longest_s=5.0)
         self._outage = Outage(_log, "InfluxDB")
         self._is_database_sure = False
 

@@ -3,13 +3,14 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 from rich.console import Console
 from rich.live import Live
 
+from cloud.desk.core import Alarm
 from cloud.desk.operations import list_alarms
 from contract.ids import GATEWAY_DEVICE
 from langyan.demo.counting import Balance, balance
@@ -17,7 +18,7 @@ from langyan.demo.latency import Spread, press_to_stored_ms, spread
 from langyan.demo.screen import Screen
 from langyan.demo.sites import NUMBERED, write_sites
 from langyan.demo.stage import DATABASE, Stage
-from langyan.demo.story import Pressed, Scene, is_prompt, plan
+from langyan.demo.story import Pressed, Scene, is_button, plan
 from langyan.i18n import translate as _
 from langyan.servers import wait_until
 
@@ -33,8 +34,8 @@ class Report(Struct, frozen=True):
         produced, stored, lost, duplicates: readings; see `langyan.demo.counting.Balance`.
         alarms_raised: contacts pushed, and the fire's smoke and heat: each must raise once.
         alarms_stored: raises in the alarm database.
-        press_to_stored_ms: presses and smoke while the broker was there.
-        outage_press_to_stored_ms: the press while the broker was gone; -1 when it was not seen stored.
+        press_to_stored_ms: presses of buttons while the broker was there.
+        outage_press_to_stored_ms: the press while the broker was gone; -1 when it was not stored.
         influx_url, influx_db, broker_port: where everything is, for as long as it runs.
     """
 
@@ -137,25 +138,36 @@ def _count(stage: Stage, pressed: list[Pressed], seconds: float, console: Consol
     stats = {gateway: control.stats() for gateway, control in stage.controls.items()}
     found: Balance = balance(stage.influx.url, DATABASE, stats=stats, numbered=NUMBERED)
     with stage.open_alarms() as database:
-        stored = sum(alarm.triggers for alarm in list_alarms(database, state="all", limit=MAX_ALARMS))
+        alarms = list_alarms(database, state="all", limit=MAX_ALARMS)
     seen = stage.observer.alarms()
-    prompt = [press_to_stored_ms(press, seen) for press in pressed if is_prompt(press) and not press.in_outage]
-    outage = [press_to_stored_ms(press, seen) for press in pressed if press.in_outage]
+    buttons = [press_to_stored_ms(press, seen) for press in pressed if is_button(press) and not press.in_outage]
+    outage = [_stored_ms(press, alarms) for press in pressed if press.in_outage]
     return Report(
         produced=found.produced,
         stored=found.stored,
         lost=found.lost,
         duplicates=found.duplicates,
         alarms_raised=len(pressed),
-        alarms_stored=stored,
-        press_to_stored_ms=spread([ms for ms in prompt if ms is not None]),
-        outage_press_to_stored_ms=next((round(ms, 1) for ms in outage if ms is not None), -1.0),
+        alarms_stored=sum(alarm.triggers for alarm in alarms),
+        press_to_stored_ms=spread([ms for ms in buttons if ms is not None]),
+        outage_press_to_stored_ms=max(outage, default=-1.0),
         influx_url=stage.influx.url,
         influx_db=DATABASE,
         broker_port=stage.broker.port,
         seconds=seconds,
         folder=str(stage.folder),
     )
+
+
+def _stored_ms(press: Pressed, alarms: Sequence[Alarm]) -> float:
+    """Tell from the alarm database how long a press took that its receipt's observer may have missed."""
+    push = press.push
+    rows = [
+        alarm
+        for alarm in alarms
+        if (alarm.gateway, alarm.device, alarm.point) == (push.gateway, push.device, push.point)
+    ]
+    return max((round((alarm.stored_at_us - press.at_us) / 1000, 1) for alarm in rows), default=-1.0)
 
 
 def _waiting(stage: Stage) -> float:

@@ -137,7 +137,7 @@ name = "树冠"
 bus = "mast"
 unit = 11
 profile = "generic/xy-md02"
-every_s = { temperature = 1, humidity = 1 }
+every_s = { temperature = 0.5, humidity = 0.5 }
 
 [[device.rule]]
 rule = "threshold"
@@ -148,7 +148,7 @@ severity = "critical"
 text = { en = "Heat in the crowns: {label}", zh = "树冠高温：{label}" }
 above = 55
 deadband = 5
-on_delay_s = 1
+on_delay_s = 0.5
 
 [[device]]
 id = "ground-climate"

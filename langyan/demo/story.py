@@ -47,7 +47,7 @@ def plan(stage: Stage, seconds: float) -> list[Scene]:
         Scene(0.0, _("Quiet: every bus is polled, every reading is on its way to InfluxDB."), list),
         *_walk(stage, quiet_s, seconds * 0.35),
         Scene(seconds * 0.38, _("Fire at the forest tower: heat and smoke."), partial(_fire, stage)),
-        Scene(seconds * 0.47, _("The fire is out."), partial(_fire_out, stage)),
+        Scene(seconds * 0.53, _("The fire is out."), partial(_fire_out, stage)),
         Scene(outage_at, _("The broker is killed. Readings wait in the gateways' outboxes."), partial(_kill, stage)),
         Scene(
             outage_at + outage_s * 0.4,
@@ -97,6 +97,6 @@ def _revive(stage: Stage) -> list[Pressed]:
     return []
 
 
-def is_prompt(pressed: Pressed) -> bool:
-    """Tell whether it raises at once: a button or smoke, not heat, whose rule waits a second by design."""
-    return pressed.push != TOWER_HEAT
+def is_button(pressed: Pressed) -> bool:
+    """Tell whether it is a button, read every 100 ms, rather than smoke or heat."""
+    return pressed.push not in {TOWER_HEAT, TOWER_SMOKE}

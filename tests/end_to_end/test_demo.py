@@ -1,0 +1,89 @@
+"""The demo as a newcomer runs it: it succeeds, says what it found, and leaves nothing behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from langyan.servers import free_port, wait_until
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def demo(*words: str) -> list[str]:
+    return [sys.executable, "-m", "langyan", "demo", "--no-live", *words]
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Processes that name `folder` on their command line: every child of a demo in that folder does."""
+    running = psutil.process_iter(["pid", "cmdline"])
+    named = (process.pid for process in running if str(folder) in " ".join(process.info["cmdline"] or ()))
+    return [pid for pid in named if pid != os.getpid()]
+
+
+def test_the_story_is_played_and_counted(tmp_path: Path) -> None:
+    folder, report = tmp_path / "demo", tmp_path / "report.json"
+    influx_port, broker_port = free_port(), free_port()
+    words = ["--seconds", "20", "--dir", str(folder), "--report", str(report)]
+    ports = ["--influx-port", str(influx_port), "--broker-port", str(broker_port)]
+    played = subprocess.run(demo(*words, *ports), capture_output=True, text=True, check=False, timeout=200)
+    assert played.returncode == 0, played.stdout + played.stderr
+    found = json.loads(report.read_text())
+    assert found["produced"] == found["stored"] > 1000
+    assert (found["lost"], found["duplicates"]) == (0, 0)
+    assert found["alarms_raised"] == found["alarms_stored"] > 5
+    took = found["press_to_stored_ms"]
+    assert 0 < took["p50"] <= took["p99"] <= took["max"]
+    assert found["outage_press_to_stored_ms"] > took["p50"]
+    assert (found["influx_url"], found["influx_db"]) == (f"http://127.0.0.1:{influx_port}", "langyan")
+    assert found["broker_port"] == broker_port
+    assert "Nothing lost, nothing stored twice." in played.stdout
+    assert processes_of(folder) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_demo_that_is_interrupted_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
+    folder = tmp_path / "demo"
+    with subprocess.Popen(demo("--seconds", "60", "--dir", str(folder)), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while "s  " not in process.stdout.readline():
+            assert process.poll() is None
+        assert len(processes_of(folder)) >= 8
+        process.send_signal(number)
+        process.communicate(timeout=60)
+    assert wait_until(lambda: processes_of(folder) == [], 30.0)
+    if number is signal.SIGINT:
+        assert process.returncode == 130
+
+
+def test_servers_stay_up_on_request_until_they_are_told_to_go(tmp_path: Path) -> None:
+    folder, report = tmp_path / "demo", tmp_path / "report.json"
+    words = demo("--seconds", "15", "--keep", "--dir", str(folder), "--report", str(report))
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert wait_until(report.exists, 150.0)
+        assert process.stdout is not None
+        while "Ctrl-C" not in process.stdout.readline():
+            assert process.poll() is None
+        assert any("mosquitto" in " ".join(psutil.Process(pid).cmdline()) for pid in processes_of(folder))
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert processes_of(folder) == []
+
+
+def test_a_server_that_is_not_installed_is_said_in_one_sentence(tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import langyan.servers as s, sys\n"
+        "s._SEARCH = '/nowhere'\n"
+        "sys.argv = ['langyan', 'demo', '--no-live', '--seconds', '15']\n"
+        "from langyan.cli import main\n"
+        "main()\n"
+    )
+    said = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=60)
+    assert said.returncode == 1
+    assert said.stderr.strip() == "mosquitto is not installed. On Debian: sudo apt-get install mosquitto"
