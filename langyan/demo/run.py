@@ -15,7 +15,7 @@ from cloud.desk.operations import list_alarms
 from contract.ids import GATEWAY_DEVICE
 from langyan.demo.counting import Balance, balance
 from langyan.demo.latency import Spread, press_to_stored_ms, spread
-from langyan.demo.screen import Screen
+from langyan.demo.screen import Screen, View
 from langyan.demo.sites import NUMBERED, write_sites
 from langyan.demo.stage import DATABASE, Stage
 from langyan.demo.story import Pressed, Scene, is_button, plan
@@ -100,10 +100,10 @@ def _play_on(stage: Stage, options: Options, console: Console) -> Report:
         _play_live(stage, scenes, pressed, options.seconds, console)
     else:
         for scene in scenes:
-            _sleep_until(started + scene.at_s)
+            sleep_until(started + scene.at_s)
             console.print(f"{time.monotonic() - started:6.1f} s  {scene.title}")
             pressed += scene.act()
-        _sleep_until(started + options.seconds)
+        sleep_until(started + options.seconds)
     return _count(stage, pressed, options.seconds, console)
 
 
@@ -117,17 +117,25 @@ def _play_live(stage: Stage, scenes: list[Scene], pressed: list[Pressed], second
                 scene = left.pop(0)
                 title = scene.title
                 pressed += scene.act()
-            picture = screen.draw(
-                now_s=now_s,
-                seconds=seconds,
-                title=title,
-                broker_is_up=stage.broker.pid is not None,
-                gateways=stage.observer.gateways(),
-                seen=stage.observer.alarms(),
-                pressed=pressed,
-            )
+            picture = screen.draw(view(stage, title, now_s, seconds, pressed), height=console.height)
             live.update(picture, refresh=True)
-            _sleep_until(started + min(left[0].at_s if left else seconds, now_s + FRAME_S))
+            sleep_until(started + min(left[0].at_s if left else seconds, now_s + FRAME_S))
+
+
+def view(stage: Stage, title: str, now_s: float, seconds: float, pressed: list[Pressed]) -> View:
+    """Look at everything that the screen shows, now."""
+    gateways = stage.observer.gateways()
+    return View(
+        now_s=now_s,
+        seconds=seconds,
+        title=title,
+        broker_is_up=stage.broker.pid is not None,
+        gateways=gateways,
+        waiting={gateway: stage.waiting(gateway) for gateway in gateways},
+        answers=stage.answers(),
+        seen=stage.observer.alarms(),
+        pressed=pressed,
+    )
 
 
 def _count(stage: Stage, pressed: list[Pressed], seconds: float, console: Console) -> Report:
@@ -192,7 +200,8 @@ def _say_where(stage: Stage, console: Console) -> None:
         console.print(f"  {name}: {command}", soft_wrap=True, highlight=False)
 
 
-def _sleep_until(moment: float) -> None:
+def sleep_until(moment: float) -> None:
+    """Wait until a moment of the monotonic clock."""
     time.sleep(max(0.0, moment - time.monotonic()))
 
 

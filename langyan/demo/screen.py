@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+from rich import box
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -16,91 +18,103 @@ from langyan.demo.story import Pressed
 from langyan.i18n import CHINESE, language
 from langyan.i18n import translate as _
 
-SHOWN_ALARMS = 9
+# Lines that everything but the alarms takes.
+OTHER_LINES = 22
 COLOURS = {"critical": "bold red", "high": "dark_orange", "medium": "yellow", "low": "blue"}
 
 
+class View(Struct, frozen=True):
+    """What one picture shows.
+
+    Attributes:
+        now_s, seconds: where the story is, and how long it lasts.
+        title: the present scene.
+        gateways: what the observer heard of them.
+        waiting: by gateway, readings and alarms in its outbox.
+        answers: by gateway and bus, answers of the devices so far.
+        seen: alarm events on the wire.
+        pressed: presses so far.
+    """
+
+    now_s: float
+    seconds: float
+    title: str
+    broker_is_up: bool
+    gateways: dict[str, GatewayView]
+    waiting: dict[str, tuple[int, int]]
+    answers: dict[tuple[str, str], int]
+    seen: Sequence[Seen]
+    pressed: Sequence[Pressed]
+
+
 class Screen:
-    """Draws what the observer saw; keeps the last counts to tell rates."""
+    """Draws views; keeps the last counts to tell rates."""
 
     def __init__(self) -> None:
-        self._answers: dict[tuple[str, str], tuple[float, float]] = {}
+        self._answers: dict[tuple[str, str], tuple[float, int]] = {}
         self._rates: dict[tuple[str, str], float] = {}
 
-    def draw(
-        self,
-        *,
-        now_s: float,
-        seconds: float,
-        title: str,
-        broker_is_up: bool,
-        gateways: dict[str, GatewayView],
-        seen: Sequence[Seen],
-        pressed: Sequence[Pressed],
-    ) -> RenderableType:
-        """Draw one picture."""
-        head = Text.assemble((f"{min(now_s, seconds):5.1f} / {seconds:.0f} s   ", "dim"), (title, "bold"))
-        broker = _("broker up") if broker_is_up else _("BROKER GONE")
+    def draw(self, view: View, *, height: int) -> RenderableType:
+        """Draw one picture for a terminal of `height` lines."""
+        head = Text.assemble((f"{min(view.now_s, view.seconds):5.1f} / {view.seconds:.0f} s   ", "dim"),
+                             (view.title, "bold"))  # fmt: skip
+        broker = _("broker up") if view.broker_is_up else _("BROKER GONE")
+        title = _("Langyan: a school and a forest tower, simulated; the servers are real")
         return Group(
-            Panel(head, title=_("Langyan: a school and a forest tower, simulated; the servers are real"),
-                  subtitle=Text(broker, style="green" if broker_is_up else "bold red")),
-            self._gateways(gateways),
-            self._buses(gateways, now_s),
-            self._alarms(seen, pressed),
-        )  # fmt: skip
+            Panel(head, title=title, subtitle=Text(broker, style="green" if view.broker_is_up else "bold red")),
+            self._gateways(view),
+            self._buses(view),
+            self._alarms(view.seen, view.pressed, count=max(2, height - OTHER_LINES)),
+        )
 
     @staticmethod
-    def _gateways(gateways: dict[str, GatewayView]) -> Table:
+    def _gateways(view: View) -> Table:
         table = _table(
-            _("gateways"), _("gateway"), _("state"), _("readings sent"), _("waiting in outbox"), _("alarms waiting"),
-            _("receipts"), _("sent again"),
+            _("gateway"), _("state"), _("readings sent"), _("waiting in outbox"), _("alarms waiting"), _("receipts"),
+            _("sent again"),
         )  # fmt: skip
-        for name, view in sorted(gateways.items()):
-            own = view.health.get(GATEWAY_DEVICE, {})
+        for name, gateway in sorted(view.gateways.items()):
+            readings, alarms = view.waiting.get(name, (0, 0))
+            alive = Text(_("alive"), style="green") if gateway.is_alive else Text(_("gone"), style="bold red")
             table.add_row(
                 name,
-                Text(_("alive"), style="green") if view.is_alive else Text(_("gone"), style="bold red"),
-                f"{view.readings}",
-                _count(own, "outbox.readings_waiting"),
-                _count(own, "outbox.alarms_waiting"),
-                f"{view.receipts}",
-                _count(own, "uplink.sent_again"),
+                alive if view.broker_is_up else Text(_("cut off"), style="bold red"),
+                f"{gateway.readings}",
+                f"{readings}",
+                Text(f"{alarms}", style="bold red" if alarms else ""),
+                f"{gateway.receipts}",
+                _count(gateway.health.get(GATEWAY_DEVICE, {}), "uplink.sent_again"),
             )
         return table
 
-    def _buses(self, gateways: dict[str, GatewayView], now_s: float) -> Table:
-        table = _table(_("buses"), _("bus"), _("state"), _("reads/s"), _("answers"), _("timeouts"), _("mute units"))
-        for gateway, view in sorted(gateways.items()):
-            for device, points in sorted(view.health.items()):
-                if device == GATEWAY_DEVICE:
-                    continue
-                rate = self._rate((gateway, device), points, now_s)
-                is_up = bool(points.get("is_up"))
-                table.add_row(
-                    f"{gateway} / {device.removeprefix(GATEWAY_DEVICE + '.')}",
-                    Text(_("up"), style="green") if is_up else Text(_("down"), style="bold red"),
-                    f"{rate:.1f}",
-                    _count(points, "answers"),
-                    _count(points, "timeouts"),
-                    _count(points, "mute_units"),
-                )
+    def _buses(self, view: View) -> Table:
+        table = _table(_("bus"), _("reads/s"), _("answers"), _("timeouts"), _("mute units"))
+        for (gateway, bus), answers in sorted(view.answers.items()):
+            points = view.gateways.get(gateway, GatewayView()).health.get(f"{GATEWAY_DEVICE}.{bus}", {})
+            table.add_row(
+                f"{gateway} / {bus}",
+                f"{self._rate((gateway, bus), answers, view.now_s):.1f}",
+                f"{answers}",
+                _count(points, "timeouts"),
+                _count(points, "mute_units"),
+            )
         return table
 
-    def _rate(self, bus: tuple[str, str], points: dict[str, Value], now_s: float) -> float:
-        answers = float(points.get("answers", 0.0))
-        before_s, before = self._answers.get(bus, (now_s, answers))
-        if bus not in self._answers or (answers != before and now_s > before_s):
-            self._rates[bus] = (answers - before) / (now_s - before_s) if now_s > before_s else 0.0
+    def _rate(self, bus: tuple[str, str], answers: int, now_s: float) -> float:
+        """Answers a second, over the last second or more."""
+        before_s, before = self._answers.setdefault(bus, (now_s, answers))
+        if now_s - before_s >= 1.0:
+            self._rates[bus] = (answers - before) / (now_s - before_s)
             self._answers[bus] = (now_s, answers)
         return self._rates.get(bus, 0.0)
 
     @staticmethod
-    def _alarms(seen: Sequence[Seen], pressed: Sequence[Pressed]) -> Table:
-        table = _table(_("alarms, the latest first"), _("severity"), _("what"), _("where"), _("press to stored"))
+    def _alarms(seen: Sequence[Seen], pressed: Sequence[Pressed], *, count: int) -> Table:
+        table = _table(_("severity"), _("alarm, the latest first"), _("where"), _("press to stored"))
         took = {one.event.event_id: ms for one, ms in _latencies(seen, pressed)}
         raised = [one for one in seen if one.event.transition is Transition.RAISED]
         tongue = "zh" if language() == CHINESE else "en"
-        for one in reversed(raised[-SHOWN_ALARMS:]):
+        for one in reversed(raised[-count:]):
             event = one.event
             ms = took.get(event.event_id)
             stored = _("stored") if one.stored_at_us else _("on its way")
@@ -136,8 +150,8 @@ def _count(points: dict[str, Value], key: str) -> str:
     return "-" if value is None or isinstance(value, str) else f"{value:.0f}"
 
 
-def _table(title: str, *headings: str) -> Table:
-    table = Table(title=title, title_justify="left", expand=True)
+def _table(*headings: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, expand=True)
     for heading in headings:
         table.add_column(heading)
     return table

@@ -1,6 +1,8 @@
 """The stage of the demo: real servers and real processes in one folder, on free ports."""
 
 import contextlib
+import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -58,7 +60,7 @@ class Stage:
         folder.mkdir(parents=True, exist_ok=True)
         self.broker = Mosquitto(folder / "mosquitto", port=broker_port)
         self.influx = Influx(folder / "influxd", port=influx_port)
-        sites = write_sites(folder, self.broker.port)
+        sites = self._sites = write_sites(folder, self.broker.port)
         self.settings = folder / "cloud.toml"
         self.settings.write_text(
             _SETTINGS.format(
@@ -113,6 +115,26 @@ class Stage:
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+
+    def waiting(self, gateway: str) -> tuple[int, int]:
+        """Count readings and alarms in a gateway's outbox, in its file: also while the broker is gone."""
+        path = self.folder / load_site(self._sites[gateway]).file.outbox.path
+        try:
+            with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=0.2)) as outbox:
+                rows = outbox.execute("SELECT is_alarm, sum(readings) FROM batch GROUP BY is_alarm").fetchall()
+        except sqlite3.OperationalError:
+            # Not made yet, or just being written: the next picture will tell.
+            return 0, 0
+        found = {bool(is_alarm): int(readings) for is_alarm, readings in rows}
+        return found.get(False, 0), found.get(True, 0)
+
+    def answers(self) -> dict[tuple[str, str], int]:
+        """Count the answers of simulated devices by gateway and bus, without the broker."""
+        found: Counter[tuple[str, str]] = Counter()
+        for gateway, control in self.controls.items():
+            for device in control.stats().devices.values():
+                found[gateway, device.bus] += device.counts.answers
+        return dict(found)
 
     def _is_alive(self, gateway: str) -> bool:
         return self.observer.is_alive(gateway)
