@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from msgspec import Struct
 
 from langyan.demo.latency import Spread, press_to_stored_ms, spread
+from langyan.demo.run import sleep_until
 from langyan.demo.sites import Push
 from langyan.demo.stage import Stage
 from langyan.demo.story import Pressed
@@ -91,7 +92,7 @@ def measure(presses: int = PRESSES) -> PressToStored:
 def _press(stage: Stage, number: int) -> Pressed:
     dice = random.Random(number)  # noqa: S311 - the moment of a press, not a secret
     push = Push(GATEWAY, ("lan-buttons", "line-buttons")[number % 2], f"button_{number // 2 % 4 + 1}")
-    time.sleep(dice.uniform(0.0, 0.1))
+    sleep_until(time.monotonic() + dice.uniform(0.0, 0.1))
     control = stage.controls[GATEWAY]
     press = Pressed(push, control.press(push.device, push.point))
     wait_until(partial(_is_stored, stage, press), 30.0, every_s=0.01)

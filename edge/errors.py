@@ -49,3 +49,9 @@ class StoreDamagedError(EdgeError):
     """The outbox file cannot be read as what it was written."""
 
     hint = "It was set aside under another name beside the new one; keep it if its readings matter."
+
+
+class StoreUnusableError(EdgeError):
+    """The outbox file cannot be opened or made at all."""
+
+    hint = "The folder must exist and be writable for the gateway's user; see outbox.path in the site file."

@@ -41,7 +41,7 @@ async def run_gateway(site: Site, stop: anyio.Event) -> None:
     """Run until `stop`; on a clean stop every reading already taken is in the outbox.
 
     Raises:
-        StoreDamagedError: the outbox can neither be opened nor replaced.
+        StoreUnusableError: the outbox can neither be opened nor made.
         MissingPasswordError: see there.
     """
     link = Link(site.file.uplink, _password(site), site.file.gateway.id)

@@ -18,7 +18,7 @@ from msgspec import Struct
 from contract.alarms import AlarmEvent, Transition, encode_alarm
 from contract.compression import ContentEncoding
 from contract.telemetry import Lane
-from edge.errors import StoreDamagedError, StoreFullError
+from edge.errors import StoreDamagedError, StoreFullError, StoreUnusableError
 
 _SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -79,7 +79,7 @@ class Outbox:
         """Open or create the file; a damaged one is set aside and a new one begun.
 
         Raises:
-            StoreDamagedError: the folder cannot be written.
+            StoreUnusableError: it can neither be opened nor made.
         """
         self._path = path
         self._max_bytes = max_bytes
@@ -90,7 +90,7 @@ class Outbox:
             self._connection = self._connect()
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
-                raise StoreDamagedError(f"outbox {path} cannot be opened: {error}") from error
+                raise StoreUnusableError(f"outbox {path} cannot be opened: {error}") from error
             self._start_anew()
         self._load()
 
@@ -210,7 +210,7 @@ class Outbox:
         """Put the damaged file aside and go on with a new one: nobody stands beside a gateway in a cabinet.
 
         Raises:
-            StoreDamagedError: not even a new file can be made.
+            StoreUnusableError: not even a new file can be made.
         """
         self._connection.close()
         self._start_anew()
@@ -225,7 +225,7 @@ class Outbox:
                     Path(f"{self._path}{suffix}").rename(f"{aside}{suffix}")
             self._connection = self._connect()
         except (OSError, sqlite3.DatabaseError) as error:
-            raise StoreDamagedError(f"outbox {self._path} is damaged and cannot be replaced: {error}") from error
+            raise StoreUnusableError(f"outbox {self._path} is damaged and cannot be replaced: {error}") from error
         self.set_aside = aside
 
     def _meta(self, key: str) -> str:

@@ -38,6 +38,10 @@ PUBLISH_LIMIT_S = 20.0
 # Receipts are written down in groups: a receipt that a power cut loses costs one repeated batch, no more.
 SETTLE_EVERY_S = 0.5
 ALARMS_UNDER_WAY = 8
+# However often a worker says that it is ready, everything goes again at most this often.
+READY_EVERY_S = 0.25
+UNNAMED = "worker"
+LANES_OF = {"desk": (Lane.ALARM,), "ingest": (Lane.LIVE, Lane.BACKFILL), UNNAMED: tuple(Lane)}
 # CONNACK reason codes that only the operator can mend. Source: MQTT 5.0, table 3-1.
 REFUSED_CODES = frozenset({0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C})
 MAX_INCOMING = 1_000
@@ -72,6 +76,7 @@ class UplinkSender:
         self._store_name = store.name
         self._cursor = _Cursor()
         self._settled: list[int] = []
+        self._ready_at: dict[str, float] = {}
         self._is_draining = False
         settings = link.settings
         self._window = Window(
@@ -253,11 +258,19 @@ class UplinkSender:
     async def _listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
             if message.topic.value == CLOUD_READY:
-                log.info("uplink: the cloud says it is ready (%s); sending what has no receipt", _worker(message))
-                self._window.all_again(anyio.current_time())
-                self._store.ring()
+                self._take_ready(_worker(message))
             else:
                 self._take_receipt(message)
+
+    def _take_ready(self, worker: str) -> None:
+        """A cloud worker has just subscribed: what was sent before it did, nobody took."""
+        now = anyio.current_time()
+        if now - self._ready_at.get(worker, -READY_EVERY_S) < READY_EVERY_S:
+            return
+        self._ready_at[worker] = now
+        log.info("uplink: the cloud's %s is ready; sending what has no receipt", worker)
+        self._window.all_again(now, LANES_OF[worker])
+        self._store.ring()
 
     def _take_receipt(self, message: aiomqtt.Message) -> None:
         number = self._batch_number(message)
@@ -304,9 +317,10 @@ def _properties(packet: int, **values: object) -> Properties:
 
 def _worker(message: aiomqtt.Message) -> str:
     try:
-        return str(json.loads(message.payload)["worker"])[:20]
+        name = json.loads(message.payload)["worker"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        return "unnamed"
+        return UNNAMED
+    return name if isinstance(name, str) and name in LANES_OF else UNNAMED
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -4,7 +4,7 @@ Times are seconds of a monotonic clock that the caller reads.
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
@@ -79,11 +79,12 @@ class Window:
         """Return when the next batch is overdue; None when nothing is under way."""
         return min((flight.again_at for flight in self._flights.values()), default=None)
 
-    def all_again(self, now: float) -> None:
-        """Make everything overdue with fresh patience: the broker or the cloud has just come (back)."""
+    def all_again(self, now: float, lanes: Collection[Lane] = tuple(Lane)) -> None:
+        """Make everything of `lanes` overdue with fresh patience: whoever takes it has just come (back)."""
         for flight in self._flights.values():
-            flight.again_at = now
-            flight.sent_count = 0
+            if flight.lane in lanes:
+                flight.again_at = now
+                flight.sent_count = 0
 
     def forget(self, batch: int) -> None:
         """Drop a batch that the outbox no longer holds (evicted)."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from contract.alarms import AlarmEvent, Severity, Transition, decode_alarm
 from contract.compression import ContentEncoding
 from contract.telemetry import Lane
-from edge.errors import StoreDamagedError, StoreFullError
+from edge.errors import StoreFullError, StoreUnusableError
 from edge.outbox import Batch, Outbox
 
 PLAIN = ContentEncoding.IDENTITY
@@ -127,7 +127,7 @@ def test_a_file_damaged_while_in_use_is_replaced_on_request(tmp_path: Path) -> N
 
 
 def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
-    with pytest.raises(StoreDamagedError, match="cannot be opened"):
+    with pytest.raises(StoreUnusableError, match="cannot be opened"):
         open_outbox(tmp_path / "missing")
 
 
