@@ -140,8 +140,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     gateways: dict[Id, Registered] | None = None
 
 
-def load_settings(path: Path) -> Settings:
+def load_settings(path: Path, *, database_only: bool = False) -> Settings:
     """Read and check the file, and that every environment variable it names is there.
+
+    Args:
+        path: the settings file.
+        database_only: the caller uses the database alone; the other secrets need not be there.
 
     Returns:
         The settings, with the database's URL made absolute.
@@ -155,7 +159,7 @@ def load_settings(path: Path) -> Settings:
         raise SettingsError(path, "", str(error)) from error
     except msgspec.ValidationError as error:
         raise _invalid(path, error) from error
-    _check_secrets(path, settings)
+    _check_secrets(path, settings, database_only=database_only)
     url = _absolute_url(path, settings.database)
     database = msgspec.structs.replace(settings.database, url=url)
     return msgspec.structs.replace(settings, database=database)
@@ -189,13 +193,12 @@ def _invalid(path: Path, error: msgspec.ValidationError) -> SettingsError:
     return SettingsError(path, key, why)
 
 
-def _check_secrets(path: Path, settings: Settings) -> None:
-    named: list[tuple[str, str | None]] = [
-        ("mqtt.password_env", settings.mqtt.password_env),
-        ("database.password_env", settings.database.password_env),
-    ]
-    auth: Any = settings.influx.auth
-    named += [(f"influx.auth.{key}", getattr(auth, key, None)) for key in ("password_env", "token_env")]
+def _check_secrets(path: Path, settings: Settings, *, database_only: bool) -> None:
+    named: list[tuple[str, str | None]] = [("database.password_env", settings.database.password_env)]
+    if not database_only:
+        auth: Any = settings.influx.auth
+        named.append(("mqtt.password_env", settings.mqtt.password_env))
+        named += [(f"influx.auth.{key}", getattr(auth, key, None)) for key in ("password_env", "token_env")]
     for key, variable in named:
         if variable is not None and not os.environ.get(variable):
             raise SettingsError(path, key, f"environment variable {variable} is not set")

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 INBOX_SAMPLES = 512
 # How long a gateway that was told to stop tries to hand over what waits; the rest goes at the next start.
 DRAIN_LIMIT_S = 5.0
+# How long saying good-bye to the broker may take after that.
+GOODBYE_LIMIT_S = 3.0
 # A transaction under way may take its timeout (60 s at most in a profile) before its bus ends.
 BUS_END_LIMIT_S = 65.0
 
@@ -71,8 +73,8 @@ async def run_gateway(site: Site, stop: anyio.Event) -> None:
             uplink.start_soon(sender.run, name="uplink")
             await _run_field(site, keeper, health, stop)
             log.info("stopping: %d readings wait for their receipt", health.store.readings_waiting)
-            sender.drain()
-            uplink.cancel_scope.deadline = anyio.current_time() + DRAIN_LIMIT_S
+            sender.drain(DRAIN_LIMIT_S)
+            uplink.cancel_scope.deadline = anyio.current_time() + DRAIN_LIMIT_S + GOODBYE_LIMIT_S
 
 
 async def _run_field(site: Site, keeper: Keeper, health: Health, stop: anyio.Event) -> None:
@@ -80,7 +82,7 @@ async def _run_field(site: Site, keeper: Keeper, health: Health, stop: anyio.Eve
     out, inbox = anyio.create_memory_object_stream[Sample](max_buffer_size=INBOX_SAMPLES)
     clock = Clock()
     async with anyio.create_task_group() as keeping:
-        keeping.start_soon(keeper.run, inbox, name="keeper")
+        keeping.start_soon(keeper.run, inbox, stop, name="keeper")
         async with out, anyio.create_task_group() as buses:
             for bus in site.file.bus:
                 port = str(site.path.parent / bus.port) if isinstance(bus, RtuBus) else ""

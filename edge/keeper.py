@@ -5,7 +5,7 @@ import logging
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from contract.alarms import Transition
+from contract.alarms import AlarmEvent, Transition
 from contract.compression import pack
 from contract.limits import MAX_PAYLOAD_BYTES
 from contract.telemetry import Sample, encode_telemetry
@@ -36,7 +36,7 @@ class Keeper:
         self._pending: list[Sample] = []
         self._readings = 0
 
-    async def run(self, inbox: MemoryObjectReceiveStream[Sample]) -> None:
+    async def run(self, inbox: MemoryObjectReceiveStream[Sample], stop: anyio.Event) -> None:
         """Keep all that comes; returns when the inbox is closed and everything is on the disk.
 
         No wait on the inbox is ever cut short: a receive that is cancelled in the moment a sample arrives
@@ -48,10 +48,12 @@ class Keeper:
             async with inbox:
                 async for sample in inbox:
                     self._add(sample)
-                    await self._judge_sample(sample)
+                    await self._judge_sample(sample, stop)
                     if self._readings >= MAX_BATCH_READINGS:
                         await self._commit()
             ended.set()
+        # What came while the clock's last commit was under way.
+        await self._commit()
 
     async def _commit_for_ever(self, ended: anyio.Event) -> None:
         while not ended.is_set():
@@ -63,22 +65,28 @@ class Keeper:
         self._pending.append(sample)
         self._readings += len(sample.points)
 
-    async def _judge_sample(self, sample: Sample) -> None:
+    async def _judge_sample(self, sample: Sample, stop: anyio.Event) -> None:
         events = self._judge.feed(sample, anyio.current_time())
         if not events:
             return
         for event in events:
             log.info("alarm %s %s: %s", event.transition.value, event.source, event.text.get("en", event.kind))
-        while True:
-            try:
-                await self._store.put_alarms(events)
-            except StoreFullError as error:
-                # The field waits: an alarm that is not kept must not be overtaken by readings.
-                log.error("%s. %s", error, error.hint)  # noqa: TRY400 - the disk is not a bug
-                await anyio.sleep(FULL_DISK_RETRY_S)
-            else:
-                break
+        while not await self._kept(events):
+            if stop.is_set():
+                log.error("stopping with %d alarm events that found no room", len(events))
+                return
+            # The field waits: an alarm that is not kept must not be overtaken by readings.
+            with anyio.move_on_after(FULL_DISK_RETRY_S):
+                await stop.wait()
         self._health.alarms_raised += sum(event.transition is Transition.RAISED for event in events)
+
+    async def _kept(self, events: list[AlarmEvent]) -> bool:
+        try:
+            await self._store.put_alarms(events)
+        except StoreFullError as error:
+            log.error("%s. %s", error, error.hint)  # noqa: TRY400 - the disk is not a bug
+            return False
+        return True
 
     async def _commit(self) -> None:
         samples = self._pending

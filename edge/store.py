@@ -71,9 +71,13 @@ class Store:
         self._outbox.evicted += readings
         self._measure()
 
+    def waiting_batches(self) -> int:
+        """Count the batches that wait for their receipt."""
+        return sum(self._outbox.depth(is_alarm=is_alarm).batches for is_alarm in (False, True))
+
     def is_empty(self) -> bool:
         """Tell whether nothing waits for a receipt."""
-        return not any(self._outbox.depth(is_alarm=is_alarm).batches for is_alarm in (False, True))
+        return self.waiting_batches() == 0
 
     def ring(self) -> None:
         """Wake whoever waits for the bell, and hang up a new one."""

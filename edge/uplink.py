@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import random
 import socket
 from collections.abc import AsyncIterator
@@ -77,7 +78,9 @@ class UplinkSender:
         self._cursor = _Cursor()
         self._settled: list[int] = []
         self._ready_at: dict[str, float] = {}
-        self._is_draining = False
+        # Never, until `drain` says when.
+        self._drain_until = math.inf
+        self._sending: anyio.CancelScope | None = None
         settings = link.settings
         self._window = Window(
             room={
@@ -119,19 +122,24 @@ class UplinkSender:
             await self._pause(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
             rest_s = min(rest_s * 2, LONGEST_RECONNECT_S)
 
-    def drain(self) -> None:
-        """Ask `run` to return once nothing waits for a receipt."""
-        self._is_draining = True
+    def drain(self, limit_s: float) -> None:
+        """Ask `run` to say good-bye and return, once nothing waits for a receipt or `limit_s` has passed."""
+        self._drain_until = anyio.current_time() + limit_s
+        if self._sending is not None:
+            self._sending.deadline = self._drain_until
         self._store.ring()
 
     def _is_drained(self) -> bool:
-        return self._is_draining and self._store.is_empty()
+        if self._drain_until == math.inf:
+            return False
+        return self._store.is_empty() or anyio.current_time() >= self._drain_until
 
     async def _pause(self, seconds: float) -> None:
         """Wait; a drain with nothing left to send cuts it short."""
         with anyio.move_on_after(seconds):
             while not self._is_drained():
-                await self._store.bell.wait()
+                with anyio.CancelScope(deadline=self._drain_until):
+                    await self._store.bell.wait()
 
     def _client(self) -> aiomqtt.Client:
         settings = self._link.settings
@@ -171,7 +179,8 @@ class UplinkSender:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._listen, client)
             tasks.start_soon(self._settle_for_ever)
-            await self._send_until_drained(client, tasks)
+            with anyio.CancelScope(deadline=self._drain_until) as self._sending:
+                await self._send_until_drained(client, tasks)
             tasks.cancel_scope.cancel()
         await self._publish_presence(client, Death(self._birth.gateway, self._birth.boot, "stopped"))
 
@@ -194,7 +203,7 @@ class UplinkSender:
                 self._note_sent(batch.id, lane)
                 tasks.start_soon(self._publish, client, batch, lane)
                 count += 1
-            if self._is_draining:
+            if self._drain_until != math.inf:
                 await self._settle()
             if not count:
                 await self._wait_for_work(bell)

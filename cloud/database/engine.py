@@ -44,18 +44,27 @@ class Database:
     """
 
     def __init__(self, url: URL) -> None:
+        """Prepare; nothing is connected yet.
+
+        Raises:
+            DatabaseRefusedError: the driver for this URL is not installed.
+        """
         self.url = url
         self._limiter: anyio.CapacityLimiter | None = None
         connect_args: dict[str, Any] = {}
         if url.get_backend_name() == "sqlite":
             # Python's own transaction handling begins late and never before DDL; we begin ourselves.
             connect_args = {"timeout": _BUSY_TIMEOUT_S, "isolation_level": None}
-        self._engine = create_engine(
-            url,
-            connect_args=connect_args,
-            pool_pre_ping=True,
-            json_serializer=lambda value: _json.encode(value).decode(),
-        )
+        try:
+            self._engine = create_engine(
+                url,
+                connect_args=connect_args,
+                pool_pre_ping=True,
+                json_serializer=lambda value: _json.encode(value).decode(),
+            )
+        except ModuleNotFoundError as error:
+            why = f"{url.render_as_string()}: needs {error.name}; install it: pip install 'langyan[postgres]'"
+            raise DatabaseRefusedError(why) from error
         if url.get_backend_name() == "sqlite":
             event.listen(self._engine, "connect", _prepare_sqlite)
             event.listen(self._engine, "begin", _begin_immediate)

@@ -107,7 +107,7 @@ def alarm_table(alarms: list[Alarm]) -> Table:
             alarm.alarm_id[:8],
             Text(str(alarm.severity), style=COLOURS.get(str(alarm.severity), "")),
             STATES[alarm.state],
-            to_rfc3339(alarm.raised_at_us)[:19].replace("T", " "),
+            to_rfc3339(alarm.last_raised_at_us)[:19].replace("T", " "),
             f"{alarm.gateway} {alarm.device}",
             alarm.text.get(tongue) or alarm.text.get("en") or alarm.kind,
             str(alarm.triggers),
@@ -116,7 +116,7 @@ def alarm_table(alarms: list[Alarm]) -> Table:
 
 
 def _open(settings_file: Path) -> Database:
-    return open_database(load_settings(settings_file).database)
+    return open_database(load_settings(settings_file, database_only=True).database)
 
 
 def _give_up(error: CloudError) -> NoReturn:

@@ -11,8 +11,8 @@ from rich.table import Table
 from langyan.commands.common import fail
 from langyan.demo.run import Options, Report, play
 from langyan.demo.story import SHORTEST_S
+from langyan.errors import LangyanError
 from langyan.i18n import translate as _
-from langyan.servers import ServerError
 
 INTERRUPTED = 130
 
@@ -50,7 +50,7 @@ def demo(
 
     try:
         found = play(options, console, on_report=tell)
-    except ServerError as error:
+    except LangyanError as error:
         raise fail([str(error)], status=1) from error
     except KeyboardInterrupt as error:
         raise fail([_("Stopped; nothing is left running.")], status=INTERRUPTED) from error

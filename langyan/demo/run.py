@@ -19,12 +19,17 @@ from langyan.demo.screen import Screen, View
 from langyan.demo.sites import NUMBERED, write_sites
 from langyan.demo.stage import DATABASE, Stage
 from langyan.demo.story import Pressed, Scene, is_button, plan
+from langyan.errors import LangyanError
 from langyan.i18n import translate as _
 from langyan.servers import wait_until
 
 FRAME_S = 0.25
 SETTLE_LIMIT_S = 60.0
 MAX_ALARMS = 100_000
+
+
+class FolderInUseError(LangyanError):
+    """The folder that the demo should use is not empty."""
 
 
 class Report(Struct, frozen=True):
@@ -74,7 +79,11 @@ def play(options: Options, console: Console, *, on_report: Callable[[Report], No
 
     Raises:
         ServerError: a server is missing or does not come up.
+        FolderInUseError: the folder holds something already.
     """
+    if options.folder is not None and options.folder.exists() and any(options.folder.iterdir()):
+        text = _("{folder} is not empty; an older run in it would be counted too. Give a new folder.")
+        raise FolderInUseError(text.format(folder=options.folder))
     folder = options.folder or Path(tempfile.mkdtemp(prefix="langyan-demo-"))
     stage = Stage(folder.resolve(), write_sites, broker_port=options.broker_port, influx_port=options.influx_port)
     try:

@@ -144,7 +144,7 @@ class Stage:
 
     def open_alarms(self) -> Database:
         """Open the alarm database, as the desk does."""
-        return open_database(load_settings(self.settings).database)
+        return open_database(load_settings(self.settings, database_only=True).database)
 
 
 def _site_name(path: Path) -> str:

@@ -1,4 +1,5 @@
 import sqlite3
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -120,3 +121,9 @@ def test_a_death_of_a_gateway_never_seen_makes_a_row(database: Database) -> None
 
 def list_gateways_of(database: Database) -> list[GatewayRow]:
     return database.run(list_gateways)
+
+
+def test_a_driver_that_is_not_installed_is_said_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(DatabaseRefusedError, match=r"langyan\[postgres\]"):
+        open_database(DatabaseSettings(url="postgresql://user@host/db"))

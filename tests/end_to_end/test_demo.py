@@ -87,3 +87,11 @@ def test_a_server_that_is_not_installed_is_said_in_one_sentence(tmp_path: Path) 
     said = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=60)
     assert said.returncode == 1
     assert said.stderr.strip() == "mosquitto is not installed. On Debian: sudo apt-get install mosquitto"
+
+
+def test_a_folder_that_holds_an_older_run_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "alarms.db").write_bytes(b"")
+    argv = demo("--seconds", "15", "--dir", str(tmp_path))
+    said = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert said.returncode == 1
+    assert "is not empty" in said.stderr
