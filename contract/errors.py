@@ -43,3 +43,11 @@ class DecodeError(ContractError):
 
 class EncodeError(ContractError):
     """A value cannot be expressed in the contract: a fault of the caller, found before sending."""
+
+
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error inside nested groups: they mostly tell of the same cause."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

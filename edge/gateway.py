@@ -10,6 +10,7 @@ import anyio
 from contract.presence import Birth, Device
 from contract.telemetry import Sample
 from device_profiles.site import RtuBus, Site
+from edge.broker import Link
 from edge.bus import Bus
 from edge.clock import Clock, now_us
 from edge.errors import EdgeError
@@ -19,7 +20,7 @@ from edge.modbus_line import ModbusLine
 from edge.outbox import Outbox
 from edge.rules import Judge
 from edge.store import Store
-from edge.uplink import Link, UplinkSender
+from edge.uplink import UplinkSender
 
 log = logging.getLogger(__name__)
 

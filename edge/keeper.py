@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 # One batch stays under the broker's and the ingester's limits: about 60 bytes of JSON a reading.
 MAX_BATCH_READINGS = 2_000
+# While the disk takes nothing, so many stay in memory: some minutes of a school.
+MAX_PENDING_READINGS = 20_000
 FULL_DISK_RETRY_S = 1.0
 
 
@@ -33,6 +35,7 @@ class Keeper:
         self._commit_s = commit_s
         self._deflate_from_bytes = deflate_from_bytes
         self._health = health
+        self._is_full = False
         self._pending: list[Sample] = []
         self._readings = 0
 
@@ -49,15 +52,17 @@ class Keeper:
                 async for sample in inbox:
                     self._add(sample)
                     await self._judge_sample(sample, stop)
-                    if self._readings >= MAX_BATCH_READINGS:
+                    if self._readings >= MAX_BATCH_READINGS and not self._is_full:
                         await self._commit()
             ended.set()
         # What came while the clock's last commit was under way.
         await self._commit()
+        if self._readings:
+            log.error("%d readings found no room on the disk and are lost with this stop", self._readings)
 
     async def _commit_for_ever(self, ended: anyio.Event) -> None:
         while not ended.is_set():
-            with anyio.move_on_after(self._commit_s):
+            with anyio.move_on_after(FULL_DISK_RETRY_S + self._commit_s if self._is_full else self._commit_s):
                 await ended.wait()
             await self._commit()
 
@@ -84,8 +89,9 @@ class Keeper:
         try:
             await self._store.put_alarms(events)
         except StoreFullError as error:
-            log.error("%s. %s", error, error.hint)  # noqa: TRY400 - the disk is not a bug
+            self._say(error)
             return False
+        self._is_full = False
         return True
 
     async def _commit(self) -> None:
@@ -97,14 +103,35 @@ class Keeper:
 
     async def _put(self, samples: list[Sample]) -> None:
         encoding, payload = pack(encode_telemetry(samples), at_least=self._deflate_from_bytes)
-        if len(payload) > MAX_PAYLOAD_BYTES and len(samples) > 1:
+        is_large = len(payload) > MAX_PAYLOAD_BYTES or _readings(samples) > 2 * MAX_BATCH_READINGS
+        if is_large and len(samples) > 1:
             half = len(samples) // 2
             await self._put(samples[:half])
             await self._put(samples[half:])
             return
-        readings = sum(len(sample.points) for sample in samples)
         try:
-            await self._store.put_telemetry(payload, encoding, readings=readings)
+            await self._store.put_telemetry(payload, encoding, readings=_readings(samples))
         except StoreFullError as error:
-            self._store.give_up(readings)
-            log.error("%d readings given up: %s. %s", readings, error, error.hint)  # noqa: TRY400
+            self._say(error)
+            self._take_back(samples)
+        else:
+            self._is_full = False
+
+    def _take_back(self, samples: list[Sample]) -> None:
+        """Keep in memory what found no room on the disk, up to `MAX_PENDING_READINGS`; the oldest goes first."""
+        self._pending[:0] = samples
+        self._readings += _readings(samples)
+        given_up = 0
+        while self._readings - given_up > MAX_PENDING_READINGS:
+            given_up += len(self._pending.pop(0).points)
+        self._readings -= given_up
+        if given_up:
+            self._store.give_up(given_up)
+
+    def _say(self, error: StoreFullError) -> None:
+        log.log(logging.DEBUG if self._is_full else logging.ERROR, "%s. %s", error, error.hint)
+        self._is_full = True
+
+
+def _readings(samples: list[Sample]) -> int:
+    return sum(len(sample.points) for sample in samples)

@@ -1,9 +1,10 @@
 """A Modbus line: one request out, its answer in. The only module that knows pymodbus."""
 
+import asyncio
 import logging
 from typing import Protocol
 
-import anyio
+import anyio.lowlevel
 from pymodbus import FramerType, ModbusException
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.pdu import ModbusPDU
@@ -24,6 +25,8 @@ FIXED_GAP_S = 0.00175
 GAP_CHARACTERS = 3.5
 REQUEST_CHARACTERS = 8
 REPLY_FRAME_CHARACTERS = 5
+# A unit that is later than this after its timeout needs a longer timeout in its profile.
+LONGEST_LISTEN_OUT_S = 0.3
 
 
 class Line(Protocol):
@@ -49,6 +52,13 @@ class Line(Protocol):
             LinkTimeoutError: no answer within `timeout_s` beyond the time the wire needs.
             FrameError: something else than the answer came.
             DeviceRefusedError: the unit answered with an exception code.
+        """
+
+    async def listen_out(self, timeout_s: float) -> None:
+        """Let an answer that comes too late pass by, before the line is used again.
+
+        RTU frames carry no transaction number: a late answer would be taken for that of the next request to the
+        same unit, and so on for ever. TCP's do, and need no pause.
         """
 
 
@@ -78,9 +88,11 @@ class ModbusLine:
         except (TimeoutError, OSError, ModbusException) as error:
             client.close()
             raise LinkDownError(f"bus {self._bus.id}: {self.name} cannot be opened: {error}") from error
-        if not is_open:
+        # A peer that closes at once is known to have done so one turn of the loop later.
+        await anyio.lowlevel.checkpoint()
+        if not is_open or not _is_alive(client):
             client.close()
-            raise LinkDownError(f"bus {self._bus.id}: {self.name} cannot be opened")
+            raise LinkDownError(f"bus {self._bus.id}: {self.name} cannot be opened, or was closed at once")
         self._client = client
 
     def close(self) -> None:
@@ -91,21 +103,27 @@ class ModbusLine:
 
     async def read(self, unit: int, table: Table, address: int, count: int, *, timeout_s: float) -> list[int]:
         """See `Line.read`."""
-        if self._client is None or not self._client.connected:
+        client = self._client
+        if client is None or not _is_alive(client):
             raise LinkDownError(f"bus {self._bus.id}: {self.name} is gone")
         limit_s = timeout_s + self._wire_s(table, count)
         try:
             with anyio.fail_after(limit_s):
-                answer = await self._request(self._client, unit, table, address, count)
+                answer = await self._request(client, unit, table, address, count)
         except TimeoutError as error:
-            if not self._client.connected:
+            if not _is_alive(client):
                 raise LinkDownError(f"bus {self._bus.id}: {self.name} is gone") from error
             raise LinkTimeoutError(f"bus {self._bus.id}, unit {unit}: no answer within {limit_s:.2f} s") from error
         except (ModbusException, OSError) as error:
-            if not self._client.connected:
+            if not _is_alive(client):
                 raise LinkDownError(f"bus {self._bus.id}: {self.name}: {error}") from error
             raise FrameError(f"bus {self._bus.id}, unit {unit}: {error}") from error
         return self._cells(answer, unit, table, count)
+
+    async def listen_out(self, timeout_s: float) -> None:
+        """See `Line.listen_out`."""
+        if isinstance(self._bus, RtuBus):
+            await anyio.sleep(min(timeout_s, LONGEST_LISTEN_OUT_S))
 
     def _make_client(self) -> AsyncModbusSerialClient | AsyncModbusTcpClient:
         # Retries and reconnects are the bus's business: one request here is one request on the wire.
@@ -155,6 +173,12 @@ class ModbusLine:
     def _wire_s(self, table: Table, count: int) -> float:
         reply = REPLY_FRAME_CHARACTERS + (count + 7) // 8 if table.is_bits else REPLY_FRAME_CHARACTERS + 2 * count
         return (REQUEST_CHARACTERS + reply + 2 * GAP_CHARACTERS) * self._character_s
+
+
+def _is_alive(client: AsyncModbusSerialClient | AsyncModbusTcpClient) -> bool:
+    """Tell whether the port is open; pymodbus's own `connected` stays true for a connection lost while it was made."""
+    transport: asyncio.BaseTransport | None = client.ctx.transport
+    return transport is not None and not transport.is_closing()
 
 
 def _gap_s(bus: RtuBus | TcpBus) -> float:

@@ -12,6 +12,7 @@ from msgspec import Struct
 MUTE_AFTER = 3
 FIRST_REST_S = 1.0
 LONGEST_REST_S = 60.0
+URGENT_RUN = 4
 
 
 class Poll(Struct, eq=False):
@@ -43,14 +44,23 @@ class Schedule:
     def __init__(self, polls: Iterable[Poll], *, now: float) -> None:
         """Take the polls; all are due at once, urgent ones first."""
         self._polls = list(polls)
+        self._urgent_run = 0
         self._units = {poll.unit: _Unit() for poll in self._polls}
         for poll in self._polls:
             poll.due_at = now
 
     def most_urgent(self, now: float) -> Poll | None:
-        """Return the poll to send at `now`: due, of a unit that does not rest; None when there is none."""
-        due = (poll for poll in self._polls if self._starts_at(poll) <= now)
-        return min(due, key=lambda poll: (not poll.is_urgent, poll.due_at), default=None)
+        """Return the poll to send at `now`: due, of a unit that does not rest; None when there is none.
+
+        Urgent ones go first, but after `URGENT_RUN` of them one of the others passes, so that a line with more
+        alarm inputs than it can carry still brings every reading, late.
+        """
+        due = [poll for poll in self._polls if self._starts_at(poll) <= now]
+        urgent = [poll for poll in due if poll.is_urgent]
+        others = [poll for poll in due if not poll.is_urgent]
+        is_their_turn = bool(others) and (not urgent or self._urgent_run >= URGENT_RUN)
+        self._urgent_run = 0 if is_their_turn or not others else self._urgent_run + 1
+        return min(others if is_their_turn else urgent, key=lambda poll: poll.due_at, default=None)
 
     def next_at(self) -> float | None:
         """Return when the next poll will be due; None when there are no polls."""
@@ -80,6 +90,10 @@ class Schedule:
     def mute_units(self) -> int:
         """Count the units that rest because they are mute."""
         return sum(unit.failures >= MUTE_AFTER for unit in self._units.values())
+
+    def is_all_mute(self) -> bool:
+        """Tell whether every unit rests because it is mute."""
+        return self.mute_units() == len(self._units)
 
     def _starts_at(self, poll: Poll) -> float:
         return max(poll.due_at, self._units[poll.unit].rests_until)

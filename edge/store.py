@@ -85,13 +85,15 @@ class Store:
         self.bell = anyio.Event()
 
     async def _use(self, call: Callable[[], T]) -> T:
+        name = self.name
         try:
             return await to_thread.run_sync(call, limiter=self._one_thread)
         except StoreDamagedError as error:
-            log.exception("%s", error.hint)
-            await to_thread.run_sync(self._outbox.set_damaged_aside, limiter=self._one_thread)
-            self.name = self._outbox.store
-            self._health.files_set_aside += 1
+            log.error("%s. %s", error, error.hint)  # noqa: TRY400 - the disk is not a bug
+            await to_thread.run_sync(self._outbox.set_damaged_aside, name, limiter=self._one_thread)
+            if self.name != self._outbox.store:
+                self.name = self._outbox.store
+                self._health.files_set_aside += 1
             return await to_thread.run_sync(call, limiter=self._one_thread)
         finally:
             self._measure()

@@ -4,22 +4,20 @@ import json
 import logging
 import math
 import random
-import socket
 from collections.abc import AsyncIterator
 
 import aiomqtt
 import anyio
 from msgspec import Struct
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
 from contract import cloudevents, presence, senml
-from contract.errors import DecodeError
+from contract.errors import DecodeError, first_error
 from contract.presence import Birth, Death
 from contract.receipts import Verdict, decode_receipt
 from contract.telemetry import BatchHeader, Lane
 from contract.topics import CLOUD_READY, Channel, topic
-from device_profiles.site import Uplink
+from edge.broker import Link, is_refusal, make_client, publish_properties, subscribe
+from edge.errors import StoreFullError
 from edge.health import UplinkHealth
 from edge.outbox import Batch
 from edge.store import Store
@@ -41,19 +39,15 @@ SETTLE_EVERY_S = 0.5
 ALARMS_UNDER_WAY = 8
 # However often a worker says that it is ready, everything goes again at most this often.
 READY_EVERY_S = 0.25
+TELEMETRY_READY_EVERY_S = 2.0
 UNNAMED = "worker"
 LANES_OF = {"desk": (Lane.ALARM,), "ingest": (Lane.LIVE, Lane.BACKFILL), UNNAMED: tuple(Lane)}
-# CONNACK reason codes that only the operator can mend. Source: MQTT 5.0, table 3-1.
-REFUSED_CODES = frozenset({0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C})
-MAX_INCOMING = 1_000
-
-
-class Link(Struct, frozen=True):
-    """Where and as whom the uplink connects."""
-
-    settings: Uplink
-    password: str | None
-    gateway: str
+# On a wire of 12 KB/s an alarm then waits some five seconds at the very worst, not minutes.
+MAX_UNPUBLISHED_BYTES = 65_536
+# So many live batches behind (some ten seconds at two a second) the lag is backlog, and new readings go first.
+LIVE_LAG_BATCHES = 24
+# Longer decimal numbers are no numbers of ours: SQLite's go to 2**63 - 1.
+MAX_DIGITS = 18
 
 
 class _Cursor(Struct):
@@ -75,6 +69,10 @@ class UplinkSender:
         self._birth = birth
         self._health = health
         self._store_name = store.name
+        self._is_down = False
+        self._reconnect_s = FIRST_RECONNECT_S
+        self._publishing = 0
+        self._progress_at = 0.0
         self._cursor = _Cursor()
         self._settled: list[int] = []
         self._ready_at: dict[str, float] = {}
@@ -98,29 +96,24 @@ class UplinkSender:
 
     async def run(self) -> None:
         """Stay connected and send, until cancelled or drained; never gives up."""
-        self._cursor.mark = await self._store.newest()
-        self._cursor.live = self._cursor.mark
-        rest_s = FIRST_RECONNECT_S
-        was_down = False
         while not self._is_drained():
             refused = False
             try:
-                async with self._client() as client:
-                    log.info("uplink: connected to %s:%d", self._link.settings.host, self._link.settings.port)
-                    rest_s, was_down = FIRST_RECONNECT_S, False
+                async with make_client(self._link, will=self._will()) as client:
                     await self._serve(client)
                     return
             except* (aiomqtt.MqttError, OSError) as group:
-                error = _first(group)
-                refused = _is_refusal(error)
-                log.log(logging.DEBUG if was_down else logging.WARNING, "uplink: %s; trying again", error)
-                was_down = True
+                error = first_error(group)
+                refused = is_refusal(error)
+                log.log(logging.DEBUG if self._is_down else logging.WARNING, "uplink: %s; trying again", error)
+                self._is_down = True
             finally:
                 self._health.is_up = False
+                self._window.cut(anyio.current_time())
             # A refused password is not mended by asking more often.
-            pause_s = REFUSED_RECONNECT_S if refused else rest_s
+            pause_s = REFUSED_RECONNECT_S if refused else self._reconnect_s
             await self._pause(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
-            rest_s = min(rest_s * 2, LONGEST_RECONNECT_S)
+            self._reconnect_s = min(self._reconnect_s * 2, LONGEST_RECONNECT_S)
 
     def drain(self, limit_s: float) -> None:
         """Ask `run` to say good-bye and return, once nothing waits for a receipt or `limit_s` has passed."""
@@ -141,48 +134,30 @@ class UplinkSender:
                 with anyio.CancelScope(deadline=self._drain_until):
                     await self._store.bell.wait()
 
-    def _client(self) -> aiomqtt.Client:
-        settings = self._link.settings
-        # No session is kept: what was under way is sent again anyway, and a kept session would only repeat it.
-        connect = _properties(PacketTypes.CONNECT, SessionExpiryInterval=0)
-        return aiomqtt.Client(
-            settings.host,
-            settings.port,
-            username=settings.username,
-            password=self._link.password,
-            identifier=f"langyan-{self._link.gateway}",
-            protocol=aiomqtt.ProtocolVersion.V5,
-            clean_start=True,
-            keepalive=settings.keepalive_s,
-            timeout=10,
-            properties=connect,
-            will=aiomqtt.Will(
-                topic(self._link.gateway, Channel.BIRTH),
-                presence.encode_presence(Death(self._birth.gateway, self._birth.boot, "lost")),
-                qos=1,
-                retain=True,
-            ),
-            max_queued_incoming_messages=MAX_INCOMING,
-            # Without it an alarm waits up to 40 ms for the broker's delayed acknowledgement of the packet before it.
-            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-        )
-
     async def _serve(self, client: aiomqtt.Client) -> None:
         """Be a connected gateway until the connection breaks, or all is drained."""
-        await client.subscribe([(topic(self._link.gateway, Channel.RECEIPT), 1), (CLOUD_READY, 1)])
-        await self._publish_presence(client, self._birth)
-        await self._settle()
-        self._cursor.mark = self._cursor.live = await self._store.newest()
-        self._window.all_again(anyio.current_time())
-        self._health.is_up = True
-        self._health.connects += 1
         async with anyio.create_task_group() as tasks:
+            # Listening first: only it notices at once that the connection is lost.
             tasks.start_soon(self._listen, client)
+            await subscribe(client, self._link.gateway)
+            await self._publish_presence(client, self._birth)
+            await self._settle()
+            await self._begin_anew()
+            self._health.is_up = True
+            self._health.connects += 1
             tasks.start_soon(self._settle_for_ever)
+            tasks.start_soon(self._watch_progress)
             with anyio.CancelScope(deadline=self._drain_until) as self._sending:
                 await self._send_until_drained(client, tasks)
+            await self._publish_presence(client, Death(self._birth.gateway, self._birth.boot, "stopped"))
             tasks.cancel_scope.cancel()
-        await self._publish_presence(client, Death(self._birth.gateway, self._birth.boot, "stopped"))
+
+    def _will(self) -> Death:
+        return Death(self._birth.gateway, self._birth.boot, "lost")
+
+    async def _begin_anew(self) -> None:
+        """What waits now is backlog; what comes from now on is live and goes before it."""
+        self._cursor.mark = self._cursor.live = await self._store.newest()
 
     async def _publish_presence(self, client: aiomqtt.Client, message: Birth | Death) -> None:
         await client.publish(
@@ -190,7 +165,7 @@ class UplinkSender:
             presence.encode_presence(message),
             qos=1,
             retain=True,
-            properties=_properties(PacketTypes.PUBLISH, ContentType=presence.MEDIA_TYPE),
+            properties=publish_properties(ContentType=presence.MEDIA_TYPE),
             timeout=PUBLISH_LIMIT_S,
         )
 
@@ -200,7 +175,10 @@ class UplinkSender:
             bell = self._store.bell
             count = 0
             async for batch, lane in self._next():
-                self._note_sent(batch.id, lane)
+                again = self._window.sent(batch.id, lane, size=len(batch.payload))
+                self._health.sent += 1
+                self._health.sent_again += again
+                self._health.under_way = len(self._window)
                 tasks.start_soon(self._publish, client, batch, lane)
                 count += 1
             if self._drain_until != math.inf:
@@ -209,30 +187,39 @@ class UplinkSender:
                 await self._wait_for_work(bell)
 
     async def _next(self) -> AsyncIterator[tuple[Batch, Lane]]:
-        """Yield what should leave now: what is overdue, then each lane's next, most urgent lane first."""
+        """Yield what should leave now, the most urgent first: alarms, again and new, then readings likewise."""
         if self._store.name != self._store_name:
             self._start_over()
-        for number, lane in self._window.overdue(anyio.current_time()):
-            batch = await self._store.get(number)
-            if batch is None:
-                self._window.forget(number)
-            else:
-                yield batch, lane
-        for lane in Lane:
-            room = self._window.room(lane)
-            if room:
-                after = getattr(self._cursor, lane.value)
-                for batch in await self._store.next_batches(lane, mark=self._cursor.mark, after=after, limit=room):
-                    setattr(self._cursor, lane.value, batch.id)
-                    if batch.id not in self._window:
+        if await self._store.newest() - self._cursor.live > LIVE_LAG_BATCHES:
+            await self._begin_anew()
+        overdue = self._window.overdue(anyio.current_time())
+        for lanes in ((Lane.ALARM,), (Lane.LIVE, Lane.BACKFILL)):
+            for number, lane in overdue:
+                if lane in lanes and self._may_send(lane):
+                    batch = await self._store.get(number)
+                    if batch is None:
+                        self._window.forget(number)
+                    else:
                         yield batch, lane
+            for lane in lanes:
+                async for batch in self._new(lane):
+                    yield batch, lane
 
-    def _note_sent(self, number: int, lane: Lane) -> None:
-        again = number in self._window
-        self._window.sent(number, lane, anyio.current_time())
-        self._health.sent += 1
-        self._health.sent_again += again
-        self._health.under_way = len(self._window)
+    async def _new(self, lane: Lane) -> AsyncIterator[Batch]:
+        room = self._window.room(lane)
+        if not room or not self._may_send(lane):
+            return
+        after = getattr(self._cursor, lane.value)
+        for batch in await self._store.next_batches(lane, mark=self._cursor.mark, after=after, limit=room):
+            if not self._may_send(lane):
+                return
+            setattr(self._cursor, lane.value, batch.id)
+            if batch.id not in self._window:
+                yield batch
+
+    def _may_send(self, lane: Lane) -> bool:
+        """Tell whether the wire has room: on a slow one, telemetry must not pile up in front of an alarm."""
+        return lane is Lane.ALARM or self._window.unpublished_bytes() < MAX_UNPUBLISHED_BYTES
 
     def _start_over(self) -> None:
         """The outbox file was damaged and replaced: its numbers begin anew."""
@@ -249,36 +236,60 @@ class UplinkSender:
 
     async def _publish(self, client: aiomqtt.Client, batch: Batch, lane: Lane) -> None:
         gateway = self._link.gateway
-        properties = _properties(
-            PacketTypes.PUBLISH,
+        properties = publish_properties(
             ContentType=cloudevents.MEDIA_TYPE if batch.is_alarm else senml.MEDIA_TYPE,
             ResponseTopic=topic(gateway, Channel.RECEIPT),
-            CorrelationData=f"{self._store.name}:{batch.id}".encode(),
+            CorrelationData=f"{batch.store}:{batch.id}".encode(),
             UserProperty=BatchHeader(gateway, batch.boot, lane, batch.id, batch.encoding).to_properties(),
         )
-        await client.publish(
-            topic(gateway, Channel.ALARM if batch.is_alarm else Channel.TELEMETRY),
-            batch.payload,
-            qos=1,
-            properties=properties,
-            timeout=PUBLISH_LIMIT_S,
-        )
+        if not self._publishing:
+            self._progress_at = anyio.current_time()
+        self._publishing += 1
+        try:
+            await client.publish(
+                topic(gateway, Channel.ALARM if batch.is_alarm else Channel.TELEMETRY),
+                batch.payload,
+                qos=1,
+                properties=properties,
+                timeout=math.inf,
+            )
+        finally:
+            self._publishing -= 1
+        self._progress_at = anyio.current_time()
+        if batch.store == self._store_name:
+            self._window.published(batch.id, self._progress_at)
+        self._store.ring()
+
+    async def _watch_progress(self) -> None:
+        """Break a connection on which the broker takes nothing any more, however alive it looks.
+
+        Raises:
+            MqttError: publishes wait, and none has been acknowledged for `PUBLISH_LIMIT_S`.
+        """
+        while True:
+            await anyio.sleep(1.0)
+            if self._publishing and anyio.current_time() - self._progress_at > PUBLISH_LIMIT_S:
+                raise aiomqtt.MqttError(f"the broker has acknowledged nothing for {PUBLISH_LIMIT_S:.0f} s")
 
     async def _listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
             if message.topic.value == CLOUD_READY:
-                self._take_ready(_worker(message))
+                await self._take_ready(_worker(message))
             else:
                 self._take_receipt(message)
 
-    def _take_ready(self, worker: str) -> None:
+    async def _take_ready(self, worker: str) -> None:
         """A cloud worker has just subscribed: what was sent before it did, nobody took."""
         now = anyio.current_time()
-        if now - self._ready_at.get(worker, -READY_EVERY_S) < READY_EVERY_S:
+        lanes = LANES_OF[worker]
+        every_s = READY_EVERY_S if Lane.ALARM in lanes else TELEMETRY_READY_EVERY_S
+        if now - self._ready_at.get(worker, -every_s) < every_s:
             return
         self._ready_at[worker] = now
         log.info("uplink: the cloud's %s is ready; sending what has no receipt", worker)
-        self._window.all_again(now, LANES_OF[worker])
+        self._window.all_again(now, lanes)
+        if Lane.LIVE in lanes:
+            await self._begin_anew()
         self._store.ring()
 
     def _take_receipt(self, message: aiomqtt.Message) -> None:
@@ -291,6 +302,9 @@ class UplinkSender:
         if number is None:
             return
         self._health.receipts += 1
+        if self._is_down:
+            log.info("uplink: back")
+        self._is_down, self._reconnect_s = False, FIRST_RECONNECT_S
         if receipt.verdict is Verdict.REFUSED:
             self._health.refused += receipt.refused or 1
             log.warning("uplink: the cloud refused (part of) batch %d: %s", number, receipt.reason)
@@ -303,7 +317,9 @@ class UplinkSender:
         """Read our own correlation data; None when it names another outbox file, or nothing."""
         correlation = getattr(message.properties, "CorrelationData", b"")
         store, _, number = correlation.decode("ascii", "replace").partition(":")
-        return int(number) if store == self._store.name and number.isdecimal() else None
+        if store != self._store_name or not number.isascii() or not number.isdecimal() or len(number) > MAX_DIGITS:
+            return None
+        return int(number)
 
     async def _settle_for_ever(self) -> None:
         while True:
@@ -311,17 +327,21 @@ class UplinkSender:
             await self._settle()
 
     async def _settle(self) -> None:
+        """Forget what has its receipt; on a full disk later, as forgetting needs room too."""
         numbers, self._settled = self._settled, []
-        if numbers:
+        if not numbers:
+            return
+        is_done = False
+        try:
             await self._store.settle(numbers)
-            self._store.ring()
-
-
-def _properties(packet: int, **values: object) -> Properties:
-    properties = Properties(packet)  # type: ignore[no-untyped-call]
-    for name, value in values.items():
-        setattr(properties, name, value)
-    return properties
+            is_done = True
+        except StoreFullError as error:
+            log.debug("uplink: %s", error)
+        finally:
+            if not is_done:
+                # Whatever cut this short, the receipts are still good.
+                self._settled[:0] = numbers
+        self._store.ring()
 
 
 def _worker(message: aiomqtt.Message) -> str:
@@ -330,15 +350,3 @@ def _worker(message: aiomqtt.Message) -> str:
     except (ValueError, KeyError, TypeError, RecursionError):
         return UNNAMED
     return name if isinstance(name, str) and name in LANES_OF else UNNAMED
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error inside nested groups: they all tell of the same lost connection."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def _is_refusal(error: BaseException) -> bool:
-    return isinstance(error, aiomqtt.MqttCodeError) and getattr(error.rc, "value", error.rc) in REFUSED_CODES

@@ -3,6 +3,7 @@
 Times are seconds of a monotonic clock that the caller reads.
 """
 
+import math
 import random
 from collections.abc import Collection, Mapping
 
@@ -10,21 +11,27 @@ from msgspec import Struct
 
 from contract.telemetry import Lane
 
+# A batch that was on the wire at so many lost connections in a row may be what breaks them.
+SUSPECT_AFTER = 3
+LONGEST_QUARANTINE_S = 3600.0
+
 
 class Flight(Struct):
     """One batch under way.
 
     Attributes:
         lane: decides room and patience.
-        sent_at: when it was last sent.
+        size: bytes of its payload.
         sent_count: how often it was sent.
-        again_at: when it goes again unless its receipt comes.
+        again_at: when it goes again unless its receipt comes; infinite while the broker has not taken it.
+        cuts: connections lost, one after the other, while the broker had not taken it.
     """
 
     lane: Lane
-    sent_at: float
-    sent_count: int
-    again_at: float
+    size: int
+    sent_count: int = 0
+    again_at: float = math.inf
+    cuts: int = 0
 
 
 class Window:
@@ -58,13 +65,41 @@ class Window:
         used = sum(flight.lane is lane for flight in self._flights.values())
         return max(0, self._room[lane] - used)
 
-    def sent(self, batch: int, lane: Lane, now: float) -> int:
-        """Note that `batch` leaves now; returns how often it has been sent so far."""
-        count = self._flights[batch].sent_count + 1 if batch in self._flights else 1
-        patience_s = min(self._patience_s[lane] * 2 ** min(count - 1, 20), self._longest_s)
-        again_at = now + patience_s * self._random.uniform(0.9, 1.2)
-        self._flights[batch] = Flight(lane, now, count, again_at)
-        return count
+    def unpublished_bytes(self) -> int:
+        """Count the bytes of telemetry that the broker has not taken yet."""
+        return sum(
+            flight.size
+            for flight in self._flights.values()
+            if flight.again_at == math.inf and flight.lane is not Lane.ALARM
+        )
+
+    def sent(self, batch: int, lane: Lane, *, size: int) -> bool:
+        """Note that `batch` leaves; True when it had been sent before. It will not be overdue until `published`."""
+        flight = self._flights.setdefault(batch, Flight(lane, size))
+        is_again = flight.sent_count > 0
+        flight.sent_count += 1
+        flight.again_at = math.inf
+        return is_again
+
+    def published(self, batch: int, now: float) -> None:
+        """Note that the broker has taken `batch`: from now on its receipt is waited for."""
+        flight = self._flights.get(batch)
+        if flight is not None:
+            patience_s = min(self._patience_s[flight.lane] * 2 ** min(flight.sent_count - 1, 20), self._longest_s)
+            flight.again_at = now + patience_s * self._random.uniform(0.9, 1.2)
+            flight.cuts = 0
+
+    def cut(self, now: float) -> None:
+        """Note that the connection is lost: everything goes again with fresh patience.
+
+        But what the broker had not taken at `SUSPECT_AFTER` losses in a row (too large for it, say) goes later and
+        later, so that it cannot keep all the others from ever arriving.
+        """
+        for flight in self._flights.values():
+            flight.cuts += flight.again_at == math.inf
+            rests = flight.cuts - SUSPECT_AFTER
+            flight.again_at = now if rests < 0 else now + min(60.0 * 2.0 ** min(rests, 20), LONGEST_QUARANTINE_S)
+            flight.sent_count = 1
 
     def receipt(self, batch: int) -> Flight | None:
         """Take `batch` out; None when it is not under way (a second receipt, or one from before)."""
@@ -76,15 +111,16 @@ class Window:
         return sorted(late, key=lambda item: (item[1] is not Lane.ALARM, item[0]))
 
     def next_at(self) -> float | None:
-        """Return when the next batch is overdue; None when nothing is under way."""
-        return min((flight.again_at for flight in self._flights.values()), default=None)
+        """Return when the next batch is overdue; None when none will be."""
+        again_at = min((flight.again_at for flight in self._flights.values()), default=math.inf)
+        return None if again_at == math.inf else again_at
 
     def all_again(self, now: float, lanes: Collection[Lane] = tuple(Lane)) -> None:
-        """Make everything of `lanes` overdue with fresh patience: whoever takes it has just come (back)."""
+        """Make what of `lanes` the broker has taken overdue, with fresh patience: a worker has just come."""
         for flight in self._flights.values():
-            if flight.lane in lanes:
+            if flight.lane in lanes and flight.again_at != math.inf and flight.cuts < SUSPECT_AFTER:
                 flight.again_at = now
-                flight.sent_count = 0
+                flight.sent_count = 1
 
     def forget(self, batch: int) -> None:
         """Drop a batch that the outbox no longer holds (evicted)."""

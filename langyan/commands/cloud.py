@@ -8,7 +8,8 @@ from cloud.desk import run_desk
 from cloud.errors import CloudError
 from cloud.ingest import run_ingest
 from cloud.settings import Settings, load_settings
-from langyan.commands.common import VERBOSE, fail, first_error, run_until_signal, start_logging
+from contract.errors import first_error
+from langyan.commands.common import VERBOSE, fail, run_until_signal, start_logging
 from langyan.i18n import translate as _
 
 app = typer.Typer(no_args_is_help=True)

@@ -10,6 +10,8 @@ import typer
 from device_profiles.faults import ConfigError
 from langyan.i18n import translate as _
 
+INTERRUPTED = 130
+
 VERBOSE = typer.Option(False, "--verbose", "-v", help=_("Log every step."))
 
 
@@ -40,11 +42,14 @@ def run_until_signal(work: Callable[[anyio.Event], Awaitable[None]]) -> None:
 
 
 async def _run_until_signal(work: Callable[[anyio.Event], Awaitable[None]]) -> None:
-    stop = anyio.Event()
+    stop, is_done = anyio.Event(), False
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_watch_signals, stop, tasks.cancel_scope)
         await work(stop)
+        is_done = True
         tasks.cancel_scope.cancel()
+    if not is_done:
+        raise typer.Exit(INTERRUPTED)
 
 
 async def _watch_signals(stop: anyio.Event, scope: anyio.CancelScope) -> None:
@@ -53,11 +58,3 @@ async def _watch_signals(stop: anyio.Event, scope: anyio.CancelScope) -> None:
             if stop.is_set():
                 scope.cancel()
             stop.set()
-
-
-def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error inside nested groups."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

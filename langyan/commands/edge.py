@@ -6,13 +6,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from contract.errors import first_error
 from device_profiles.faults import ConfigError
 from device_profiles.site import RtuBus, Site
 from device_profiles.site_loader import load_site
 from edge.errors import EdgeError
 from edge.gateway import run_gateway
 from edge.plan import plan_device
-from langyan.commands.common import VERBOSE, fail, first_error, print_faults, run_until_signal, start_logging
+from langyan.commands.common import VERBOSE, fail, print_faults, run_until_signal, start_logging
 from langyan.i18n import translate as _
 
 app = typer.Typer(no_args_is_help=True)

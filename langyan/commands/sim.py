@@ -7,10 +7,11 @@ import anyio
 import msgspec
 import typer
 
+from contract.errors import first_error
 from device_profiles.faults import ConfigError
 from device_profiles.site import Site
 from device_profiles.site_loader import load_site
-from langyan.commands.common import VERBOSE, fail, first_error, print_faults, run_until_signal, start_logging
+from langyan.commands.common import VERBOSE, fail, print_faults, run_until_signal, start_logging
 from langyan.i18n import translate as _
 from simulators.control_client import Control, ControlError
 from simulators.errors import SimulatorError

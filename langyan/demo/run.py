@@ -60,7 +60,8 @@ class Report(Struct, frozen=True):
 
     def is_good(self) -> bool:
         """Tell whether nothing was lost and nothing stored twice."""
-        return not self.lost and not self.duplicates and self.alarms_stored == self.alarms_raised
+        counts_agree = not self.lost and not self.duplicates and self.alarms_stored == self.alarms_raised
+        return counts_agree and self.produced > 0
 
 
 class Options(Struct, frozen=True):

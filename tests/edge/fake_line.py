@@ -23,7 +23,7 @@ class FakeLine:
         self.gap_s = 0.0
         self.opened = self.closed = 0
         self.asked: list[tuple[int, Table, int, int]] = []
-        self.finished = 0
+        self.finished = self.listened_out = 0
         self.down_for = down_for
         self._answer = answer
         self._latency_s = latency_s
@@ -44,6 +44,9 @@ class FakeLine:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    async def listen_out(self, timeout_s: float) -> None:
+        self.listened_out += timeout_s > 0
 
 
 def constant(cells: Sequence[int]) -> Callable[[int, int], Answer]:

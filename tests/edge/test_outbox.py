@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from contract.alarms import AlarmEvent, Severity, Transition, decode_alarm
 from contract.compression import ContentEncoding
 from contract.telemetry import Lane
-from edge.errors import StoreFullError, StoreUnusableError
+from edge.errors import StoreDamagedError, StoreFullError, StoreUnusableError
 from edge.outbox import Batch, Outbox
 
 PLAIN = ContentEncoding.IDENTITY
@@ -121,14 +121,65 @@ def test_a_damaged_file_is_set_aside_and_the_gateway_goes_on(tmp_path: Path, dam
 def test_a_file_damaged_while_in_use_is_replaced_on_request(tmp_path: Path) -> None:
     with open_outbox(tmp_path) as outbox:
         put(outbox, 3)
-        outbox.set_damaged_aside()
+        outbox.set_damaged_aside("another file")
+        assert outbox.set_aside is None
+        outbox.put_alarms([alarm(1)], boot="b")
+        outbox.set_damaged_aside(outbox.store)
+        assert [decode_alarm(batch.payload, gateway="g") for batch in everything(outbox)] == [alarm(1)]
+        assert outbox.active() == {alarm(1).source: alarm(1).raised_at_us}
+        assert put(outbox, 1) == [2]
+        assert outbox.depth(is_alarm=False).batches == outbox.depth(is_alarm=True).batches == 1
+
+
+def test_pages_damaged_while_in_use_are_said_and_the_file_can_be_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with open_outbox(tmp_path) as outbox:
+        put(outbox, 200, size=900)
+        outbox._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        raw = path.read_bytes()
+        path.write_bytes(raw[:8192] + b"\xa5" * (len(raw) - 8192))
+        outbox._connection.execute("PRAGMA cache_size = 0")
+        with pytest.raises(StoreDamagedError):
+            everything(outbox)
+        outbox.set_damaged_aside(outbox.store)
         assert put(outbox, 1) == [1]
-        assert outbox.depth(is_alarm=False).batches == 1
+
+
+def test_a_row_that_a_bad_sector_spoilt_is_dropped_and_counted(tmp_path: Path) -> None:
+    with open_outbox(tmp_path) as outbox:
+        numbers = put(outbox, 3)
+        outbox._connection.execute("UPDATE batch SET encoding = 'defl@te' WHERE id = 2")
+        assert [batch.id for batch in everything(outbox)] == [numbers[0], numbers[2]]
+        assert outbox.evicted == 10
+        assert outbox.depth(is_alarm=False).batches == 2
+
+
+@pytest.mark.parametrize("change", ["PRAGMA user_version = 2", "DROP TABLE active"])
+def test_a_file_of_another_version_is_set_aside(tmp_path: Path, change: str) -> None:
+    with open_outbox(tmp_path) as outbox:
+        outbox._connection.execute(change)
+    with open_outbox(tmp_path) as outbox:
+        assert outbox.set_aside is not None
+        assert put(outbox, 1) == [1]
+
+
+def test_a_fault_of_the_caller_leaves_no_transaction_open(tmp_path: Path) -> None:
+    with open_outbox(tmp_path) as outbox:
+        with pytest.raises(OverflowError):
+            outbox.settle([10**19])
+        assert put(outbox, 1) == [1]
 
 
 def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     with pytest.raises(StoreUnusableError, match="cannot be opened"):
         open_outbox(tmp_path / "missing")
+
+
+def test_two_gateways_never_share_an_outbox(tmp_path: Path) -> None:
+    with open_outbox(tmp_path), pytest.raises(StoreUnusableError, match="used by another gateway"):
+        open_outbox(tmp_path)
+    with open_outbox(tmp_path) as outbox:
+        assert put(outbox, 1) == [1]
 
 
 def test_a_write_that_fails_leaves_nothing_half_done(tmp_path: Path) -> None:

@@ -50,6 +50,14 @@ def test_alarm_inputs_keep_their_period_on_a_full_line() -> None:
     assert sum(poll is urgent for poll in served) >= 10.0 / 0.13
 
 
+def test_more_alarm_inputs_than_the_line_can_carry_do_not_starve_the_others() -> None:
+    urgent = [Poll(unit, unit, 0.2, is_urgent=True) for unit in range(1, 11)]
+    other = Poll(20, 20, 10.0)
+    served = serve(Schedule([*urgent, other], now=0.0), until=600.0, cost_s=0.04)
+    assert sum(poll is other for poll in served) >= 59
+    assert sum(poll in urgent for poll in served) >= 0.98 * 600.0 / 0.04
+
+
 def test_two_lost_answers_cost_no_rest_but_a_mute_unit_rests_longer_and_longer() -> None:
     poll = Poll(1, 0, 0.1)
     schedule = Schedule([poll], now=0.0)

@@ -16,10 +16,11 @@ from contract.presence import Birth, Death, decode_presence
 from contract.receipts import Receipt, Verdict, encode_receipt
 from contract.topics import CLOUD_READY, Channel, topic
 from device_profiles.site import Uplink
+from edge.broker import Link
 from edge.health import StoreHealth, UplinkHealth
 from edge.outbox import Outbox
 from edge.store import Store
-from edge.uplink import Link, UplinkSender
+from edge.uplink import UplinkSender
 from langyan.servers import Mosquitto
 
 LIMIT_S = 30.0
