@@ -42,8 +42,8 @@ READY_EVERY_S = 0.25
 TELEMETRY_READY_EVERY_S = 2.0
 UNNAMED = "worker"
 LANES_OF = {"desk": (Lane.ALARM,), "ingest": (Lane.LIVE, Lane.BACKFILL), UNNAMED: tuple(Lane)}
-# On a wire of 12 KB/s an alarm then waits some five seconds at the very worst, not minutes.
-MAX_UNPUBLISHED_BYTES = 65_536
+# On a wire of 12 KB/s an alarm then waits some four seconds at the very worst, not minutes.
+MAX_UNPUBLISHED_BYTES = 32_768
 # So many live batches behind (some ten seconds at two a second) the lag is backlog, and new readings go first.
 LIVE_LAG_BATCHES = 24
 # Longer decimal numbers are no numbers of ours: SQLite's go to 2**63 - 1.
