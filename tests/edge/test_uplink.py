@@ -17,6 +17,7 @@ from contract.receipts import Receipt, Verdict, encode_receipt
 from contract.topics import CLOUD_READY, Channel, topic
 from device_profiles.site import Uplink
 from edge.broker import Link
+from edge.errors import StoreFullError
 from edge.health import StoreHealth, UplinkHealth
 from edge.outbox import Outbox
 from edge.store import Store
@@ -189,7 +190,19 @@ def test_hostile_receipts_change_nothing(broker: Mosquitto, tmp_path: Path) -> N
         good = encode_receipt(Receipt(Verdict.STORED, 10**15))
         for payload in HOSTILE:
             await scene.cloud.answer(mine, payload)
-        for other in (b"", b"x", b"\xff:1", mine + b"0", b"otherstore:1", mine.split(b":")[0] + b":-1", b":" * 60):
+        store = mine.split(b":")[0]
+        for other in (
+            store + b":" + b"9" * 19,
+            store + b":" + b"9" * 5000,
+            store + b":\xd9\xa1",
+            b"",
+            b"x",
+            b"\xff:1",
+            mine + b"0",
+            b"otherstore:1",
+            mine.split(b":")[0] + b":-1",
+            b":" * 60,
+        ):
             await scene.cloud.answer(other, good)
         for payload in (b"", b"\xff", b'{"worker":[]}', b'{"worker":{}}', b"[" * 100_000):
             await scene.cloud.client.publish(CLOUD_READY, payload, qos=1)
@@ -200,6 +213,43 @@ def test_hostile_receipts_change_nothing(broker: Mosquitto, tmp_path: Path) -> N
         await scene.until(lambda: scene.store.waiting_batches() == 1)
 
     play(broker, tmp_path, story, resend_s=600.0)
+
+
+def test_receipts_outlast_a_disk_that_is_full_for_a_while(
+    broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(scene: Scene) -> None:
+        settle, failures = scene.store.settle, [1, 2]
+
+        async def settle_on_a_full_disk(numbers: list[int]) -> None:
+            if failures:
+                failures.pop()
+                raise StoreFullError("database or disk is full")
+            await settle(numbers)
+
+        monkeypatch.setattr(scene.store, "settle", settle_on_a_full_disk)
+        await scene.put()
+        await scene.cloud.receipt(await scene.cloud.batch())
+        await scene.until(scene.store.is_empty)
+        assert not failures
+
+    play(broker, tmp_path, story)
+
+
+def test_alarms_go_before_what_is_sent_again(broker: Mosquitto, tmp_path: Path) -> None:
+    async def story(scene: Scene) -> None:
+        for _ in range(8):
+            await scene.put(b"x" * 3000)
+        await scene.until(lambda: scene.health.sent >= 8)
+        for _ in range(8):
+            await scene.cloud.batch()
+        await scene.put_alarm()
+        await scene.cloud.batch()
+        await scene.cloud.client.publish(CLOUD_READY, b"{}", qos=1)
+        first = await scene.cloud.batch()
+        assert first.topic.value.endswith("up/alarm")
+
+    play(broker, tmp_path, story, resend_s=600.0, alarm_resend_s=60.0)
 
 
 def test_a_drain_ends_when_nothing_waits_and_says_good_bye(broker: Mosquitto, tmp_path: Path) -> None:
