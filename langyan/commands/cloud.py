@@ -8,7 +8,6 @@ from cloud.desk import run_desk
 from cloud.errors import CloudError
 from cloud.ingest import run_ingest
 from cloud.settings import Settings, load_settings
-from contract.errors import first_error
 from langyan.commands.common import VERBOSE, fail, run_until_signal, start_logging
 from langyan.i18n import translate as _
 
@@ -22,10 +21,7 @@ def ingest(settings_file: Path = SETTINGS, *, verbose: bool = VERBOSE) -> None:
     """Run an ingest worker; any number may run side by side."""
     settings = _load(settings_file)
     start_logging(verbose=verbose)
-    try:
-        run_until_signal(lambda stop: run_ingest(settings, stop=stop))
-    except* CloudError as group:
-        raise fail([str(first_error(group))], status=1) from group
+    run_until_signal(lambda stop: run_ingest(settings, stop=stop), expected=CloudError)
 
 
 @app.command(help=_("Take alarms from the broker into the alarm database and answer each once it is stored."))
@@ -33,10 +29,7 @@ def desk(settings_file: Path = SETTINGS, *, verbose: bool = VERBOSE) -> None:
     """Run the alarm desk."""
     settings = _load(settings_file)
     start_logging(verbose=verbose)
-    try:
-        run_until_signal(lambda stop: run_desk(settings, stop=stop))
-    except* CloudError as group:
-        raise fail([str(first_error(group))], status=1) from group
+    run_until_signal(lambda stop: run_desk(settings, stop=stop), expected=CloudError)
 
 
 def _load(path: Path) -> Settings:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 import anyio
 import typer
 
+from contract.errors import first_error
 from device_profiles.faults import ConfigError
 from langyan.i18n import translate as _
 
@@ -36,9 +37,20 @@ def fail(lines: Iterable[str], *, status: int) -> typer.Exit:
     return typer.Exit(status)
 
 
-def run_until_signal(work: Callable[[anyio.Event], Awaitable[None]]) -> None:
-    """Run `work(stop)` on asyncio; SIGINT or SIGTERM sets `stop`, a second one ends at once."""
-    anyio.run(_run_until_signal, work)
+def run_until_signal(work: Callable[[anyio.Event], Awaitable[None]], *, expected: type[Exception]) -> None:
+    """Run `work(stop)` on asyncio; SIGINT or SIGTERM sets `stop`, a second one ends at once.
+
+    Raises:
+        Exit: with status 1 after an `expected` error, which has been told in one sentence and its hint.
+    """
+    failure: BaseException | None = None
+    try:
+        anyio.run(_run_until_signal, work)
+    except* expected as group:
+        # Raised below: what is raised in here comes out wrapped into a group (so in Python 3.11.2).
+        failure = first_error(group)
+    if failure is not None:
+        raise fail([str(failure), *filter(None, [getattr(failure, "hint", "")])], status=1) from failure
 
 
 async def _run_until_signal(work: Callable[[anyio.Event], Awaitable[None]]) -> None:

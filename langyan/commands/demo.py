@@ -1,5 +1,6 @@
 """`langyan demo`: two simulated sites end to end, live."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -46,6 +47,9 @@ def demo(
         if report is not None:
             report.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
 
+    # Ended in order by these too: by itself SIGTERM would leave the temporary folder behind.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         found = play(options, console, on_report=tell)
     except LangyanError as error:

@@ -6,7 +6,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from contract.errors import first_error
 from device_profiles.faults import ConfigError
 from device_profiles.site import RtuBus, Site
 from device_profiles.site_loader import load_site
@@ -26,11 +25,7 @@ def run(site_file: Path = SITE, *, verbose: bool = VERBOSE) -> None:
     """Run the gateway."""
     site = _load(site_file)
     start_logging(verbose=verbose)
-    try:
-        run_until_signal(lambda stop: run_gateway(site, stop))
-    except* EdgeError as group:
-        error = first_error(group)
-        raise fail([str(error), getattr(error, "hint", "")], status=1) from group
+    run_until_signal(lambda stop: run_gateway(site, stop), expected=EdgeError)
 
 
 @app.command(help=_("Check a site file and every profile it names; lists all faults, or what will be read."))

@@ -7,7 +7,6 @@ import anyio
 import msgspec
 import typer
 
-from contract.errors import first_error
 from device_profiles.faults import ConfigError
 from device_profiles.site import Site
 from device_profiles.site_loader import load_site
@@ -39,10 +38,7 @@ def devices(
         print_faults(error)
         raise typer.Exit(2) from error
     start_logging(verbose=verbose)
-    try:
-        run_until_signal(lambda stop: _serve(site, control_port, stop))
-    except* SimulatorError as group:
-        raise fail([str(first_error(group))], status=1) from group
+    run_until_signal(lambda stop: _serve(site, control_port, stop), expected=SimulatorError)
 
 
 async def _serve(site: Site, control_port: int, stop: anyio.Event) -> None:
