@@ -6,7 +6,7 @@ from msgspec import Struct
 from contract.bounded import decode_json
 from contract.errors import DecodeError, Refusal
 from contract.ids import Id
-from contract.limits import MAX_BIRTH_BYTES, MAX_DEVICES
+from contract.limits import MAX_BIRTH_BYTES, MAX_DEVICES, MAX_TIME_US
 
 MEDIA_TYPE = "application/json"
 
@@ -58,6 +58,9 @@ def decode_presence(payload: bytes, *, gateway: str) -> Birth | Death:
     if message.gateway != gateway:
         why = f"claims gateway {message.gateway!r} under the topic of {gateway!r}"
         raise DecodeError(Refusal.WRONG_GATEWAY, why)
+    # A gateway without a clock is born in 1970, and says so; beyond these bounds it is no time at all.
+    if isinstance(message, Birth) and not 0 <= message.at_us < MAX_TIME_US:
+        raise DecodeError(Refusal.NOT_BIRTH, f"born at {str(message.at_us)[:40]} us")
     if isinstance(message, Birth) and len(message.devices) > MAX_DEVICES:
         why = f"{len(message.devices)} devices, at most {MAX_DEVICES}"
         raise DecodeError(Refusal.TOO_LARGE, why)

@@ -232,6 +232,8 @@ bind-address = "127.0.0.1:{free_port()}"
   dir = "{self.folder}/data"
   wal-dir = "{self.folder}/wal"
   query-log-enabled = false
+  # A tag value a device: a city has more of them than the default of 100 000.
+  max-values-per-tag = 0
 [monitor]
   store-enabled = false
 [http]

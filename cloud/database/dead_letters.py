@@ -33,6 +33,25 @@ class DeadLetter(Struct, frozen=True):
     received_at_us: int
 
 
+def split_lines(lines: Sequence[bytes]) -> list[bytes]:
+    """Join lines to payloads that `keep` need not cut; a line that is too long alone is spread over several."""
+    payloads: list[bytes] = []
+    waiting: list[bytes] = []
+    size = 0
+    for line in lines:
+        if waiting and size + len(line) > MAX_PAYLOAD_BYTES:
+            payloads.append(b"\n".join(waiting))
+            waiting, size = [], 0
+        if len(line) > MAX_PAYLOAD_BYTES:
+            payloads += [line[at : at + MAX_PAYLOAD_BYTES] for at in range(0, len(line), MAX_PAYLOAD_BYTES)]
+            continue
+        waiting.append(line)
+        size += len(line) + 1
+    if waiting:
+        payloads.append(b"\n".join(waiting))
+    return payloads
+
+
 def keep(connection: Connection, letters: Sequence[DeadLetter], *, limit: int) -> None:
     """Insert letters and drop the oldest beyond `limit` rows.
 

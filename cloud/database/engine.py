@@ -24,8 +24,16 @@ from cloud.errors import DatabaseAwayError, DatabaseRefusedError
 from cloud.settings import DatabaseSettings, database_url
 
 _log = logging.getLogger(__name__)
-# Longer than any transaction of ours; a reader that holds a lock longer is reported as "away" and retried.
-_BUSY_TIMEOUT_S = 10
+# Longer than any transaction of ours; whoever holds a lock longer is reported as "away", and it is tried again. Not
+# much longer, because a stop waits for it.
+_BUSY_TIMEOUT_S = 3
+# What a server that is there but silent may cost: a connection, a statement, a lock.
+_POSTGRESQL_LIMITS: dict[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "tcp_user_timeout": 15_000,
+    "options": "-c statement_timeout=15000 -c lock_timeout=10000",
+}
 _WAL_TRIES = 100
 # Two workers may open one source's row in the same moment: one loses and sees the row at its next try.
 _CONFLICT_TRIES = 5
@@ -55,6 +63,8 @@ class Database:
         if url.get_backend_name() == "sqlite":
             # Python's own transaction handling begins late and never before DDL; we begin ourselves.
             connect_args = {"timeout": _BUSY_TIMEOUT_S, "isolation_level": None}
+        elif url.get_backend_name() == "postgresql":
+            connect_args = dict(_POSTGRESQL_LIMITS)
         try:
             self._engine = create_engine(
                 url,
@@ -95,6 +105,9 @@ class Database:
             raise
         except DataError as error:
             raise DatabaseRefusedError(str(error.orig)) from error
+        except OverflowError as error:
+            # sqlite3's own word for a number beyond 64 bits; SQLAlchemy passes it through.
+            raise DatabaseRefusedError(str(error)) from error
         except (DBAPIError, PoolTimeoutError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise DatabaseAwayError(f"{self.url.render_as_string()}: {cause}") from error

@@ -38,11 +38,18 @@ class GatewayRow(Struct, frozen=True):
 
 
 def note_presence(
-    connection: Connection, message: Birth | Death, *, received_at_us: int, registered: Registered | None
+    connection: Connection,
+    message: Birth | Death,
+    *,
+    received_at_us: int,
+    registered: Registered | None,
+    retained: bool = False,
 ) -> None:
     """Insert or update the gateway's row; the same message again changes nothing.
 
-    A death counts only for the run it names: the will of an old connection may arrive after the next birth.
+    A death counts only for the run it names: the will of an old connection may arrive after the next birth. But a
+    `retained` one, had on subscribing, is the last word on its topic, whatever run it names: the births before it
+    went by while nobody listened.
     """
     row = connection.execute(select(gateway).where(gateway.c.id == message.gateway).with_for_update()).one_or_none()
     values = _born(message) if isinstance(message, Birth) else _dead(message, received_at_us)
@@ -52,7 +59,8 @@ def note_presence(
         empty = {"version": "", "site": "", "name": "", "inventory": []}
         connection.execute(insert(gateway).values(empty | values | {"id": message.gateway}))
         return
-    if isinstance(message, Death) and (row.boot != message.boot or not row.online):
+    is_stale = row.boot != message.boot and not retained
+    if isinstance(message, Death) and (is_stale or not row.online):
         return
     connection.execute(update(gateway).where(gateway.c.id == message.gateway).values(values))
 

@@ -1,8 +1,8 @@
 """How alarm events become one row a source: pure, and the same for any order of the same events.
 
 A row stands for all raises of its source since the last closing. Its id and beginning are those of the earliest
-raise, its text those of the latest, its severity the most urgent; it is cleared when the latest raise is; its
-acknowledgement belongs to the latest raise and goes with the next. A person closes it, never an event.
+raise, its text those of the latest, its severity the most urgent; it is cleared when every one of its raises is; its
+acknowledgement goes with the next raise that comes. A person closes it, never an event.
 """
 
 from enum import StrEnum
@@ -51,7 +51,7 @@ class Alarm(Struct, frozen=True):
         late: received long after it was raised.
         triggers: raises counted to this row.
         last_raised_at_us: the latest raise.
-        cleared_at_us: when the latest raise's condition ended; None while it lasts.
+        cleared_at_us: when the last of its conditions ended; None while one lasts.
     """
 
     alarm_id: str
@@ -125,20 +125,26 @@ def opened(arrival: Arrival, *, cleared_at_us: int | None) -> Alarm:
 
 
 def retriggered(alarm: Alarm, arrival: Arrival, *, cleared_at_us: int | None) -> Alarm:
-    """Count a further raise to an open row; it may be older than those counted before."""
+    """Count a further raise to an open row; its gateway's clock may say that it is older than those before.
+
+    Whatever that clock says, it is news to whoever acknowledged before it came.
+
+    Args:
+        alarm: the row so far.
+        arrival: the raise.
+        cleared_at_us: when that raise's own condition ended, where its clear came before it.
+    """
     event = arrival.event
     changes: dict[str, Any] = {
         "triggers": alarm.triggers + 1,
         "severity": min(alarm.severity, event.severity, key=_URGENCY.__getitem__),
+        "cleared_at_us": _later(alarm.cleared_at_us, cleared_at_us),
     }
     if event.raised_at_us > alarm.last_raised_at_us:
         changes |= {
             "last_raised_at_us": event.raised_at_us,
-            "cleared_at_us": cleared_at_us,
             "kind": event.kind,
             "text": event.text,
-            "acknowledged_at_us": None,
-            "acknowledged_by": None,
         }
     if event.raised_at_us < alarm.raised_at_us:
         changes |= {
@@ -148,14 +154,15 @@ def retriggered(alarm: Alarm, arrival: Arrival, *, cleared_at_us: int | None) ->
             "stored_at_us": arrival.stored_at_us,
             "late": arrival.late,
         }
-    # A rise in severity is news, even by an older raise.
-    if changes["severity"] is not alarm.severity:
-        changes |= {"acknowledged_at_us": None, "acknowledged_by": None}
+    changes |= {"acknowledged_at_us": None, "acknowledged_by": None}
     return msgspec.structs.replace(alarm, **changes)
 
 
-def cleared(alarm: Alarm, event: AlarmEvent) -> Alarm:
-    """Note the end of the condition, unless the source was raised again since."""
-    if event.raised_at_us != alarm.last_raised_at_us:
-        return alarm
-    return msgspec.structs.replace(alarm, cleared_at_us=event.at_us)
+def cleared(alarm: Alarm, *, cleared_at_us: int | None) -> Alarm:
+    """Note when the last of its conditions ended; None while one of its raises has no clear yet."""
+    return msgspec.structs.replace(alarm, cleared_at_us=cleared_at_us)
+
+
+def _later(one: int | None, other: int | None) -> int | None:
+    """The later of two ends; None while either has not come."""
+    return None if one is None or other is None else max(one, other)

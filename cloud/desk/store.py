@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, insert, select, text, update
 
 from cloud.database.tables import alarm_event, occurrence
 from cloud.desk.core import Alarm, Arrival, cleared, opened, retriggered
@@ -20,6 +20,7 @@ def apply_events(connection: Connection, arrivals: Sequence[Arrival]) -> int:
     Raises:
         IntegrityError: another worker was first with a source or an event; repeat the transaction.
     """
+    _lock_sources(connection, arrivals)
     ids = {arrival.event.event_id for arrival in arrivals}
     known = set(connection.execute(select(alarm_event.c.event_id).where(alarm_event.c.event_id.in_(ids))).scalars())
     new = 0
@@ -91,9 +92,36 @@ def _clear(connection: Connection, arrival: Arrival) -> None:
             .one()
         )
         before = to_alarm(row)
-        save(connection, before, cleared(before, event))
+        save(connection, before, cleared(before, cleared_at_us=_end_of(connection, before.alarm_id, event)))
     # Without its raise it waits: the raise, when it comes, finds it.
     _keep_event(connection, arrival, counted_to=counted_to)
+
+
+def _end_of(connection: Connection, row: str, clear: AlarmEvent) -> int | None:
+    """Tell when the last condition of a row ended, once `clear` is counted; None while a raise has no clear."""
+    counted = select(alarm_event.c.alarm_id).where(
+        alarm_event.c.occurrence == row,
+        alarm_event.c.transition == Transition.RAISED.value,
+        alarm_event.c.alarm_id != clear.alarm_id,
+    )
+    ends = connection.execute(
+        select(alarm_event.c.alarm_id, alarm_event.c.at_us).where(
+            alarm_event.c.alarm_id.in_(counted), alarm_event.c.transition == Transition.CLEARED.value
+        )
+    ).all()
+    if set(connection.execute(counted).scalars()) - {end.alarm_id for end in ends}:
+        return None
+    return max([clear.at_us, *(int(end.at_us) for end in ends)])
+
+
+def _lock_sources(connection: Connection, arrivals: Sequence[Arrival]) -> None:
+    """Keep other desks from the same sources until the commit: a raise and its clear must see each other.
+
+    SQLite has one writer at a time anyhow.
+    """
+    if connection.dialect.name == "postgresql":
+        for source in sorted({arrival.event.source for arrival in arrivals}):
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:source))"), {"source": source})
 
 
 def _keep_event(connection: Connection, arrival: Arrival, *, counted_to: str | None) -> None:

@@ -6,6 +6,8 @@ from cloud.errors import CloudError, DatabaseAwayError, DatabaseRefusedError, Ho
 
 MAX_WORDS = 600
 _REFUSED = frozenset({400, 422})
+# Limits of InfluxDB 1.x on its own size. Source: influxdata/influxdb 1.6, tsdb/config.go and tsdb/shard.go.
+_FULL = ("max-values-per-tag limit exceeded", "max-series-per-database limit exceeded")
 _TOO_LARGE = 413
 _HOLD = frozenset({401, 403, 404})
 # Longer would outlast any operator's patience; the server is asked again after this at the latest.
@@ -20,7 +22,8 @@ class InfluxWriter(Protocol):
 
         Raises:
             DatabaseAwayError: no answer in time, or the server is busy or broken (429, 5xx).
-            HoldError: credentials or database are wrong (401, 403, 404, and whatever else is unexpected).
+            HoldError: credentials or database are wrong (401, 403, 404, and whatever else is unexpected), or the
+                server has reached a limit of its own.
             DatabaseRefusedError: something in it will never be taken (400, 422).
             TooLargeError: send less at once (413).
         """
@@ -48,6 +51,9 @@ def error_for(status: int, words: str, *, retry_after: str | None = None) -> Clo
         retry_after: the header, seconds; its date form is not read.
     """
     why = f"HTTP {status}: {' '.join(words.split())[:MAX_WORDS]}"
+    if status in _REFUSED and any(limit in words for limit in _FULL):
+        # Not the line's fault: with more room the server takes it, so it is not for the dead letters.
+        return HoldError(why, status=status)
     if status in _REFUSED:
         return DatabaseRefusedError(why)
     if status == _TOO_LARGE:

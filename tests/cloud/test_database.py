@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import insert, make_url, text
+from sqlalchemy import Connection, insert, make_url, text
 from sqlalchemy.exc import IntegrityError
 
 from cloud.database import Database, DeadLetter, GatewayRow, dead_letters, list_gateways, open_database
@@ -127,3 +127,26 @@ def test_a_driver_that_is_not_installed_is_said_with_the_remedy(monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(DatabaseRefusedError, match=r"langyan\[postgres\]"):
         open_database(DatabaseSettings(url="postgresql://user@host/db"))
+
+
+def test_a_retained_death_is_the_last_word_whatever_run_it_names(database: Database) -> None:
+    born, dead = Birth("g", "run-1", "1", "s", T0_US), Death("g", "run-2", "lost")
+
+    def note(message: Birth | Death, *, retained: bool) -> None:
+        database.run(partial(_note, message=message, retained=retained))
+
+    note(born, retained=False)
+    note(dead, retained=False)
+    assert [row.online for row in database.run(list_gateways)] == [True]
+    note(dead, retained=True)
+    assert [(row.online, row.boot) for row in database.run(list_gateways)] == [(False, "run-2")]
+
+
+def _note(connection: Connection, *, message: Birth | Death, retained: bool) -> None:
+    note_presence(connection, message, received_at_us=T0_US + 1, registered=None, retained=retained)
+
+
+def test_a_number_beyond_64_bits_is_refused_and_not_a_crash(database: Database) -> None:
+    birth = Birth("g", "run-1", "1", "s", 10**30)
+    with pytest.raises(DatabaseRefusedError):
+        database.run(partial(_note, message=birth, retained=False))

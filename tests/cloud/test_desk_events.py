@@ -127,14 +127,22 @@ def test_a_raise_of_an_open_row_counts_and_takes_the_acknowledgement_away(databa
     assert alarm.acknowledged_by is None
 
 
-def test_an_older_raise_leaves_the_acknowledgement_but_not_when_it_is_more_urgent(database: Database) -> None:
+def test_any_further_raise_takes_the_acknowledgement_whatever_the_gateways_clock_says(database: Database) -> None:
     apply(database, event(60))
     acknowledge(database, event(60).alarm_id, "王芳")
     apply(database, event(30))
-    assert only(database).acknowledged_by == "王芳"
-    apply(database, event(10, severity=Severity.CRITICAL))
-    assert (only(database).acknowledged_by, only(database).severity) == (None, Severity.CRITICAL)
-    assert find_alarm(database, event(60).alarm_id).alarm_id == event(10).alarm_id
+    assert only(database).acknowledged_by is None
+
+
+def test_a_press_after_the_clock_was_set_back_is_active_again(database: Database) -> None:
+    apply(database, event(300))
+    apply(database, event(300, 310))
+    acknowledge(database, event(300).alarm_id, "王芳")
+    assert only(database).state is State.CLEARED_ACKNOWLEDGED
+    apply(database, event(60))
+    assert only(database).state is State.UNACKNOWLEDGED
+    apply(database, event(60, 70))
+    assert only(database).state is State.CLEARED_UNACKNOWLEDGED
 
 
 def test_a_clear_marks_the_row_and_a_person_closes_it(database: Database) -> None:

@@ -122,6 +122,17 @@ def fake_settings(request: pytest.FixtureRequest) -> Make:
     return make
 
 
+@pytest.mark.parametrize("limit", ["max-values-per-tag", "max-series-per-database"])
+async def test_a_server_that_is_full_is_waited_for_and_the_line_is_no_dead_letter(
+    fake_settings: Make, limit: str
+) -> None:
+    words = f"partial write: {limit} limit exceeded (100000/100000): measurement=telemetry dropped=1"
+    async with FakeInflux() as fake, open_writer(fake_settings(fake.url)) as writer:
+        fake.answer = lambda _: web.Response(status=400, text=words)
+        with pytest.raises(HoldError, match=limit):
+            await writer.write(b"telemetry t=1.0 5")
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [

@@ -139,3 +139,16 @@ def test_what_is_no_id_is_none_inside_a_message_either(text: str) -> None:
     with pytest.raises(DecodeError) as caught:
         decode_presence(payload, gateway=text)
     assert caught.value.refusal is Refusal.NOT_BIRTH
+
+
+@pytest.mark.parametrize("at_us", ["-1", "1" + "0" * 30, "7258118400000000"])
+def test_a_birth_at_no_time_is_refused(at_us: str) -> None:
+    payload = f'{{"state":"born","gateway":"g","boot":"b","version":"1","site":"s","at_us":{at_us}}}'.encode()
+    with pytest.raises(DecodeError) as caught:
+        decode_presence(payload, gateway="g")
+    assert caught.value.refusal is Refusal.NOT_BIRTH
+
+
+def test_a_gateway_without_a_clock_may_be_born_in_1970() -> None:
+    payload = b'{"state":"born","gateway":"g","boot":"b","version":"1","site":"s","at_us":0}'
+    assert decode_presence(payload, gateway="g").boot == "b"
