@@ -45,7 +45,7 @@ def answer(
 
     The receipt goes to the receipt topic of the gateway that the message's topic names, whatever response topic
     the message asks for: nobody makes us publish elsewhere. Correlation data beyond the contract's limit are
-    left out. A receipt that cannot be sent is not kept: the gateway sends its batch again and gets another.
+    left out. A receipt that cannot be sent is counted and not kept: the gateway sends its batch again and gets another.
 
     Args:
         worker: publishes.
@@ -66,5 +66,6 @@ def answer(
         correlation = message.correlation
         if correlation is not None and len(correlation) > MAX_CORRELATION_BYTES:
             correlation = None
-        worker.publish(topic(gateway, Channel.RECEIPT), encode_receipt(receipt), correlation=correlation)
+        if not worker.publish(topic(gateway, Channel.RECEIPT), encode_receipt(receipt), correlation=correlation):
+            worker.count_lost_receipt()
     worker.ack(message)

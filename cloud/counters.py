@@ -19,6 +19,7 @@ class Counters(Struct):
         retries: tries that the database did not answer, or turned away.
         lag_s: age of the oldest message of the last batch when it was committed, since it was received.
         reconnects: connections to the broker after the first.
+        receipts_lost: receipts that could not be published; their gateways send again.
     """
 
     messages: int = 0
@@ -27,6 +28,7 @@ class Counters(Struct):
     retries: int = 0
     lag_s: float = 0.0
     reconnects: int = 0
+    receipts_lost: int = 0
 
 
 async def log_counters(log: logging.Logger, counters: Counters) -> None:
@@ -34,11 +36,12 @@ async def log_counters(log: logging.Logger, counters: Counters) -> None:
     while True:
         await anyio.sleep(LOG_EVERY_S)
         log.info(
-            "messages %d, stored %d, refused %s, retries %d, reconnects %d, lag %.3f s",
+            "messages %d, stored %d, refused %s, retries %d, reconnects %d, receipts lost %d, lag %.3f s",
             counters.messages,
             counters.stored,
             dict(counters.refused) or 0,
             counters.retries,
             counters.reconnects,
+            counters.receipts_lost,
             counters.lag_s,
         )

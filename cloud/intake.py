@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from cloud.mqtt_worker import Message
 from cloud.settings import Registered
-from contract.compression import unpack
+from contract.bounded import check_size
+from contract.compression import ContentEncoding, unpack
 from contract.errors import DecodeError, Refusal
-from contract.limits import MAX_CORRELATION_BYTES
+from contract.limits import MAX_BIRTH_BYTES, MAX_CORRELATION_BYTES
 from contract.telemetry import header_from_properties
 from contract.topics import Channel, parse_topic
 
@@ -22,7 +23,7 @@ def gateway_of(message: Message) -> str | None:
 
 
 def open_payload(message: Message, *, channel: Channel, registry: Registry | None) -> tuple[str, bytes]:
-    """Check topic, registry and header, and unpack the payload.
+    """Check topic, registry and header, and unpack the payload; births are larger and never packed.
 
     Returns:
         The gateway of the topic, and the payload as plain JSON.
@@ -39,4 +40,9 @@ def open_payload(message: Message, *, channel: Channel, registry: Registry | Non
         why = f"{len(message.correlation)} bytes of correlation data, at most {MAX_CORRELATION_BYTES}"
         raise DecodeError(Refusal.BAD_HEADER, why)
     header = header_from_properties(message.properties, gateway=parsed.gateway)
-    return parsed.gateway, unpack(message.payload, header.encoding)
+    if channel is not Channel.BIRTH:
+        return parsed.gateway, unpack(message.payload, header.encoding)
+    if header.encoding is not ContentEncoding.IDENTITY:
+        raise DecodeError(Refusal.BAD_ENCODING, f"{header.encoding}, where births are never packed")
+    check_size(message.payload, MAX_BIRTH_BYTES)
+    return parsed.gateway, message.payload

@@ -56,6 +56,8 @@ _MAX_PACKET_BYTES = 2 * 1024 * 1024
 _ROOM_WINDOWS = 4
 # Receipts waiting for the broker, in windows; more would mean that it takes ours slower than it gives us its own.
 _OUTGOING_WINDOWS = 4
+# Of these, sent and not yet acknowledged; with paho's 20 a busy worker's receipts would wait for each round trip.
+_MAX_INFLIGHT = 1_000
 
 
 class Message(Struct, frozen=True):
@@ -66,6 +68,7 @@ class Message(Struct, frozen=True):
         response_topic, correlation: the request's, for its receipt; None when it has none.
         received_at_us: wall time of arrival in this process.
         generation: of its connection, see `MqttWorker.ack`.
+        retained: it was kept by the broker and is sent because we subscribed; it may be old.
     """
 
     topic: str
@@ -77,6 +80,7 @@ class Message(Struct, frozen=True):
     qos: int = 1
     mid: int = 0
     generation: int = 0
+    retained: bool = False
 
 
 class _Connection:
@@ -99,9 +103,10 @@ class MqttWorker:
         settings: where the broker is.
         name: of the worker, part of its client id.
         filters: what to subscribe to, QoS 1.
-        counters: `messages` and `reconnects` are counted.
+        counters: `messages`, `reconnects` and, as `refused`, messages dropped unread are counted.
         greeting: topic and payload published, QoS 1, after each acknowledged subscription, and when there is
             room again after messages were dropped.
+        room: messages taken and not yet handed on, beyond which they are dropped; None is some windows.
     """
 
     def __init__(
@@ -112,6 +117,7 @@ class MqttWorker:
         filters: Sequence[str],
         counters: Counters,
         greeting: tuple[str, bytes] | None = None,
+        room: int | None = None,
     ) -> None:
         self._settings = settings
         self._name = name
@@ -119,7 +125,8 @@ class MqttWorker:
         self._greeting = greeting
         self._counters = counters
         self._outage = Outage(_log, f"{name}: the connection to {settings.host}:{settings.port}")
-        self._outbox, self._inbox = anyio.create_memory_object_stream[Message](_ROOM_WINDOWS * settings.window)
+        self._room = _ROOM_WINDOWS * settings.window if room is None else room
+        self._outbox, self._inbox = anyio.create_memory_object_stream[Message](self._room)
         self._has_dropped = False
         self._generation = 0
         self._current: _Connection | None = None
@@ -186,6 +193,10 @@ class MqttWorker:
             return False
         self._current.last_sent = info
         return True
+
+    def count_lost_receipt(self) -> None:
+        """Count a receipt that could not be published."""
+        self._counters.receipts_lost += 1
 
     async def _wait(self, error: BrokerAwayError | BrokerCredentialsError, wait_s: float) -> None:
         self._outage.failed(error, now_s=time.monotonic(), wait_s=wait_s)
@@ -273,6 +284,7 @@ class MqttWorker:
             manual_ack=True,
         )
         client.max_queued_messages_set(_OUTGOING_WINDOWS * settings.window)
+        client.max_inflight_messages_set(_MAX_INFLIGHT)
         if settings.username is not None:
             password = secret(settings.password_env) if settings.password_env else None
             client.username_pw_set(settings.username, password)
@@ -319,8 +331,8 @@ class MqttWorker:
             pass  # stopping: its gateway sends it again
         except anyio.WouldBlock:
             if not self._has_dropped:
-                limit = _ROOM_WINDOWS * self._settings.window
-                _log.warning("%s: the broker sends beyond the window; dropping what exceeds %d", self._name, limit)
+                room = self._room
+                _log.warning("%s: the broker sends beyond the window; dropping what exceeds %d", self._name, room)
             self._counters.refused[WINDOW_BROKEN] += 1
             self._has_dropped = True
             # Unacknowledged it would take a place in the broker's window for as long as we are connected.
@@ -366,6 +378,7 @@ def _plain(message: MQTTMessage, generation: int) -> Message:
         qos=message.qos,
         mid=message.mid,
         generation=generation,
+        retained=message.retain,
     )
 
 

@@ -29,7 +29,8 @@ async def bisect(
         lines: without line ends.
         write: raises `DatabaseRefusedError` or `TooLargeError`; everything else it raises goes through.
         max_culprits: after this many a refused block is given up as one culprit, so that one bad message
-            costs a bounded number of requests.
+            costs a bounded number of requests. Where a server writes all or nothing its good lines are refused
+            with it: the caller keeps the whole block.
         refused: the server's words when `lines` as a whole were just refused; spares the first request.
 
     Returns:

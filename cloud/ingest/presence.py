@@ -1,8 +1,12 @@
 """Births and deaths: from their retained messages into the gateway table."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import anyio
+import anyio.lowlevel
+from msgspec import Struct
+from sqlalchemy import Connection
 
 from cloud.answers import Refused, dead_letter
 from cloud.counters import Counters
@@ -15,6 +19,17 @@ from cloud.settings import Settings
 from contract.errors import DecodeError, Refusal
 from contract.presence import Birth, Death, decode_presence
 from contract.topics import Channel
+
+# What is committed at once: enough for a city's births in seconds, and at most a few MB of them.
+_MOST_MESSAGES = 200
+_MOST_BYTES = 4 * 1024 * 1024
+
+
+class Taken(Struct, frozen=True):
+    """A message and what it turned out to be."""
+
+    message: Message
+    content: Birth | Death | Refused
 
 
 def interpret_presence(message: Message, *, registry: Registry | None = None) -> Birth | Death | Refused:
@@ -29,29 +44,61 @@ def interpret_presence(message: Message, *, registry: Registry | None = None) ->
 async def keep_presence(
     worker: MqttWorker, database: PersistentDatabase, settings: Settings, counters: Counters
 ) -> None:
-    """Note every birth and death until the messages end; they have no receipts, being retained."""
+    """Note every birth and death until the messages end; they have no receipts, being retained.
+
+    What is waiting goes in one transaction: after a subscription the births of a whole city arrive at once.
+    """
     while True:
         try:
-            message = await worker.receive()
+            messages = [await worker.receive()]
         except anyio.EndOfStream:
             return
-        # An empty message takes a retained one away: the gateway was removed on purpose.
-        if message.payload:
-            await _keep(message, database, settings, counters)
-        worker.ack(message)
+        size = len(messages[0].payload)
+        while len(messages) < _MOST_MESSAGES and size < _MOST_BYTES:
+            following = worker.receive_nowait()
+            if following is None:
+                break
+            messages.append(following)
+            size += len(following.payload)
+        taken: list[Taken] = []
+        for message in messages:
+            # An empty message takes a retained one away: the gateway was removed on purpose.
+            if message.payload:
+                taken.append(Taken(message, interpret_presence(message, registry=settings.gateways)))
+                await anyio.lowlevel.checkpoint()
+        if taken:
+            await _keep(taken, database, settings, counters)
+        for message in messages:
+            worker.ack(message)
 
 
-async def _keep(message: Message, database: PersistentDatabase, settings: Settings, counters: Counters) -> None:
-    content = interpret_presence(message, registry=settings.gateways)
-    if not isinstance(content, Refused):
-        registered = settings.gateways[content.gateway] if settings.gateways is not None else None
-        note = partial(note_presence, message=content, received_at_us=message.received_at_us, registered=registered)
-        try:
-            await database.call(note)
-        except DatabaseRefusedError as error:
-            content = Refused(Refusal.DATABASE, str(error), content.gateway)
-        else:
+async def _keep(taken: Sequence[Taken], database: PersistentDatabase, settings: Settings, counters: Counters) -> None:
+    try:
+        await database.call(partial(_commit, taken=taken, settings=settings))
+    except DatabaseRefusedError as error:
+        if len(taken) > 1:
+            # One of them spoils the commit: each alone, so that the others are stored.
+            for entry in taken:
+                await _keep([entry], database, settings, counters)
             return
-    letters = [dead_letter(message, content)]
-    await database.call(partial(dead_letters.keep, letters=letters, limit=settings.database.dead_letters))
-    counters.refused[content.refusal.value] += 1
+        message = taken[0].message
+        taken = [Taken(message, Refused(Refusal.DATABASE, str(error), gateway_of(message)))]
+        await database.call(partial(_commit, taken=taken, settings=settings))
+    counters.refused.update(entry.content.refusal.value for entry in taken if isinstance(entry.content, Refused))
+
+
+def _commit(connection: Connection, *, taken: Sequence[Taken], settings: Settings) -> None:
+    noted = [(entry.content, entry.message) for entry in taken if not isinstance(entry.content, Refused)]
+    # Every worker gets every birth: in one order of rows two of them never wait for each other. A gateway's own
+    # messages stay in theirs.
+    for content, message in sorted(noted, key=lambda pair: pair[0].gateway):
+        registered = settings.gateways[content.gateway] if settings.gateways is not None else None
+        note_presence(
+            connection,
+            content,
+            received_at_us=message.received_at_us,
+            registered=registered,
+            retained=message.retained,
+        )
+    letters = [dead_letter(entry.message, entry.content) for entry in taken if isinstance(entry.content, Refused)]
+    dead_letters.keep(connection, letters, limit=settings.database.dead_letters)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 import anyio
+import anyio.lowlevel
 from msgspec import json
 
 from cloud.counters import Counters
@@ -14,14 +15,23 @@ from cloud.influx.persistent import PersistentWriter
 from cloud.ingest.core import Batch, interpret
 from cloud.ingest.presence import keep_presence
 from cloud.ingest.storing import Storing, Taken
-from cloud.mqtt_worker import MqttWorker
+from cloud.mqtt_worker import Message, MqttWorker
 from cloud.service import serve
 from cloud.settings import Settings, database_url
+from contract.limits import MAX_INFLATED_BYTES, MAX_PAYLOAD_BYTES
 from contract.topics import CLOUD_READY, Channel, every
 
 _log = logging.getLogger(__name__)
 NAME = "ingest"
 _WAIT_STEPS = 4
+# A round ends when reading its messages took this long, however few they are.
+_READ_LIMIT_S = 0.5
+# What a refused message weighs against the batch limit, in bytes a line: a SenML record of one reading.
+_BYTES_A_LINE = 64
+# A packed one weighs what a batch unpacks to; a bomb unpacks to more, and the limit of time is for that.
+_UNPACKED_RATIO = MAX_INFLATED_BYTES // MAX_PAYLOAD_BYTES
+# Births are retained, so after each subscription all of a city's come at once, and nobody sends them again.
+_PRESENCE_ROOM = 20_000
 
 
 async def run_ingest(
@@ -54,8 +64,15 @@ async def run_ingest(
         counters=counters,
         greeting=(CLOUD_READY, json.encode({"worker": NAME})),
     )
-    # Births are retained, and retained messages do not reach shared subscriptions.
-    presence = MqttWorker(settings.mqtt, name=f"{NAME}-presence", filters=[every(Channel.BIRTH)], counters=Counters())
+    # Births are retained, and retained messages do not reach shared subscriptions. Only what is dropped is counted
+    # together: messages and reconnects stay those of the telemetry.
+    presence = MqttWorker(
+        settings.mqtt,
+        name=f"{NAME}-presence",
+        filters=[every(Channel.BIRTH)],
+        counters=Counters(refused=counters.refused),
+        room=_PRESENCE_ROOM,
+    )
     with Database(database_url(settings.database)) as raw_database:
         database = PersistentDatabase(raw_database, counters=counters)
         async with open_writer(settings.influx) as raw_writer:
@@ -96,7 +113,8 @@ async def _gather(worker: MqttWorker, settings: Settings) -> list[Taken]:
 
     Half of the window at most, so that the broker can fill the other half while this one is written. It sleeps
     in steps rather than waiting for the next message with a limit, because a wait that is cancelled in the
-    moment a message arrives would lose it.
+    moment a message arrives would lose it. After each message it lets others run: messages that arrive, the
+    presence, and a stop, after which nothing more is waiting.
 
     Raises:
         EndOfStream: the worker takes nothing more.
@@ -105,12 +123,16 @@ async def _gather(worker: MqttWorker, settings: Settings) -> list[Taken]:
     taken: list[Taken] = []
     lines, steps = 0, _WAIT_STEPS
     message = await worker.receive()
+    started_s = anyio.current_time()
+    read_s = 0.0
     while True:
         content = interpret(message, registry=settings.gateways)
         taken.append(Taken(message, content))
-        lines += len(content.lines) if isinstance(content, Batch) else 0
-        if lines >= influx.batch_lines or len(taken) >= most:
+        lines += len(content.lines) if isinstance(content, Batch) else _weight(message)
+        read_s += anyio.current_time() - started_s
+        if lines >= influx.batch_lines or len(taken) >= most or read_s >= _READ_LIMIT_S:
             return taken
+        await anyio.lowlevel.checkpoint()
         following = worker.receive_nowait()
         while following is None:
             if not steps:
@@ -118,4 +140,11 @@ async def _gather(worker: MqttWorker, settings: Settings) -> list[Taken]:
             steps -= 1
             await anyio.sleep(influx.batch_wait_ms / 1_000 / _WAIT_STEPS)
             following = worker.receive_nowait()
-        message = following
+        message, started_s = following, anyio.current_time()
+
+
+def _weight(message: Message) -> int:
+    """Tell as how many lines a refused message counts; a packed one by what it unpacks to."""
+    is_packed = any(key == "content-encoding" and text != "identity" for key, text in message.properties)
+    size = len(message.payload) * (_UNPACKED_RATIO if is_packed else 1)
+    return 1 + size // _BYTES_A_LINE

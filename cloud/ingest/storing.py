@@ -55,7 +55,7 @@ class Storing:
         if letters:
             keep = partial(dead_letters.keep, letters=letters, limit=self._dead_letter_limit)
             await self._database.call(keep)
-            self._counters.refused.update(letter.reason.value for letter in letters)
+            self._count_refused(taken, culprits)
         for entry, found in zip(taken, culprits, strict=True):
             self._answer(entry, found)
         self._counters.lag_s = (now_us() - taken[0].message.received_at_us) / 1e6
@@ -77,6 +77,15 @@ class Storing:
                 for entry in taken
             ]
         return [[] for _ in taken]
+
+    def _count_refused(self, taken: Sequence[Taken], culprits: Sequence[Sequence[Culprit]]) -> None:
+        """Count messages refused as a whole, and single lines: a block that was given up may be several letters."""
+        for entry, found in zip(taken, culprits, strict=True):
+            if isinstance(entry.content, Refused):
+                self._counters.refused[entry.content.refusal.value] += 1
+            elif found:
+                lines = sum(culprit.stop - culprit.start for culprit in found)
+                self._counters.refused[Refusal.DATABASE.value] += lines
 
     def _answer(self, entry: Taken, culprits: Sequence[Culprit]) -> None:
         content = entry.content
@@ -101,8 +110,9 @@ def _letters(entry: Taken, culprits: Sequence[Culprit]) -> list[DeadLetter]:
             gateway=content.gateway,
             reason=Refusal.DATABASE,
             why=culprit.why,
-            payload=b"\n".join(content.lines[culprit.start : culprit.stop]),
+            payload=payload,
             received_at_us=message.received_at_us,
         )
         for culprit in culprits
+        for payload in dead_letters.split_lines(content.lines[culprit.start : culprit.stop])
     ]

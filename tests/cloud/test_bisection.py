@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloud.database import dead_letters
 from cloud.errors import DatabaseRefusedError, TooLargeError
 from cloud.influx.bisection import Culprit, bisect
 
@@ -74,3 +75,14 @@ async def test_other_errors_go_through() -> None:
 
     with pytest.raises(TimeoutError):
         await bisect([b"a"], write)
+
+
+@given(st.lists(st.integers(1, 150_000), max_size=20))
+async def test_a_block_becomes_payloads_that_are_never_cut(sizes: list[int]) -> None:
+    lines = [b"%d" % (number % 10) * size for number, size in enumerate(sizes)]
+    payloads = dead_letters.split_lines(lines)
+    assert all(0 < len(payload) <= dead_letters.MAX_PAYLOAD_BYTES for payload in payloads)
+    assert b"".join(payloads).replace(b"\n", b"") == b"".join(lines)
+    whole = {line for line in lines if len(line) <= dead_letters.MAX_PAYLOAD_BYTES}
+    assert whole <= {line for payload in payloads for line in payload.split(b"\n")}
+    assert len(payloads) <= 1 + 2 * sum(sizes) // (dead_letters.MAX_PAYLOAD_BYTES // 2) + len(sizes)

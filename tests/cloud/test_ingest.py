@@ -1,19 +1,32 @@
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
+import anyio
+import anyio.lowlevel
 import msgspec
 import pytest
+from paho.mqtt import publish
+from sqlalchemy import Connection
 
+from cloud.answers import Refused
 from cloud.counters import Counters
-from cloud.database import Database, list_gateways
+from cloud.database import Database, PersistentDatabase, list_gateways
+from cloud.database.gateways import note_presence
 from cloud.database.tables import dead_letter
-from cloud.ingest import run_ingest
+from cloud.errors import DatabaseRefusedError
+from cloud.influx.lines import encode_lines
+from cloud.influx.persistent import PersistentWriter
+from cloud.ingest import Batch, presence, run_ingest, shell
+from cloud.ingest.storing import Storing, Taken
+from cloud.mqtt_worker import Message, MqttWorker
 from cloud.settings import Influx1, Influx2, Mqtt, Registered, Settings
 from contract.compression import pack
 from contract.errors import Refusal
 from contract.limits import MAX_PAYLOAD_BYTES
 from contract.presence import Birth, Death, encode_presence
-from contract.receipts import Verdict
+from contract.receipts import Verdict, decode_receipt
 from contract.telemetry import BatchHeader, Lane, Point, Sample, Value, encode_telemetry
 from contract.topics import CLOUD_READY, Channel, topic
 from langyan.servers import Influx, Mosquitto, VictoriaMetrics, free_port, wait_until
@@ -294,3 +307,177 @@ def test_it_starts_with_the_broker_away(make_settings: MakeSettings, influx: Inf
             gateway.send_until_answered(Channel.TELEMETRY, batch(1), correlation=b"x")
             assert gateway.receipt(b"x").stored == 1
         assert counters.reconnects == 0
+
+
+def test_a_citys_births_at_once_are_all_kept_and_what_has_no_room_is_counted(
+    make_settings: MakeSettings, tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateways = [f"g{number:03}" for number in range(300)]
+    with Mosquitto(tmp_path / "broker") as broker:
+        settings = make_settings(broker.port, f"http://127.0.0.1:{free_port()}")
+        settings = msgspec.structs.replace(settings, mqtt=Mqtt(port=broker.port, window=2))
+        for gateway in gateways:
+            birth = encode_presence(Birth(gateway, "boot", "1", "三中", T0_US))
+            publish.single(topic(gateway, Channel.BIRTH), birth, qos=1, retain=True, port=broker.port)
+        with running(run_ingest, settings) as counters:
+            eventually(lambda: len(database.run(list_gateways)) == len(gateways))
+            assert [row.id for row in database.run(list_gateways)] == gateways
+        assert not counters.refused
+        monkeypatch.setattr(shell, "_PRESENCE_ROOM", 1)
+        with running(run_ingest, settings) as counters:
+            eventually(lambda: counters.refused["window-broken"] > 0)
+
+
+def fill(worker: MqttWorker, payloads: list[bytes], *, channel: Channel, **others: Any) -> None:
+    """Let messages arrive as if the broker had sent them."""
+    for mid, payload in enumerate(payloads):
+        worker._take(Message(topic(f"g{mid}", channel), payload, T0_US, mid=mid, **others))
+
+
+@pytest.mark.anyio
+async def test_waiting_births_are_committed_together_and_one_that_spoils_it_alone_is_refused(
+    make_settings: MakeSettings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, counters = make_settings(1, "http://127.0.0.1:1"), Counters()
+    worker = MqttWorker(settings.mqtt, name="t", filters=["t"], counters=Counters(), room=20_000)
+    births = [encode_presence(Birth(f"g{number}", "b", "1", "", T0_US)) for number in range(1_000)]
+    fill(worker, [*births, b"", b"nonsense"], channel=Channel.BIRTH, retained=True)
+    calls = CountedCalls(PersistentDatabase(database, counters=counters))
+    seen: set[bool] = set()
+
+    def note(connection: Connection, message: Birth | Death, **others: Any) -> None:
+        seen.add(others["retained"])
+        if message.gateway == "g7":
+            raise DatabaseRefusedError("spoilt")
+        note_presence(connection, message, **others)
+
+    def ack(message: Message) -> None:
+        if message.mid == len(births) + 1:
+            worker.stop_receiving()
+
+    monkeypatch.setattr(presence, "note_presence", note)
+    monkeypatch.setattr(worker, "ack", ack)
+    await presence.keep_presence(worker, cast("PersistentDatabase", calls), settings, counters)
+    worker.close()
+    assert len(database.run(list_gateways)) == 999
+    assert counters.refused == {"refused-by-database": 1, "not-birth": 1}
+    # The first two hundred together, then each of them alone, one as a dead letter; four times 200; the rest.
+    assert calls.count == 1 + 200 + 1 + 4 + 1
+    assert seen == {True}
+
+
+class CountedCalls:
+    def __init__(self, database: PersistentDatabase) -> None:
+        self.count, self._database = 0, database
+
+    async def call(self, work: Callable[[Connection], Any]) -> Any:
+        self.count += 1
+        return await self._database.call(work)
+
+
+@pytest.mark.anyio
+async def test_others_run_between_messages_and_a_stop_ends_the_round(make_settings: MakeSettings) -> None:
+    settings = make_settings(1, "http://127.0.0.1:1")
+    worker = MqttWorker(settings.mqtt, name="t", filters=["t"], counters=Counters())
+    fill(worker, [batch(1)] * 100, channel=Channel.TELEMETRY)
+
+    async def stop() -> None:
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+        worker.stop_receiving()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stop)
+        taken = await shell._gather(worker, settings)
+    assert 10 < len(taken) < 30
+    with pytest.raises(anyio.EndOfStream):
+        await shell._gather(worker, settings)
+    worker.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("payload", "properties", "most"),
+    [
+        (b"x" * MAX_PAYLOAD_BYTES, (), 2),
+        (os.urandom(10_000), (("content-encoding", "deflate"),), 2),
+        (b"x", (), 100),
+    ],
+    ids=["large", "packed", "small"],
+)
+async def test_refused_messages_count_towards_the_batch(
+    payload: bytes, properties: tuple[tuple[str, str], ...], most: int, make_settings: MakeSettings
+) -> None:
+    settings = make_settings(1, "http://127.0.0.1:1")
+    worker = MqttWorker(settings.mqtt, name="t", filters=["t"], counters=Counters())
+    fill(worker, [payload] * 100, channel=Channel.TELEMETRY, properties=properties)
+    taken = await shell._gather(worker, settings)
+    assert all(isinstance(entry.content, Refused) for entry in taken)
+    assert len(taken) == most
+    worker.close()
+
+
+@pytest.mark.anyio
+async def test_a_round_ends_when_reading_took_long(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings(1, "http://127.0.0.1:1")
+    worker = MqttWorker(settings.mqtt, name="t", filters=["t"], counters=Counters())
+    fill(worker, [batch(1)] * 10, channel=Channel.TELEMETRY)
+    monkeypatch.setattr(shell, "_READ_LIMIT_S", 0.0)
+    assert len(await shell._gather(worker, settings)) == 1
+    worker.close()
+
+
+class AllOrNothing:
+    """Takes no request with a bad line in it, and keeps what it took; answers are counted."""
+
+    def __init__(self) -> None:
+        self.kept: list[bytes] = []
+        self.requests = 0
+
+    async def write(self, body: bytes) -> None:
+        self.requests += 1
+        lines = body.split(b"\n")
+        if any(b'="bad' in line for line in lines):
+            raise DatabaseRefusedError("bad line")
+        self.kept += lines
+
+
+@pytest.mark.anyio
+async def test_nothing_vanishes_when_a_message_has_too_many_bad_lines(
+    make_settings: MakeSettings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, counters, writer = make_settings(1, "http://127.0.0.1:1"), Counters(), AllOrNothing()
+    worker = MqttWorker(settings.mqtt, name="t", filters=["t"], counters=counters)
+    samples = [
+        Sample("d1", T0_US + number, (Point("t", ("bad" if number % 3 else "good") + "x" * 90),))
+        for number in range(6_000)
+    ]
+    content = Batch("g1", tuple(encode_lines(samples, tags={"gateway": "g1"}, received_at_us=T0_US)), (1,) * 6_000)
+    receipts: list[bytes] = []
+
+    def publish_receipt(_topic: str, payload: bytes, *, correlation: bytes | None) -> bool:
+        assert correlation is None
+        receipts.append(payload)
+        return False
+
+    monkeypatch.setattr(worker, "publish", publish_receipt)
+    storing = Storing(
+        worker,
+        cast("PersistentWriter", writer),
+        PersistentDatabase(database, counters=counters),
+        counters=counters,
+        dead_letter_limit=1_000,
+    )
+    await storing.store([Taken(Message(topic("g1", Channel.TELEMETRY), b"", T0_US), content)])
+    worker.close()
+    letters = rows_of(database, dead_letter)
+    dead = [line for letter in letters for line in letter["payload"].split(b"\n")]
+    assert sorted(writer.kept + dead) == sorted(content.lines)
+    assert all(letter["payload_size"] == len(letter["payload"]) <= 65_536 for letter in letters)
+    assert (len(letters) < 100, writer.requests < 400) == (True, True)
+    receipt = decode_receipt(receipts[0])
+    assert (receipt.stored, receipt.refused) == (len(writer.kept), len(dead))
+    assert (counters.stored, counters.refused) == (len(writer.kept), {"refused-by-database": len(dead)})
+    assert counters.receipts_lost == 1

@@ -1,18 +1,22 @@
+import logging
 import zlib
 from typing import Any
 
+import anyio
 import pytest
+from paho.mqtt.client import MQTTMessage
 
-from cloud.answers import Refused
+from cloud.answers import Refused, answer
+from cloud.counters import Counters, log_counters
 from cloud.desk.shell import interpret_alarm
 from cloud.ingest import Batch, interpret
 from cloud.ingest.presence import interpret_presence
-from cloud.mqtt_worker import Message
-from cloud.settings import Registered
+from cloud.mqtt_worker import Message, MqttWorker, _plain
+from cloud.settings import Mqtt, Registered
 from contract.alarms import encode_alarm
 from contract.errors import Refusal
-from contract.limits import MAX_PAYLOAD_BYTES
-from contract.presence import Birth, Death, encode_presence
+from contract.limits import MAX_BIRTH_BYTES, MAX_PAYLOAD_BYTES
+from contract.presence import Birth, Death, Device, encode_presence
 from contract.telemetry import Point, Sample, encode_telemetry
 from tests.cloud.rig import T0_US
 from tests.cloud.test_desk_events import event
@@ -90,3 +94,43 @@ def test_births_and_deaths_are_read() -> None:
     for presence in (Birth("g1", "b", "1", "三中", T0_US), Death("g1", "b", "lost")):
         assert interpret_presence(message(encode_presence(presence), topic=topic)) == presence
     assert isinstance(interpret_presence(message(b"{}", topic=topic)), Refused)
+
+
+def test_a_birth_may_be_larger_than_a_batch_but_is_never_packed() -> None:
+    topic = "langyan/v1/g1/up/birth"
+    devices = tuple(Device(f"d{number}", "p", "1", "三" * 100) for number in range(1_500))
+    birth = Birth("g1", "b", "1", "三中", T0_US, devices)
+    payload = encode_presence(birth)
+    assert MAX_PAYLOAD_BYTES < len(payload) < MAX_BIRTH_BYTES
+    assert interpret_presence(message(payload, topic=topic)) == birth
+    beyond = interpret_presence(message(payload.ljust(MAX_BIRTH_BYTES + 1), topic=topic))
+    assert isinstance(beyond, Refused)
+    assert beyond.refusal is Refusal.TOO_LARGE
+    packed = message(zlib.compress(payload), topic=topic, properties=(("content-encoding", "deflate"),))
+    refused = interpret_presence(packed)
+    assert isinstance(refused, Refused)
+    assert refused.refusal is Refusal.BAD_ENCODING
+
+
+@pytest.mark.anyio
+async def test_receipts_have_room_on_the_way_and_the_lost_are_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    counters = Counters()
+    worker = MqttWorker(Mqtt(), name="t", filters=["t"], counters=counters)
+    assert worker._make_client().max_inflight_messages == 1_000
+    # Not connected, so the receipt is lost.
+    answer(worker, Message("t", b"", T0_US), gateway="g1", stored=1)
+    worker.close()
+    monkeypatch.setattr("cloud.counters.LOG_EVERY_S", 0.01)
+    caplog.set_level(logging.INFO)
+    with anyio.move_on_after(0.1):
+        await log_counters(logging.getLogger("cloud.counters"), counters)
+    assert "receipts lost 1" in caplog.text
+
+
+def test_a_message_tells_whether_the_broker_had_kept_it() -> None:
+    for retained in (False, True):
+        arrived = MQTTMessage(1, b"t")
+        arrived.retain = retained
+        assert _plain(arrived, 1).retained is retained
