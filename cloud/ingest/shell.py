@@ -57,22 +57,7 @@ async def run_ingest(
         SettingsError: a secret is not in the environment.
     """
     counters = Counters() if counters is None else counters
-    telemetry = MqttWorker(
-        settings.mqtt,
-        name=NAME,
-        filters=[every(Channel.TELEMETRY, group=NAME)],
-        counters=counters,
-        greeting=(CLOUD_READY, json.encode({"worker": NAME})),
-    )
-    # Births are retained, and retained messages do not reach shared subscriptions. Only what is dropped is counted
-    # together: messages and reconnects stay those of the telemetry.
-    presence = MqttWorker(
-        settings.mqtt,
-        name=f"{NAME}-presence",
-        filters=[every(Channel.BIRTH)],
-        counters=Counters(refused=counters.refused),
-        room=_PRESENCE_ROOM,
-    )
+    telemetry, presence = _connections(settings, counters)
     with Database(database_url(settings.database)) as raw_database:
         database = PersistentDatabase(raw_database, counters=counters)
         async with open_writer(settings.influx) as raw_writer:
@@ -96,6 +81,27 @@ async def run_ingest(
                 counters=counters,
                 log=_log,
             )
+
+
+def _connections(settings: Settings, counters: Counters) -> tuple[MqttWorker, MqttWorker]:
+    """Make the connection for telemetry and the one for presence; neither is connected yet."""
+    telemetry = MqttWorker(
+        settings.mqtt,
+        name=NAME,
+        filters=[every(Channel.TELEMETRY, group=NAME)],
+        counters=counters,
+        greeting=(CLOUD_READY, json.encode({"worker": NAME})),
+    )
+    # Births are retained, and retained messages do not reach shared subscriptions. Only what is dropped is counted
+    # together: messages and reconnects stay those of the telemetry.
+    presence = MqttWorker(
+        settings.mqtt,
+        name=f"{NAME}-presence",
+        filters=[every(Channel.BIRTH)],
+        counters=Counters(refused=counters.refused),
+        room=_PRESENCE_ROOM,
+    )
+    return telemetry, presence
 
 
 async def _ingest(worker: MqttWorker, storing: Storing, settings: Settings) -> None:

@@ -67,6 +67,7 @@ def test_kill_9_of_the_desk(rig: Rig) -> None:
     rig.wait(partial(rig.has_seen_raises, 1))
     desk.start()
     rig.wait(partial(rig.has_stored_raises, 1))
+    rig.wait_for_more(20)
     rig.assert_all_stored_once()
 
 
