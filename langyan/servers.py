@@ -49,6 +49,18 @@ def free_port() -> int:
         return port
 
 
+def is_free(port: int) -> bool:
+    """Tell whether nobody listens on `port` of the loopback."""
+    with socket.socket() as probe:
+        # Connections that have just ended still hold the port for a while, and hinder no server.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
 def die_with_parent() -> None:
     """Ask the kernel to end this process when its parent ends; run between fork and exec (Linux)."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -154,6 +166,16 @@ class Server(Process):
     def __init__(self, folder: Path, *, port: int | None = None) -> None:
         super().__init__(folder)
         self.port = port or free_port()
+
+    def start(self, *, wait: bool = True) -> Self:
+        """Start it, unless somebody else has its port: a stranger's answer must not pass for ours.
+
+        Raises:
+            ServerError: the port is taken; or see `Process.start`.
+        """
+        if not is_free(self.port):
+            raise ServerError(f"{self.name}: port {self.port} is taken by another program; choose another, or none")
+        return super().start(wait=wait)
 
 
 class Langyan(Process):

@@ -24,8 +24,12 @@ def demo(
     seconds: float = typer.Option(60.0, "--seconds", min=SHORTEST_S, max=86_400, help=_("How long the story lasts.")),
     live: bool = typer.Option(True, "--live/--no-live", help=_("Live screen, or a line for each scene.")),
     report: Path | None = typer.Option(None, "--report", help=_("Write the result as JSON."), metavar="FILE"),
-    influx_port: int | None = typer.Option(None, "--influx-port", help=_("Port of InfluxDB; a free one if left out.")),
-    broker_port: int | None = typer.Option(None, "--broker-port", help=_("Port of mosquitto; a free one if left out.")),
+    influx_port: int | None = typer.Option(
+        None, "--influx-port", min=1, max=65_535, help=_("Port of InfluxDB; a free one if left out.")
+    ),
+    broker_port: int | None = typer.Option(
+        None, "--broker-port", min=1, max=65_535, help=_("Port of mosquitto; a free one if left out.")
+    ),
     keep: bool = typer.Option(False, "--keep", help=_("Leave the servers up until Ctrl-C.")),
     folder: Path | None = typer.Option(
         None, "--dir", help=_("Folder for data and logs; a temporary one, deleted at the end, if left out.")
@@ -33,6 +37,8 @@ def demo(
 ) -> None:
     """Run two simulated sites on real mosquitto and InfluxDB, and count what arrived."""
     console = Console()
+    if report is not None and (report.is_dir() or not report.parent.is_dir()):
+        raise fail([_("{file} cannot be written; name a file in a folder that exists").format(file=report)], status=2)
     options = Options(
         seconds=seconds,
         live=live and sys.stdout.isatty(),
@@ -52,11 +58,15 @@ def demo(
         signal.signal(number, signal.default_int_handler)
     try:
         found = play(options, console, on_report=tell)
-    except LangyanError as error:
+    except (LangyanError, OSError) as error:
         raise fail([str(error)], status=1) from error
     except KeyboardInterrupt as error:
         raise fail([_("Stopped; nothing is left running.")], status=INTERRUPTED) from error
     raise typer.Exit(0 if found.is_good() else 1)
+
+
+def _seconds(milliseconds: float) -> str:
+    return f"{milliseconds / 1000:.1f} s" if milliseconds >= 0 else _("not stored")
 
 
 def _result(found: Report) -> Table:
@@ -74,7 +84,7 @@ def _result(found: Report) -> Table:
         (_("press to stored, half of them within"), f"{took.p50:.0f} ms"),
         (_("press to stored, 99 of 100 within"), f"{took.p99:.0f} ms"),
         (_("press to stored, the slowest"), f"{took.max:.0f} ms"),
-        (_("press during the broker's absence to stored"), f"{found.outage_press_to_stored_ms / 1000:.1f} s"),
+        (_("press during the broker's absence to stored"), _seconds(found.outage_press_to_stored_ms)),
     )
     for name, value in rows:
         table.add_row(name, value)

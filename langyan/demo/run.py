@@ -1,6 +1,7 @@
 """Runs the demo: the stage is set, the story is played, the counts are compared."""
 
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -151,8 +152,11 @@ def view(stage: Stage, title: str, now_s: float, seconds: float, pressed: list[P
 def _count(stage: Stage, pressed: list[Pressed], seconds: float, console: Console) -> Report:
     console.print(_("The story is over. Waiting until the outboxes are empty, then stopping the gateways ..."))
     wait_until(lambda: _waiting(stage) <= _usual_waiting(stage), SETTLE_LIMIT_S, every_s=0.1)
+    ended = stage.ended()
     for gateway in stage.gateways.values():
         gateway.stop()
+    for name in ended:
+        console.print(_("{name} has ended by itself; its log is in {folder}").format(name=name, folder=stage.folder))
     stats = {gateway: control.stats() for gateway, control in stage.controls.items()}
     found: Balance = balance(stage.influx.url, DATABASE, stats=stats, numbered=NUMBERED)
     with stage.open_alarms() as database:
@@ -203,7 +207,7 @@ def _say_where(stage: Stage, console: Console) -> None:
     rows = (
         (_("MQTT"), f"mosquitto_sub -p {stage.broker.port} -V 5 -v -t 'langyan/v1/+/up/#'"),
         (_("InfluxDB"), f"influx -port {stage.influx.port} -database {DATABASE}"),
-        (_("alarms"), f"langyan alarms list --settings {stage.settings}"),
+        (_("alarm list"), f"{sys.executable} -m langyan alarms list --settings {stage.settings}"),
         (_("files and logs"), str(stage.folder)),
     )
     for name, command in rows:

@@ -116,6 +116,17 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
+    def ended(self) -> list[str]:
+        """Name the processes that run no more."""
+        everyone = (
+            self.broker,
+            self.influx,
+            *self.workers.values(),
+            *self.simulators.values(),
+            *self.gateways.values(),
+        )
+        return [process.name for process in everyone if process.pid is None]
+
     def waiting(self, gateway: str) -> tuple[int, int]:
         """Count readings and alarms in a gateway's outbox, in its file: also while the broker is gone."""
         path = self.folder / load_site(self._sites[gateway]).file.outbox.path

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -104,3 +105,31 @@ def test_a_folder_that_holds_an_older_run_is_refused(tmp_path: Path) -> None:
     said = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
     assert said.returncode == 1
     assert "is not empty" in said.stderr
+
+
+@pytest.mark.parametrize("option", ["--influx-port", "--broker-port"])
+def test_a_port_that_is_taken_is_refused_and_the_stranger_is_left_alone(option: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = str(stranger.getsockname()[1])
+        argv = demo("--seconds", "15", "--dir", str(tmp_path / "demo"), option, port)
+        said = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert said.returncode == 1
+    assert f"port {port} is taken" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "status"),
+    [
+        ("--report", "/nowhere/r.json", 2),
+        ("--report", "/proc", 2),
+        ("--dir", "/proc/x/y", 1),
+        ("--dir", "/etc/passwd", 1),
+        ("--broker-port", "80000", 2),
+    ],
+)
+def test_options_that_cannot_work_are_refused_before_anything_starts(option: str, value: str, status: int) -> None:
+    argv = demo("--seconds", "15", option, value)
+    said = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert said.returncode == status
+    assert "Traceback" not in said.stderr
