@@ -55,3 +55,9 @@ class StoreUnusableError(EdgeError):
     """The outbox file cannot be opened or made at all."""
 
     hint = "The folder must exist and be writable for the gateway's user; see outbox.path in the site file."
+
+
+class StoreInUseError(StoreUnusableError):
+    """Another running gateway has this outbox."""
+
+    hint = "Stop the other gateway, or give this one an outbox.path of its own."

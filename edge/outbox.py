@@ -21,7 +21,7 @@ from contract.alarms import AlarmEvent, Transition, encode_alarm
 from contract.closed import member
 from contract.compression import ContentEncoding
 from contract.telemetry import Lane
-from edge.errors import StoreDamagedError, StoreFullError, StoreUnusableError
+from edge.errors import StoreDamagedError, StoreFullError, StoreInUseError, StoreUnusableError
 
 _SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -354,7 +354,7 @@ def _lock(path: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(lock)
-        raise StoreUnusableError(f"outbox {path} is used by another gateway that is running") from error
+        raise StoreInUseError(f"outbox {path} is used by another gateway that is running") from error
     return lock
 
 

@@ -14,6 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
@@ -66,7 +67,7 @@ def die_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-class Process:
+class Process(ABC):
     """One child process; a context manager that leaves nothing behind.
 
     Attributes:
@@ -81,13 +82,13 @@ class Process:
         self.folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def argv(self) -> list[str]:
         """Write the configuration and say how the process is started."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_ready(self) -> bool:
         """Tell whether it answers."""
-        raise NotImplementedError
 
     @property
     def log(self) -> Path:

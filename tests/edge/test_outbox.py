@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from contract.alarms import AlarmEvent, Severity, Transition, decode_alarm
 from contract.compression import ContentEncoding
 from contract.telemetry import Lane
-from edge.errors import StoreDamagedError, StoreFullError, StoreUnusableError
+from edge.errors import StoreDamagedError, StoreFullError, StoreInUseError, StoreUnusableError
 from edge.outbox import Batch, Outbox
 
 PLAIN = ContentEncoding.IDENTITY
@@ -176,7 +176,7 @@ def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
 
 
 def test_two_gateways_never_share_an_outbox(tmp_path: Path) -> None:
-    with open_outbox(tmp_path), pytest.raises(StoreUnusableError, match="used by another gateway"):
+    with open_outbox(tmp_path), pytest.raises(StoreInUseError, match="used by another gateway"):
         open_outbox(tmp_path)
     with open_outbox(tmp_path) as outbox:
         assert put(outbox, 1) == [1]
