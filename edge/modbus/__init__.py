@@ -1,0 +1,1 @@
+"""Modbus without a socket, clock, task or log: bytes in, answers out."""
