@@ -35,7 +35,17 @@ class Transition(StrEnum):
     """What happened to the condition."""
 
     RAISED = "raised"
+    RETRIGGERED = "retriggered"
+    """It came again while the alarm stood: a second press."""
     CLEARED = "cleared"
+
+
+class Mode(StrEnum):
+    """Whether somebody must act: what is raised in a test or a drill is stored and shown, and nobody is sent."""
+
+    LIVE = "live"
+    TEST = "test"
+    DRILL = "drill"
 
 
 class AlarmEvent(Struct, frozen=True):
@@ -43,7 +53,7 @@ class AlarmEvent(Struct, frozen=True):
 
     Attributes:
         gateway, device, point, rule: together the source; one source has one condition.
-        transition: raised or cleared.
+        transition: raised, retriggered or cleared.
         raised_at_us: when this occurrence began (a press: when the contact was read), microseconds UTC.
         at_us: when this transition happened; equals `raised_at_us` for a raise.
         kind: what sort of alarm: panic, tamper, smoke, fire, temperature, ...
@@ -51,6 +61,7 @@ class AlarmEvent(Struct, frozen=True):
         text: for people, by language tag ("en", "zh").
         value: the reading that decided.
         unit: its SenML unit.
+        mode: that in which the occurrence was raised; it keeps it to its end.
     """
 
     gateway: str
@@ -65,6 +76,7 @@ class AlarmEvent(Struct, frozen=True):
     text: dict[str, str] = {}
     value: Value | None = None
     unit: str | None = None
+    mode: Mode = Mode.LIVE
 
     @property
     def source(self) -> str:
@@ -73,12 +85,14 @@ class AlarmEvent(Struct, frozen=True):
 
     @property
     def alarm_id(self) -> str:
-        """The id of the occurrence: a raise and its clear share it."""
+        """The id of the occurrence: a raise, what triggers it again and its clear share it."""
         return alarm_id(self.source, self.raised_at_us)
 
     @property
     def event_id(self) -> str:
-        """The id of this transition: a repeated delivery carries the same."""
+        """The id of this transition: a repeated delivery carries the same, a further press another."""
+        if self.transition is Transition.RETRIGGERED:
+            return f"{self.alarm_id}-{self.transition.value}-{self.at_us}"
         return f"{self.alarm_id}-{self.transition.value}"
 
 
@@ -94,6 +108,7 @@ class _Data(Struct, frozen=True, omit_defaults=True):
     text: dict[str, str] = {}
     value: Value | None = None
     unit: str | None = None
+    mode: Mode = Mode.LIVE
 
 
 _TYPE = "langyan.alarm."
@@ -115,6 +130,7 @@ def encode_alarm(event: AlarmEvent) -> bytes:
         text=event.text,
         value=event.value,
         unit=event.unit,
+        mode=event.mode,
     )
     return cloudevents.encode(
         cloudevents.CloudEvent(
@@ -143,7 +159,8 @@ def decode_alarm(payload: bytes, *, gateway: str) -> AlarmEvent:
     prefix, _, word = envelope.type.partition(_TYPE)
     transition = member(Transition, word)
     if prefix or transition is None:
-        raise _refused(f"type {envelope.type[:80]!r}: {_TYPE}raised or {_TYPE}cleared")
+        words = ", ".join(one.value for one in Transition)
+        raise _refused(f"type {envelope.type[:80]!r}: {_TYPE} and one of {words}")
     data = decode_json(_data_decoder, bytes(envelope.data), refusal=Refusal.NOT_CLOUDEVENT)
     event = AlarmEvent(
         gateway=gateway,
@@ -158,6 +175,7 @@ def decode_alarm(payload: bytes, *, gateway: str) -> AlarmEvent:
         text=data.text,
         value=data.value,
         unit=data.unit,
+        mode=data.mode,
     )
     _check(event, envelope, claimed=data.alarm)
     return event

@@ -14,7 +14,7 @@ MAX_STRING_CHARS = 1024
 MAX_ID_CHARS = 64
 # The longest unit of RFC 8428 and RFC 8798 has 7 characters; foreign ones may be longer.
 MAX_UNIT_CHARS = 32
-# The longest source is /langyan/v1/ and two ids, the longest subject two ids, the longest type 21 characters.
+# The longest source is /langyan/v1/ and two ids, the longest subject two ids, the longest type 25 characters.
 MAX_ATTRIBUTE_CHARS = 300
 # English, Chinese and what a site may add; a language tag itself is a few characters (RFC 5646, 4.4.1: 35).
 MAX_LANGUAGES = 8

@@ -4,7 +4,7 @@ import itertools
 
 from hypothesis import strategies as st
 
-from contract.alarms import AlarmEvent, Severity, Transition
+from contract.alarms import AlarmEvent, Mode, Severity, Transition
 from contract.compression import ContentEncoding
 from contract.limits import MAX_STRING_CHARS, MAX_TIME_US, MIN_TIME_US
 from contract.presence import Birth, Death, Device
@@ -69,4 +69,5 @@ def alarms(draw: st.DrawFn) -> AlarmEvent:
         text=draw(st.dictionaries(st.text(max_size=35), texts, max_size=8)),
         value=draw(st.none() | values),
         unit=draw(units),
+        mode=draw(st.sampled_from(Mode)),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from contract import limits
-from contract.alarms import Severity, Transition
+from contract.alarms import Mode, Severity, Transition
 from contract.compression import ContentEncoding
 from contract.errors import Refusal
 from contract.receipts import Verdict
@@ -18,7 +18,7 @@ from tests.contract.golden import V1
 PAGE = (Path(__file__).parents[2] / "docs" / "contract.md").read_text()
 EXAMPLES = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
 GOLDEN_JSON = {path.name: json.loads(path.read_text()) for path in V1.glob("*.json")}
-WORDS = [word.value for words in (Channel, Refusal, Verdict, Severity, Lane, ContentEncoding) for word in words]
+WORDS = [word.value for words in (Channel, Refusal, Verdict, Severity, Mode, Lane, ContentEncoding) for word in words]
 LIMITS = {name: value for name, value in vars(limits).items() if name.isupper()}
 
 

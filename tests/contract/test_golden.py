@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from contract.alarms import AlarmEvent, Severity, Transition, decode_alarm
+from contract.alarms import AlarmEvent, Mode, Severity, Transition, decode_alarm, encode_alarm
 from contract.presence import Birth, Device, decode_presence
 from contract.receipts import Receipt, Verdict, decode_receipt
 from contract.telemetry import Point, Sample, decode_telemetry
@@ -85,6 +85,23 @@ def test_a_raise_and_its_clear_are_one_occurrence_and_two_events() -> None:
     assert raised.alarm_id == cleared.alarm_id == "c37ad326ff0b900dd102fd5b"
     assert raised.event_id == "c37ad326ff0b900dd102fd5b-raised"
     assert cleared.event_id == "c37ad326ff0b900dd102fd5b-cleared"
+
+
+def test_every_press_of_a_standing_alarm_is_an_event_of_its_own() -> None:
+    again = decode_alarm((V1 / "alarm_retriggered.json").read_bytes(), gateway=GATEWAY)
+    assert (again.transition, again.alarm_id) == (Transition.RETRIGGERED, "c37ad326ff0b900dd102fd5b")
+    assert again.event_id == "c37ad326ff0b900dd102fd5b-retriggered-1767225602223456"
+    once_more = msgspec.structs.replace(again, at_us=again.at_us + 1)
+    assert once_more.alarm_id == again.alarm_id
+    assert once_more.event_id != again.event_id
+
+
+def test_a_live_alarm_says_nothing_of_its_mode_and_a_test_does() -> None:
+    tried = decode_alarm((V1 / "alarm_test.json").read_bytes(), gateway=GATEWAY)
+    assert tried.mode is Mode.TEST
+    live = msgspec.structs.replace(tried, mode=Mode.LIVE)
+    assert b"mode" not in encode_alarm(live)
+    assert live == decode_alarm((V1 / "alarm_raised.json").read_bytes(), gateway=GATEWAY)
 
 
 def test_a_birth_in_full() -> None:
