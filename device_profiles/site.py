@@ -86,7 +86,22 @@ class TcpBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", 
     name: str = ""
 
 
-Bus = RtuBus | TcpBus
+class RtuTcpBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="rtu_tcp"):
+    """A serial line behind a TCP serial server that passes Modbus RTU frames on as they are.
+
+    Attributes:
+        port: the server's TCP port.
+        baud: speed of the line behind it: how long an answer takes follows from it.
+    """
+
+    id: BusId
+    host: str
+    port: Port
+    baud: Annotated[int, Meta(ge=300, le=4_000_000)] = 9600
+    name: str = ""
+
+
+Bus = RtuBus | TcpBus | RtuTcpBus
 
 
 class DeviceSimulation(Struct, frozen=True, forbid_unknown_fields=True):

@@ -119,7 +119,7 @@ def _check_buses(toml: TomlFile, buses: Sequence[Bus]) -> None:
 
 
 def _port(bus: Bus, folder: Path) -> str:
-    if isinstance(bus, TcpBus):
+    if not isinstance(bus, RtuBus):
         return f"{bus.host.strip().casefold()}:{bus.port}"
     return os.path.normpath(folder / bus.port.strip())
 
@@ -145,7 +145,7 @@ def _unknown_bus(toml: TomlFile, device: Device, known: list[str]) -> None:
 
 
 def _check_transport(toml: TomlFile, device: Device, bus: Bus, profile: Profile) -> None:
-    needed = Transport.RTU if isinstance(bus, RtuBus) else Transport.TCP
+    needed = Transport.TCP if isinstance(bus, TcpBus) else Transport.RTU
     if needed not in profile.link.transports:
         text = N_("bus {bus} is {kind}, profile {profile} speaks {allowed}")
         speaks = listed(profile.link.transports)

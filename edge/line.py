@@ -1,34 +1,22 @@
 """A Modbus line: one request out, its answer in."""
 
-from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
-from msgspec import Struct
+from device_profiles.site import Bus, RtuBus, TcpBus
+from edge.modbus.counters import LineCounters
+from edge.modbus.mbap import MbapExchange
+from edge.modbus.rtu import RtuExchange
+from edge.modbus.wire import Wire, wire_at
+from edge.port_line import PortLine
+from edge.ports import SerialPort, Tap, TcpPort
 
-Tap = Callable[[bool, bytes], None]
-"""Called with (is_sent, bytes) of everything that crosses a port."""
+# After so long a silence nothing of a spoilt answer is still to come: USB adapters hand bytes over every 16 ms, and
+# what comes through a network may be held up longer.
+SERIAL_GRACE_S = 0.05
+NETWORK_GRACE_S = 0.25
 
-
-class LineCounters(Struct):
-    """What a line has seen and passed over since it was made; nothing here is an answer.
-
-    Attributes:
-        late: answers that came after their timeout, recognised and dropped.
-        stale: answers that came sooner than the wire allows, so of an earlier request, dropped (RTU).
-        strangers: whole frames of a unit or function that was not asked, dropped.
-        crc_errors: frames with a wrong check sum (RTU).
-        noise_bytes: bytes that were part of no frame.
-        out_of_step: times a TCP stream had to be searched for its next frame (MBAP).
-        drops: times the port or connection was lost.
-    """
-
-    late: int = 0
-    stale: int = 0
-    strangers: int = 0
-    crc_errors: int = 0
-    noise_bytes: int = 0
-    out_of_step: int = 0
-    drops: int = 0
+__all__ = ["Line", "LineCounters", "Tap", "make_line"]
 
 
 class Line(Protocol):
@@ -74,3 +62,21 @@ class Line(Protocol):
             FrameError: something else than the answer came.
             DeviceRefusedError: the unit answered with an exception code.
         """
+
+
+def make_line(bus: Bus, *, folder: Path) -> Line:
+    """Make the line of a bus; nothing is opened yet.
+
+    Args:
+        bus: as in the site file.
+        folder: where a relative serial port is meant from.
+    """
+    name = f"bus {bus.id}"
+    if isinstance(bus, TcpBus):
+        return PortLine(TcpPort(bus.host, bus.port), MbapExchange(name=name), name=name, wire=Wire())
+    wire = wire_at(bus.baud)
+    exchange = RtuExchange(name=name, least_character_s=wire.least_character_s)
+    if isinstance(bus, RtuBus):
+        port = SerialPort(folder / bus.port, baud=bus.baud, parity=bus.parity, stop_bits=bus.stop_bits)
+        return PortLine(port, exchange, name=name, wire=wire, grace_s=SERIAL_GRACE_S)
+    return PortLine(TcpPort(bus.host, bus.port), exchange, name=name, wire=wire, grace_s=NETWORK_GRACE_S)
