@@ -44,12 +44,15 @@ class DeviceState(Struct, frozen=True):
 
     Attributes:
         age_s: how old its last good answer is; None before the first.
+        answers, misses: counted since the start.
     """
 
     device: str
     bus: str
     standing: DeviceStanding
     age_s: float | None
+    answers: int
+    misses: int
 
 
 class _Alarm(Struct):
@@ -77,6 +80,8 @@ class _Watched(Struct):
     alarm: _Alarm
     heard_at: float = NEVER
     missed_at: float = NEVER
+    answers: int = 0
+    misses: int = 0
 
     @property
     def is_failing(self) -> bool:
@@ -118,12 +123,15 @@ class Supervisor:
             self._remember(line, active or {}, now)
 
     def heard(self, device: str, now: float) -> None:
-        """Note a good answer; called for every one, so it does nothing more."""
-        self._watched[device].heard_at = now
+        """Note a good answer; called for every one, so it does little."""
+        watched = self._watched[device]
+        watched.heard_at = now
+        watched.answers += 1
 
     def missed(self, device: str, now: float) -> None:
         """Note that a device was asked and gave no good answer."""
         watched = self._watched[device]
+        watched.misses += 1
         if watched.missed_at <= watched.heard_at:
             watched.missed_at = now
 
@@ -155,6 +163,8 @@ class Supervisor:
                 bus,
                 _standing(watched, line),
                 None if watched.heard_at == NEVER else max(0.0, now - watched.heard_at),
+                watched.answers,
+                watched.misses,
             )
             for bus, line in self._lines.items()
             for watched in line.devices
