@@ -30,6 +30,7 @@ def check_profile(toml: TomlFile, fields: Mapping[str, Any], *, place: str) -> N
     read = frozenset(toml.names("point", "key"))
     check_rules(toml, fields.get("rule", ()), points={point.key: point for point in points}, also_known=read)
     _check_blocks(toml, fields.get("block", ()), points, link=fields.get("link"))
+    _check_refused(toml, fields.get("refused", ()), points, fields.get("block", ()))
     if "link" in fields:
         _check_link(toml, fields["link"], points)
     if toml.is_clean(("point",)) and "link" in fields:
@@ -107,6 +108,21 @@ def _check_blocks(toml: TomlFile, blocks: Sequence[BlockDef], points: Sequence[P
                 line = str(toml.line_of(toml.place_of(other)) or "?")
                 toml.fault(place, N_("lies on the block in line {line}"), line=line)
         taken.append(block)
+
+
+def _check_refused(
+    toml: TomlFile, refused: Sequence[BlockDef], points: Sequence[PointDef], blocks: Sequence[BlockDef]
+) -> None:
+    """A refused stretch lies between the points and outside the blocks: what is refused cannot be read."""
+    for hole in refused:
+        place = toml.place_of(hole)
+        for point in points:
+            if _overlap(hole, point.table, point.address, point.type.words):
+                toml.fault(place, N_("holds point {point}, which could then never be read"), point=shown(point.key))
+        for block in blocks:
+            if _overlap(hole, block.table, block.address, block.count):
+                line = str(toml.line_of(toml.place_of(block)) or "?")
+                toml.fault(place, N_("lies on the block in line {line}"), line=line)
 
 
 def _check_capture(toml: TomlFile, capture: Capture, points: Sequence[PointDef], link: Link) -> None:

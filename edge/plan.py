@@ -6,7 +6,13 @@ from itertools import groupby
 from msgspec import Struct
 
 from contract.alarms import Severity
-from device_profiles.model import UNDELAYED_ALARMS, BlockDef, Link, PointDef, Profile, Table
+from device_profiles.model import UNDELAYED_ALARMS, BlockDef, PointDef, Profile, Table, Transport
+
+# Another request costs a serial line 20 characters: 8 of the request, 5 around the answer's words and twice 3.5 of
+# silence. Reading through ten unused words costs as much, so more of them are never worth it there.
+# Source: MODBUS over Serial Line V1.02, 2.5.1.1.
+SERIAL_GAP_WORDS = 10
+BITS_A_WORD = 16
 
 
 class Block(Struct, frozen=True):
@@ -25,12 +31,16 @@ class Block(Struct, frozen=True):
     is_urgent: bool = False
 
 
-def plan_device(profile: Profile) -> list[Block]:
+def plan_device(profile: Profile, *, transport: Transport = Transport.RTU) -> list[Block]:
     """Plan the reads of one device: alarm inputs first, then by table and address.
 
     Points that a profile's `block` covers are read as that whole block; the rest is grouped by
-    table and period into the fewest reads that the link's limits allow. A point of another period that
-    a read passes over is taken along, as it costs nothing.
+    table and period into the fewest reads that the link's limits allow and that never touch a `refused` range.
+    A point of another period that a read passes over is taken along, as it costs nothing.
+
+    Args:
+        profile: narrowed to the points in use.
+        transport: what the line is; on a serial one only short gaps are worth reading through.
 
     Returns:
         Blocks; every point stands whole in at least one, which comes round as often as the point asks for.
@@ -45,7 +55,7 @@ def plan_device(profile: Profile) -> list[Block]:
             left = [point for point in left if point not in inside]
     order = sorted(left, key=lambda point: (point.table, point.every_s, point.address))
     for (table, _), group in groupby(order, key=lambda point: (point.table, point.every_s)):
-        for run in group_points(list(group), link=profile.link):
+        for run in group_points(list(group), profile=profile, transport=transport):
             start = run[0].address
             end = max(point.address + point.type.words for point in run)
             blocks.append(_block(profile, BlockDef(table, start, end - start), made_for=run, urgent=urgent))
@@ -62,7 +72,7 @@ def urgent_points(profile: Profile) -> frozenset[str]:
     )
 
 
-def group_points(points: Sequence[PointDef], *, link: Link) -> Iterable[list[PointDef]]:
+def group_points(points: Sequence[PointDef], *, profile: Profile, transport: Transport) -> Iterable[list[PointDef]]:
     """Cut points of one table, sorted by address, into runs that one read each may fetch.
 
     Source: MODBUS Application Protocol V1.1b3, 6.1 to 6.4 (2000 bits or 125 words a read).
@@ -70,9 +80,13 @@ def group_points(points: Sequence[PointDef], *, link: Link) -> Iterable[list[Poi
     run: list[PointDef] = []
     start = end = 0
     for point in points:
-        limit = link.max_bits if point.table.is_bits else link.max_words
+        limit = profile.link.max_bits if point.table.is_bits else profile.link.max_words
         stop = point.address + point.type.words
-        if run and (point.address - end > link.max_gap or stop - start > limit):
+        if run and (
+            point.address - end > _gap_limit(profile, point.table, transport)
+            or stop - start > limit
+            or _is_refused(profile, point.table, end, point.address)
+        ):
             yield run
             run = []
         if not run:
@@ -81,6 +95,19 @@ def group_points(points: Sequence[PointDef], *, link: Link) -> Iterable[list[Poi
         end = max(end, stop)
     if run:
         yield run
+
+
+def _gap_limit(profile: Profile, table: Table, transport: Transport) -> int:
+    if transport is Transport.TCP:
+        return profile.link.max_gap
+    return min(profile.link.max_gap, SERIAL_GAP_WORDS * (BITS_A_WORD if table.is_bits else 1))
+
+
+def _is_refused(profile: Profile, table: Table, start: int, stop: int) -> bool:
+    """Tell whether the device refuses something from `start` up to, not with, `stop`."""
+    return any(
+        hole.table is table and hole.address < stop and start < hole.address + hole.count for hole in profile.refused
+    )
 
 
 def _is_inside(point: PointDef, piece: BlockDef) -> bool:

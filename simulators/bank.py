@@ -32,7 +32,8 @@ class Bank:
     """The four tables of a device.
 
     Points answer, and so do gaps between them that the profile allows to read through (`link.max_gap`) and
-    the profile's blocks: these read 0. Every other address is illegal, and a longer block than the link's.
+    the profile's blocks: these read 0. Every other address is illegal, also what the profile says is refused, and a
+    longer block than the link's.
     """
 
     def __init__(self, profile: Profile, points: Sequence[SimulatedPoint]) -> None:
@@ -133,4 +134,7 @@ def _readable(profile: Profile, table: Table) -> frozenset[int]:
             found.update(range(last_end, start))
         found.update(range(start, end))
         last_end = end if last_end is None else max(last_end, end)
+    for hole in profile.refused:
+        if hole.table is table:
+            found.difference_update(range(hole.address, hole.address + hole.count))
     return frozenset(found)

@@ -220,3 +220,15 @@ def test_a_block_shorter_than_its_points_is_refused() -> None:
 def test_a_point_before_the_block_is_refused() -> None:
     with pytest.raises(CodecError, match="before the block's 5"):
         BlockDecoder([point("u16", address=4)], 5)
+
+
+def test_a_decoder_that_saw_the_same_cells_says_the_same_and_sees_every_change() -> None:
+    points = [point("u16", key=f"p{at}", address=at) for at in range(3)]
+    decoder = BlockDecoder(points, 0)
+    changing = [1, 2, 3]
+    for cells in ((1, 2, 3), (1, 2, 3), (1, 2, 4), bytes([1, 2, 4]), changing, (9, 9, 9), (1, 2, 3)):
+        good, _ = decoder.decode(cells)
+        assert [point.value for point in good] == list(cells)
+    decoder.decode(changing)
+    changing[0] = 7
+    assert decoder.decode(changing)[0][0].value == 7

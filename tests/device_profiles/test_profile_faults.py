@@ -170,6 +170,14 @@ BROKEN = [
     ('transports = ["rtu"]', 'transports = ["rut"]', "link.transports[1]", 'cannot be "rut"; did you mean rtu?'),
     ('transports = ["rtu"]', 'transports = ["rtu", "rtu"]', "link.transports", "names one transport twice"),
     ("max_words = 60", "max_words = 126", "link.max_words", "126 is out of limits: >= 1, <= 125"),
+    # refused stretches
+    ("[[block]]", "[[refused]]", "refused[1]", "could then never be read"),
+    (
+        "[[block]]",
+        '[[refused]]\ntable = "input"\naddress = 7\ncount = 1\n[[block]]',
+        "refused[1]",
+        "lies on the block",
+    ),
     # blocks
     ("count = 8", "count = 3", "block[1]", 'cuts point "energy" apart'),
     ("count = 8", "count = 61", "block[1].count", "61 is more than the device answers at once, 60"),

@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from contract.alarms import Severity
 from device_profiles.catalogue import list_profiles, load_profile
@@ -89,3 +90,17 @@ def test_the_weather_station_is_read_in_one_piece() -> None:
     (name,) = [name for name in list_profiles() if load_profile(name).kind == "weather-station"]
     (block,) = plan_device(load_profile(name))
     assert (block.address, block.count) == (500, 16)
+
+
+def test_a_refused_range_is_never_read_through() -> None:
+    given = replace(
+        profile(point("a", Table.HOLDING, 0), point("b", Table.HOLDING, 2), point("c", Table.HOLDING, 5)),
+        refused=(BlockDef(Table.HOLDING, 4, 1), BlockDef(Table.INPUT, 1, 1)),
+    )
+    assert [(block.address, block.count) for block in plan_device(given)] == [(0, 3), (5, 1)]
+
+
+def test_on_a_serial_line_only_short_gaps_are_worth_reading_through() -> None:
+    wide = replace(profile(point("a", Table.HOLDING, 0), point("b", Table.HOLDING, 14)), link=replace(LINK, max_gap=60))
+    assert len(plan_device(wide, transport=Transport.RTU)) == 2
+    assert len(plan_device(wide, transport=Transport.TCP)) == 1
