@@ -88,6 +88,9 @@ async def _serve_client(client: SocketStream, handlers: Mapping[str, Handler], c
         # A client that went away is its own business.
         with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, TimeoutError):
             if clients.available_tokens < 1:
+                # Its request is read first: closing on unread bytes would take the answer away from it.
+                with anyio.fail_after(ANSWER_LIMIT_S):
+                    await client.receive(MAX_REQUEST_BYTES)
                 await _send(client, _error(ControlError(f"{MAX_CLIENTS} clients are connected", hint="Close one.")))
                 return
             async with clients:
