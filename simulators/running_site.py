@@ -7,7 +7,7 @@ from typing import Self
 from msgspec.structs import replace
 
 from device_profiles.codec import value_kind
-from device_profiles.site import RtuBus, Site
+from device_profiles.site import Bus, RtuBus, RtuTcpBus, Site
 from simulators.bus import BusServer
 from simulators.control_messages import (
     BusInfo,
@@ -22,6 +22,8 @@ from simulators.control_messages import (
 from simulators.device import SimulatedDevice
 from simulators.errors import SimulatorError
 from simulators.rtu_bus import RtuBusServer
+from simulators.rtu_tcp_bus import RtuTcpBusServer
+from simulators.serial_bus import SerialBusServer
 from simulators.tcp_bus import TcpBusServer
 
 
@@ -46,10 +48,7 @@ class RunningSite:
         for bus in site.file.bus:
             devices = [SimulatedDevice(placed) for placed in site.devices[bus.id]]
             self.devices.update((device.id, device) for device in devices)
-            if isinstance(bus, RtuBus):
-                self.buses[bus.id] = RtuBusServer(bus, folder=site.path.parent, devices=devices)
-            else:
-                self.buses[bus.id] = TcpBusServer(bus, devices=devices)
+            self.buses[bus.id] = _make_bus(bus, site, devices)
 
     def __enter__(self) -> Self:
         """Open every bus, or none.
@@ -89,14 +88,14 @@ class RunningSite:
             raise SimulatorError(f"no bus {bus_id!r}; there are {', '.join(self.buses)}")
         return found
 
-    def serial_bus(self, bus_id: str) -> RtuBusServer:
+    def serial_bus(self, bus_id: str) -> SerialBusServer:
         """Find a serial bus.
 
         Raises:
             SimulatorError: there is none of that id, or it is Modbus TCP.
         """
         found = self.bus(bus_id)
-        if not isinstance(found, RtuBusServer):
+        if not isinstance(found, SerialBusServer):
             raise SimulatorError(f"bus {bus_id!r} is Modbus TCP; this is for serial buses")
         return found
 
@@ -124,6 +123,16 @@ class RunningSite:
         gateway = self.site.file.gateway
         buses = tuple(BusInfo(bus.id, bus.kind, bus.where, bus.is_plugged) for bus in self.buses.values())
         return Description(gateway.id, gateway.site, buses, tuple(map(_device_info, self.devices.values())))
+
+
+def _make_bus(bus: Bus, site: Site, devices: list[SimulatedDevice]) -> BusServer:
+    match bus:
+        case RtuBus():
+            return RtuBusServer(bus, folder=site.path.parent, devices=devices)
+        case RtuTcpBus():
+            return RtuTcpBusServer(bus, devices=devices)
+        case _:
+            return TcpBusServer(bus, devices=devices)
 
 
 def _device_stats(device: SimulatedDevice) -> DeviceStats:

@@ -14,14 +14,14 @@ from simulators.framing import TcpFramer, TcpRequest, tcp_frame
 from simulators.modbus import ExceptionCode, refuse
 
 MAX_CLIENTS = 32
+# No file descriptor left: waiting is all there is to do, and accept would fail at once again.
+ACCEPT_PAUSE_S = 0.1
 
 _READ_BYTES = 1024
 # Some thousand answers; the kernel would let one deaf client have megabytes.
 _SEND_BUFFER_BYTES = 128 * 1024
 # A client that does not read its answers for this long is cut off.
 _PATIENCE_S = 5.0
-# No file descriptor left: waiting is all there is to do, and accept would fail at once again.
-_ACCEPT_PAUSE_S = 0.1
 
 
 class TcpBusServer(BusServer):
@@ -56,16 +56,7 @@ class TcpBusServer(BusServer):
             self._listener = None
 
     def _open(self) -> None:
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        try:
-            self._listener = socket.create_server((self._host, self._tcp_port), family=family, backlog=MAX_CLIENTS)
-        except OSError as error:
-            text = (
-                f"bus {self.id!r}: cannot listen on {self.where}: {error.strerror}; "
-                "a simulated bus needs an address of this machine (127.0.0.1) and a free port above 1023"
-            )
-            raise SimulatorError(text) from error
-        self._listener.setblocking(False)
+        self._listener = listen_at(self.id, self._host, self._tcp_port)
 
     async def _serve(self) -> None:
         if self._listener is None:
@@ -79,7 +70,7 @@ class TcpBusServer(BusServer):
                 except (BlockingIOError, ConnectionAbortedError):
                     continue
                 except OSError:
-                    await sleep(_ACCEPT_PAUSE_S)
+                    await sleep(ACCEPT_PAUSE_S)
                     continue
                 if self._clients >= MAX_CLIENTS:
                     client.close()
@@ -129,6 +120,25 @@ class TcpBusServer(BusServer):
             device.counts.broken += 1
             raise
         device.handed_over(answer)
+
+
+def listen_at(bus_id: str, host: str, port: int) -> socket.socket:
+    """Listen for gateways.
+
+    Raises:
+        SimulatorError: the address is not this machine's, or the port is taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=MAX_CLIENTS)
+    except OSError as error:
+        text = (
+            f"bus {bus_id!r}: cannot listen on {host}:{port}: {error.strerror}; "
+            "a simulated bus needs an address of this machine (127.0.0.1) and a free port above 1023"
+        )
+        raise SimulatorError(text) from error
+    listener.setblocking(False)
+    return listener
 
 
 def _send(client: socket.socket, request: TcpRequest, pdu: bytes) -> None:

@@ -169,7 +169,7 @@ def test_the_gateway_may_close_and_open_and_hears_nothing_stale(tmp_path: Path) 
 def test_answers_that_nobody_reads_are_dropped_when_they_are_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("simulators.rtu_bus._STALE_S", 0.05)
+    monkeypatch.setattr("simulators.serial_bus._STALE_S", 0.05)
     with serving(tmp_path, rtu_toml(), CLIMATE, BUTTONS) as (served, control), opened(served.buses["line"]) as fd:
         os.write(fd, READ_BUTTONS)
         wait_for(lambda: counts(control, "buttons").answers == 1)
