@@ -23,7 +23,7 @@ def test_the_manuals_frames_come_through_a_connection_and_through_the_next_one(t
             with socket.create_connection(("127.0.0.1", port)) as client:
                 assert ask(client.fileno(), READ_CLIMATE, len(SAYS_CLIMATE)) == SAYS_CLIMATE
         wait_for(lambda: control.stats().devices["th"].counts.answers == 2)
-        assert control.stats().buses["line"].clients == 2
+        assert control.stats().buses["line"].counts.clients == 2
 
 
 def test_a_stranger_is_silence_and_noise_is_counted(tmp_path: Path) -> None:
@@ -33,8 +33,8 @@ def test_a_stranger_is_silence_and_noise_is_counted(tmp_path: Path) -> None:
         socket.create_connection(("127.0.0.1", port)) as client,
     ):
         client.sendall(b"\xff\xff" + rtu_frame(9, bytes.fromhex("04 00 01 00 02")))
-        wait_for(lambda: control.stats().buses["line"].strangers == 1)
-        assert control.stats().buses["line"].noise_bytes == 2
+        wait_for(lambda: control.stats().buses["line"].counts.strangers == 1)
+        assert control.stats().buses["line"].counts.noise_bytes == 2
         assert len(ask(client.fileno(), READ_CLIMATE, len(SAYS_CLIMATE))) == len(SAYS_CLIMATE)
 
 
