@@ -155,8 +155,7 @@ class Schedule:
         if unit.failures:
             unit.failures, unit.rests_until = 0, 0.0
         unit.has_answered = True
-        if took_s > unit.slowest_s:
-            unit.slowest_s = took_s
+        unit.slowest_s = max(unit.slowest_s, took_s)
         self._give_back(poll, now)
         return was_mute
 
@@ -199,6 +198,6 @@ class Schedule:
         # All at once at the beginning, for a quick first picture; from then on spread, so that no burst stands in
         # front of anybody. Who comes a whole period late stands behind all who wait: a full line is shared evenly.
         due_at = poll.due_at + poll.every_s * (poll.phase if poll.is_first else 1.0)
-        poll.due_at = due_at if due_at > now else now
+        poll.due_at = max(now, due_at)
         poll.is_first = False
         heappush(self._urgent if poll.is_urgent else self._others, (poll.due_at, poll.block, poll))

@@ -1,4 +1,5 @@
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ def serve(
     since: float = 0.0,
     mute_from: float = 0.0,
 ) -> list[Poll]:
-    """Run a line on a virtual clock: a transaction costs `cost_s`, a mute unit's `timeout_s`; tell what was answered."""
+    """Run a line on a virtual clock, a transaction costs `cost_s`, a mute unit's `timeout_s`: what was answered."""
     now, served = 0.0, []
     while now < until:
         poll = schedule.take(now)
@@ -174,7 +175,7 @@ def test_two_mute_units_are_never_probed_one_right_after_the_other() -> None:
             now += WIRE_S
             schedule.answered(poll, now)
     probes = silences[3:]
-    assert all(later - earlier >= 2.5 for earlier, later in zip(probes, probes[1:], strict=False))
+    assert all(later - earlier >= 2.5 for earlier, later in pairwise(probes))
 
 
 @pytest.mark.parametrize(("count", "share"), [(1, 0.97), (3, 0.93)])
