@@ -1,12 +1,13 @@
 """The site file: one gateway, its buses and the devices on them. Gateway and simulator read the same file."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from contract.ids import ID_PATTERN, Id
-from device_profiles.model import Parity, Period, Profile, Rule
+from device_profiles.model import CombinationRule, Parity, Period, Profile, Rule
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 # Shorter than other ids, so that "gateway.<bus>" is still an id.
@@ -18,12 +19,14 @@ class Gateway(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         health_s: how often it reports on itself, as the devices "gateway" and "gateway.<bus>".
+        metrics_port: TCP port on the loopback where Prometheus may fetch the same; None: nobody does.
     """
 
     id: Id
     site: str
     name: str = ""
     health_s: Period = 10.0
+    metrics_port: Port | None = None
 
 
 class Uplink(Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,6 +143,21 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True):
     labels: dict[str, str] = {}
     rule: tuple[Rule, ...] = ()
     simulate: DeviceSimulation = DeviceSimulation()
+
+
+class Drill(Struct, frozen=True, forbid_unknown_fields=True, rename={"begins": "from", "ends": "to"}):
+    """A window in which alarms are marked as a drill.
+
+    Attributes:
+        begins, ends: with a time zone; the end is no longer in it.
+        devices: None is the whole site.
+        note: what it is, for people.
+    """
+
+    begins: datetime
+    ends: datetime
+    devices: tuple[Id, ...] | None = None
+    note: str = ""
 
 
 class SiteFile(Struct, frozen=True, forbid_unknown_fields=True):
