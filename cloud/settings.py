@@ -193,13 +193,18 @@ def _invalid(path: Path, error: msgspec.ValidationError) -> SettingsError:
     return SettingsError(path, key, why)
 
 
-def _check_secrets(path: Path, settings: Settings, *, database_only: bool) -> None:
-    named: list[tuple[str, str | None]] = [("database.password_env", settings.database.password_env)]
+def secret_variables(settings: Settings, *, database_only: bool = False) -> list[tuple[str, str | None]]:
+    """List the keys that name an environment variable with a secret, and what they name."""
+    named = [("database.password_env", settings.database.password_env)]
     if not database_only:
         auth: Any = settings.influx.auth
         named.append(("mqtt.password_env", settings.mqtt.password_env))
         named += [(f"influx.auth.{key}", getattr(auth, key, None)) for key in ("password_env", "token_env")]
-    for key, variable in named:
+    return named
+
+
+def _check_secrets(path: Path, settings: Settings, *, database_only: bool) -> None:
+    for key, variable in secret_variables(settings, database_only=database_only):
         if variable is not None and not os.environ.get(variable):
             raise SettingsError(path, key, f"environment variable {variable} is not set")
 

@@ -7,7 +7,7 @@ import typer
 from cloud.desk import run_desk
 from cloud.errors import CloudError
 from cloud.ingest import run_ingest
-from cloud.settings import Settings, load_settings
+from cloud.settings import Settings, load_settings, secret_variables
 from langyan.commands.common import VERBOSE, fail, run_until_signal, start_logging
 from langyan.i18n import translate as _
 
@@ -20,7 +20,7 @@ SETTINGS = typer.Argument(..., help=_("The settings file: broker, InfluxDB, data
 def ingest(settings_file: Path = SETTINGS, *, verbose: bool = VERBOSE) -> None:
     """Run an ingest worker; any number may run side by side."""
     settings = _load(settings_file)
-    start_logging(verbose=verbose)
+    start_logging(verbose=verbose, secret_envs=[name for _key, name in secret_variables(settings)])
     run_until_signal(lambda stop: run_ingest(settings, stop=stop), expected=CloudError)
 
 
@@ -28,7 +28,7 @@ def ingest(settings_file: Path = SETTINGS, *, verbose: bool = VERBOSE) -> None:
 def desk(settings_file: Path = SETTINGS, *, verbose: bool = VERBOSE) -> None:
     """Run the alarm desk."""
     settings = _load(settings_file)
-    start_logging(verbose=verbose)
+    start_logging(verbose=verbose, secret_envs=[name for _key, name in secret_variables(settings)])
     run_until_signal(lambda stop: run_desk(settings, stop=stop), expected=CloudError)
 
 

@@ -1,6 +1,6 @@
 """What sub-commands share: logging, faults on the terminal, stopping on a signal."""
 
-import logging
+import os
 import signal
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -9,6 +9,7 @@ import typer
 
 from contract.errors import first_error
 from device_profiles.faults import ConfigError
+from langyan import logs
 from langyan.i18n import translate as _
 
 INTERRUPTED = 130
@@ -16,12 +17,15 @@ INTERRUPTED = 130
 VERBOSE = typer.Option(False, "--verbose", "-v", help=_("Log every step."))
 
 
-def start_logging(*, verbose: bool) -> None:
-    """Log to standard error: time, level, part, text."""
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-    )
+def start_logging(*, verbose: bool, secret_envs: Iterable[str | None] = ()) -> None:
+    """Log to standard error.
+
+    Args:
+        verbose: every step.
+        secret_envs: environment variables whose values must never be written.
+    """
+    secrets = [os.environ.get(name, "") for name in secret_envs if name]
+    logs.start_logging(verbose=verbose, environ=os.environ, secrets=secrets)
 
 
 def print_faults(error: ConfigError) -> None:

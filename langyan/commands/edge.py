@@ -24,7 +24,7 @@ SITE = typer.Argument(..., help=_("The site file: gateway, buses, devices (TOML)
 def run(site_file: Path = SITE, *, verbose: bool = VERBOSE) -> None:
     """Run the gateway."""
     site = _load(site_file)
-    start_logging(verbose=verbose)
+    start_logging(verbose=verbose, secret_envs=[site.file.uplink.password_env])
     run_until_signal(lambda stop: run_gateway(site, stop), expected=EdgeError)
 
 
