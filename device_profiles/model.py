@@ -17,6 +17,7 @@ Text = dict[str, str]
 Address = Annotated[int, Meta(ge=0, le=0xFFFF)]
 Seconds = Annotated[float, Meta(ge=0.0, le=86_400.0)]
 Period = Annotated[float, Meta(ge=0.01, le=86_400.0)]
+Span = Annotated[float, Meta(gt=0.0, le=86_400.0)]
 
 
 class Table(StrEnum):
@@ -140,7 +141,7 @@ class Link(Struct, frozen=True, forbid_unknown_fields=True):
         timeout_s: how long an answer may take after the request has left.
         turnaround_s: rest the device wants between its answer and the next request.
         max_words, max_bits: longest block it answers.
-        max_gap: unused words or bits worth reading through to save a round trip.
+        max_gap: unused words or bits that it lets one read through to save a round trip.
     """
 
     transports: tuple[Transport, ...]
@@ -156,8 +157,33 @@ class Link(Struct, frozen=True, forbid_unknown_fields=True):
     max_gap: Annotated[int, Meta(ge=0, le=125)] = 8
 
 
-class ContactRule(Struct, frozen=True, forbid_unknown_fields=True, tag_field="rule", tag="contact"):
-    """An alarm while a two-state point is at `alarm_when`; never delayed when panic or tamper.
+class LocalAction(Struct, frozen=True, forbid_unknown_fields=True):
+    """An output that is switched while an alarm stands, with or without an uplink.
+
+    Attributes:
+        point: a writable point.
+        value: written when the alarm is raised or triggered again.
+        device: whose point it is; None is the rule's own device. Only a site file may name another.
+        reset_value: written when the alarm ends or `for_s` is over; None leaves the output as it is.
+        for_s: longest time that the output stays switched.
+    """
+
+    point: Id
+    value: float | bool | str
+    device: Id | None = None
+    reset_value: float | bool | str | None = None
+    for_s: Span | None = None
+
+
+class Polls(Struct, frozen=True, forbid_unknown_fields=True):
+    """At least `seen` of the last `of` readings must be an alarm."""
+
+    seen: Annotated[int, Meta(ge=1, le=64)]
+    of: Annotated[int, Meta(ge=1, le=64)]
+
+
+class _PointRule(Struct, frozen=True, forbid_unknown_fields=True, tag_field="rule"):
+    """What every rule on points says.
 
     Attributes:
         key: id of the rule; source of the alarm is `<gateway>/<device>/<point>/<key>`.
@@ -165,8 +191,9 @@ class ContactRule(Struct, frozen=True, forbid_unknown_fields=True, tag_field="ru
         alarm: kind of alarm: panic, tamper, smoke, fault, ...
         severity: how soon somebody must act.
         text: for people; `{label}` is replaced by the site's label of the point.
-        alarm_when: the value that is the alarm.
-        on_delay_s, off_delay_s: how long the state must last before it counts.
+        latching: once raised it stands until it is reset.
+        only_combined: says nothing by itself; it counts in combinations.
+        action: an output that is switched while it stands.
     """
 
     key: Id
@@ -174,36 +201,146 @@ class ContactRule(Struct, frozen=True, forbid_unknown_fields=True, tag_field="ru
     alarm: Id
     severity: Severity
     text: Text
-    alarm_when: bool = True
+    latching: bool = False
+    only_combined: bool = False
+    action: LocalAction | None = None
+
+
+class _DelayedRule(_PointRule, frozen=True):
+    """A rule with delays: how long its condition must last, and how long be over, before that counts."""
+
     on_delay_s: Seconds = 0.0
     off_delay_s: Seconds = 0.0
 
 
-class ThresholdRule(Struct, frozen=True, forbid_unknown_fields=True, tag_field="rule", tag="threshold"):
+class ContactRule(_DelayedRule, frozen=True, tag="contact"):
+    """An alarm while a two-state point is at `alarm_when`; never delayed when panic or tamper.
+
+    Attributes:
+        alarm_when: the value that is the alarm.
+        polls: how many of the last readings must be an alarm; None takes the last alone.
+    """
+
+    alarm_when: bool = True
+    polls: Polls | None = None
+
+
+class ThresholdRule(_DelayedRule, frozen=True, tag="threshold"):
     """An alarm while a number is above (or below) a limit, with deadband and delays.
 
     Attributes:
         above, below: exactly one of them; the limit itself is still normal.
         deadband: how far back past the limit the value must come before the alarm clears.
-        on_delay_s, off_delay_s: how long the state must last before it counts.
+        polls: as with a contact.
     """
 
-    key: Id
-    points: tuple[Id, ...]
-    alarm: Id
-    severity: Severity
-    text: Text
     above: float | None = None
     below: float | None = None
     deadband: Annotated[float, Meta(ge=0.0)] = 0.0
-    on_delay_s: Seconds = 0.0
-    off_delay_s: Seconds = 0.0
+    polls: Polls | None = None
 
 
-Rule = ContactRule | ThresholdRule
+class RateRule(_DelayedRule, frozen=True, tag="rate", kw_only=True):
+    """An alarm while a number has changed by more than so much within the last `within_s`.
+
+    Attributes:
+        rises, falls: exactly one of them; the change itself is still normal.
+        within_s: the window, kept to a 64th of its length.
+        deadband: by how much less the change must be before the alarm clears.
+    """
+
+    rises: Annotated[float, Meta(gt=0.0)] | None = None
+    falls: Annotated[float, Meta(gt=0.0)] | None = None
+    within_s: Span
+    deadband: Annotated[float, Meta(ge=0.0)] = 0.0
+
+
+class Flag(Struct, frozen=True, forbid_unknown_fields=True):
+    """One bit with an alarm of its own; the rule of that alarm is `<key of the rule>.<key>`.
+
+    Attributes:
+        key: id of the flag.
+        bit: which bit of the raw number, 0 the lowest.
+        text: for people; stands in the rule's text for `{flag}`.
+        alarm, severity: None takes the rule's.
+    """
+
+    key: Id
+    bit: Annotated[int, Meta(ge=0, le=31)]
+    text: Text
+    alarm: Id | None = None
+    severity: Severity | None = None
+
+
+class BitsRule(_DelayedRule, frozen=True, tag="bits", kw_only=True):
+    """Alarms from the bits of a raw number: one for each flag, or one for all bits of a mask together.
+
+    Attributes:
+        flag: bits that are alarms each on its own; else `mask`.
+        mask: bits any of which is the alarm.
+        alarm_when: whether a bit is an alarm while it is set or while it is clear.
+    """
+
+    flag: tuple[Flag, ...] = ()
+    mask: Annotated[int, Meta(ge=1, le=0xFFFF_FFFF)] | None = None
+    alarm_when: bool = True
+
+
+class StuckRule(_PointRule, frozen=True, tag="stuck", kw_only=True):
+    """An alarm when readings keep coming and have not changed for `for_s`: a sensor that has died.
+
+    Attributes:
+        tolerance: a number that moves by no more than this counts as unchanged.
+    """
+
+    for_s: Span
+    tolerance: Annotated[float, Meta(ge=0.0)] = 0.0
+
+
+class MissingRule(_PointRule, frozen=True, tag="missing", kw_only=True):
+    """An alarm when a point has given no reading for `for_s`, be its device mute or its value no value."""
+
+    for_s: Span
+
+
+class CombinationRule(Struct, frozen=True, forbid_unknown_fields=True, tag_field="rule", tag="combination"):
+    """An alarm while all (or any) of several rules hold, or held at most `within_s` ago.
+
+    In a profile and with a device a member is `<rule>` or `<point>/<rule>`; among a site's own rules it is
+    `<device>/<rule>` or `<device>/<point>/<rule>`. A rule on several points holds when it does on one of them.
+
+    Attributes:
+        key, alarm, severity, text, latching, action: as with any rule; the point of the source is "combination".
+        all_of, any_of: exactly one of them, the members.
+        within_s: how long a member still counts after it has ended.
+    """
+
+    key: Id
+    alarm: Id
+    severity: Severity
+    text: Text
+    all_of: tuple[str, ...] = ()
+    any_of: tuple[str, ...] = ()
+    within_s: Seconds = 0.0
+    latching: bool = False
+    action: LocalAction | None = None
+
+    @property
+    def points(self) -> tuple[Id, ...]:
+        """None: a combination watches rules."""
+        return ()
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The rules it combines, as written."""
+        return self.all_of or self.any_of
+
+
+PointRule = ContactRule | ThresholdRule | RateRule | BitsRule | StuckRule | MissingRule
+Rule = PointRule | CombinationRule
 
 UNDELAYED_ALARMS = frozenset({"panic", "tamper"})
-"""Kinds of alarm that never carry an on-delay (design: a press is never held back)."""
+"""Kinds of alarm that nothing holds back: neither a delay, nor several polls, nor a rule that needs time to see."""
 
 
 class Capture(Struct, frozen=True, forbid_unknown_fields=True):
@@ -240,6 +377,8 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
         supervision_s: silence after which the device counts as lost.
         sources: documents everything is taken from.
         tested_on: real hardware it was tried on; empty says so honestly.
+        block: stretches that it wants read in one piece.
+        refused: stretches that it answers with an exception; no read touches them.
     """
 
     profile: str
@@ -254,6 +393,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     supervision_s: Seconds = 60.0
     tested_on: tuple[str, ...] = ()
     block: tuple[BlockDef, ...] = ()
+    refused: tuple[BlockDef, ...] = ()
     rule: tuple[Rule, ...] = ()
     capture: tuple[Capture, ...] = ()
     caveat: tuple[Caveat, ...] = ()

@@ -168,6 +168,8 @@ class SiteFile(Struct, frozen=True, forbid_unknown_fields=True):
     device: tuple[Device, ...]
     uplink: Uplink = Uplink()
     outbox: Outbox = Outbox()
+    rule: tuple[CombinationRule, ...] = ()
+    drill: tuple[Drill, ...] = ()
 
 
 class PlacedDevice(Struct, frozen=True):

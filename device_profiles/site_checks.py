@@ -2,18 +2,22 @@
 
 import os.path
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from contract.ids import GATEWAY_DEVICE
 from device_profiles.codec import ValueKind, value_kind
 from device_profiles.faults import N_, listed, near, shown
-from device_profiles.model import PointDef, Profile, Transport
+from device_profiles.model import CombinationRule, PointDef, Profile, Transport
 from device_profiles.point_checks import check_known
-from device_profiles.rule_checks import check_rules
-from device_profiles.site import Bus, Device, Outbox, RtuBus, TcpBus, Uplink
+from device_profiles.rule_checks import check_members, check_rules, member_names, time_needed
+from device_profiles.site import Bus, Device, Drill, Outbox, RtuBus, TcpBus, Uplink
 from device_profiles.toml_file import TomlFile
+
+MAX_DRILL = timedelta(hours=24)
+"""A drill that is forgotten swallows real alarms."""
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -63,21 +67,76 @@ def check_devices(toml: TomlFile, fields: Mapping[str, Any], profiles: Mapping[s
         toml.fault(("bus",), N_("is empty: a site has at least one bus"))
 
 
-def check_device(toml: TomlFile, device: Device, profile: Profile) -> None:
-    """Note faults of one device against its profile: every point it names, and its rules."""
+def check_device(
+    toml: TomlFile, device: Device, profile: Profile, *, devices: Mapping[str, Mapping[str, PointDef]]
+) -> None:
+    """Note faults of one device against its profile: every point it names, and its rules.
+
+    Args:
+        toml: the site file.
+        device: as written.
+        profile: of the device, whole.
+        devices: the points in use of every device, by its id.
+    """
     place = toml.place_of(device)
     points = {point.key: point for point in profile.point}
     used = _used(toml, device, points)
     for table in ("every_s", "labels"):
         for key in getattr(device, table):
             check_known(toml, (*place, table, key), key, known=points)
-    check_rules(toml, device.rule, points=used)
+    check_rules(toml, device.rule, points=used, devices=devices)
     key = device.simulate.count_in
     where = (*place, "simulate", "count_in")
     if key is not None and check_known(toml, where, key, known=used) and not _can_count(used[key]):
         fitting = listed(name for name, point in used.items() if _can_count(point))
         text = N_("{key} cannot count: that takes a whole number in registers; points that do: {allowed}")
         toml.fault(where, text, key=shown(key), allowed=fitting)
+
+
+def check_narrowed(toml: TomlFile, device: Device, narrowed: Profile) -> None:
+    """Note faults that show only when the site's wishes are applied to the profile.
+
+    Combinations of what is not there, rules whose points are read too seldom here, outputs that are left out.
+    """
+    place = toml.place_of(device)
+    points = {point.key: point for point in narrowed.point}
+    known = member_names(narrowed.rule)
+    for rule in device.rule:
+        if isinstance(rule, CombinationRule):
+            check_members(toml, rule, known)
+    own = {rule.key for rule in device.rule}
+    for rule in narrowed.rule:
+        if rule.action is not None and rule.key not in own and rule.action.point not in points:
+            text = N_("leaves out {point}, which rule {rule} of the profile switches")
+            toml.fault((*place, "use"), text, point=shown(rule.action.point), rule=shown(rule.key))
+        needed = time_needed(rule)
+        for key in rule.points:
+            every_s = device.every_s.get(key)
+            if needed is not None and every_s is not None and every_s >= needed[1]:
+                text = N_("{every} s is not shorter than the {needed} s that rule {rule} needs")
+                args = {"every": shown(every_s), "needed": shown(needed[1]), "rule": shown(rule.key)}
+                toml.fault((*place, "every_s", key), text, **args)
+
+
+def check_drills(toml: TomlFile, drills: Sequence[Drill], devices: Iterable[str]) -> None:
+    """Note faults of the drill windows: times without a zone, windows too long, unknown devices."""
+    known = list(devices)
+    for drill in drills:
+        place = toml.place_of(drill)
+        for key, moment in (("from", drill.begins), ("to", drill.ends)):
+            if moment.tzinfo is None:
+                toml.fault((*place, key), N_("needs a time zone, as in 2026-05-12T10:00:00+08:00"))
+        if drill.begins.tzinfo is not None and drill.ends.tzinfo is not None:
+            length = drill.ends - drill.begins
+            if not timedelta() < length <= MAX_DRILL:
+                text = N_("a drill ends after it begins, and within {most} hours")
+                toml.fault((*place, "to"), text, most=str(MAX_DRILL // timedelta(hours=1)))
+        for name in drill.devices or ():
+            if name not in known:
+                text = N_("no device {device}; devices: {allowed}")
+                toml.fault((*place, "devices"), text, device=shown(name), allowed=listed(known))
+        if drill.devices == ():
+            toml.fault((*place, "devices"), N_("is empty; devices: {allowed}"), allowed=listed(known))
 
 
 def _used(toml: TomlFile, device: Device, points: Mapping[str, PointDef]) -> dict[str, PointDef]:

@@ -1,6 +1,6 @@
 """Loads a site file: every reference resolved, every device's profile narrowed to the place's wishes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +8,10 @@ from msgspec.structs import replace
 
 from device_profiles.catalogue import load_profile_file, profile_files
 from device_profiles.faults import N_, ConfigError, Fault, listed, near, shown
-from device_profiles.model import PointDef, Profile, Rule
+from device_profiles.model import CombinationRule, PointDef, Profile, Rule
+from device_profiles.rule_checks import check_members, check_site_rules, member_names
 from device_profiles.site import Device, PlacedDevice, Site, SiteFile
-from device_profiles.site_checks import check_device, check_devices, check_gateway
+from device_profiles.site_checks import check_device, check_devices, check_drills, check_gateway, check_narrowed
 from device_profiles.strict import read_fields
 from device_profiles.toml_file import TomlFile
 
@@ -31,16 +32,20 @@ def load_site(path: Path, *, profiles: Path | None = None) -> Site:
     check_gateway(toml, fields)
     found, others = _load_profiles(toml, devices, profiles)
     check_devices(toml, fields, found)
+    narrow = {device.id: narrow_profile(found[device.profile], device) for device in devices if device.profile in found}
+    outputs = {name: {point.key: point for point in profile.point} for name, profile in narrow.items()}
     placed: dict[str, tuple[PlacedDevice, ...]] = {bus.id: () for bus in fields.get("bus", ())}
     for device in devices:
         profile = found.get(device.profile)
         if profile is None:
             continue
-        check_device(toml, device, profile)
+        check_device(toml, device, profile, devices=outputs)
         narrowed = narrow_profile(profile, device)
+        check_narrowed(toml, device, narrowed)
         _check_supervision(toml, device, narrowed)
         unit = profile.link.unit if device.unit is None else device.unit
         placed[device.bus] = (*placed.get(device.bus, ()), PlacedDevice(device, narrowed, unit))
+    _check_site(toml, fields, narrow)
     toml.raise_faults(others=others)
     return Site(path=path, file=SiteFile(**fields), devices=placed)
 
@@ -68,10 +73,33 @@ def _rules(profile: Profile, device: Device, points: Sequence[PointDef]) -> tupl
     used = {point.key for point in points}
     own = {rule.key for rule in device.rule}
     kept = [rule for rule in profile.rule if rule.key not in own]
-    narrowed = [
-        replace(rule, points=tuple(key for key in rule.points if key in used)) for rule in (*kept, *device.rule)
+    plain = [
+        replace(rule, points=watched)
+        for rule in (*kept, *device.rule)
+        if not isinstance(rule, CombinationRule) and (watched := tuple(key for key in rule.points if key in used))
     ]
-    return tuple(rule for rule in narrowed if rule.points)
+    known = frozenset(member_names(plain))
+    combined = [_narrow(rule, known) for rule in (*kept, *device.rule) if isinstance(rule, CombinationRule)]
+    return (*plain, *(rule for rule in combined if rule is not None))
+
+
+def _narrow(rule: CombinationRule, known: Collection[str]) -> CombinationRule | None:
+    """Leave out members that are gone; None when it could then never be raised, or for less than it says."""
+    if rule.all_of:
+        return rule if all(name in known for name in rule.all_of) else None
+    left = tuple(name for name in rule.any_of if name in known)
+    return replace(rule, any_of=left) if left else None
+
+
+def _check_site(toml: TomlFile, fields: dict[str, Any], narrow: Mapping[str, Profile]) -> None:
+    """Note faults of what belongs to no device: the site's own combinations, and its drills."""
+    points = {name: {point.key: point for point in profile.point} for name, profile in narrow.items()}
+    rules: tuple[CombinationRule, ...] = fields.get("rule", ())
+    check_site_rules(toml, rules, points)
+    members = [f"{device}/{name}" for device, profile in narrow.items() for name in member_names(profile.rule)]
+    for rule in rules:
+        check_members(toml, rule, members)
+    check_drills(toml, fields.get("drill", ()), [device.id for device in fields.get("device", ())])
 
 
 def _load_profiles(

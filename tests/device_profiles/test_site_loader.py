@@ -240,7 +240,7 @@ BROKEN = [
         'rule = "threshold"',
         'rule = "contact"',
         'device[2] "climate".rule[1] "overheat".above',
-        "unknown key; allowed: alarm, alarm_when",
+        "unknown key; allowed: action, alarm, alarm_when, key",
     ),
     (
         'alarm = "temperature"',

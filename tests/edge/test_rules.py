@@ -14,7 +14,7 @@ from device_profiles.model import (
     Transport,
 )
 from device_profiles.site import Device, PlacedDevice
-from edge.rules import Judge
+from edge.rules import Judge, Standing
 
 TEXT = {"en": "alarm at {label}", "zh": "{label}报警"}
 HIGH = ThresholdRule("hot", ("t",), "temperature", Severity.HIGH, TEXT, above=60.0, deadband=5.0)
@@ -24,7 +24,7 @@ PANIC = ContactRule("panic", ("b",), "panic", Severity.CRITICAL, TEXT)
 CLOSED = ContactRule("open", ("b",), "tamper", Severity.HIGH, TEXT, alarm_when=False)
 
 
-def judge(rule: Rule, *, active: dict[str, int] | None = None, labels: dict[str, str] | None = None) -> Judge:
+def judge(rule: Rule, *, active: dict[str, Standing] | None = None, labels: dict[str, str] | None = None) -> Judge:
     points = tuple(
         PointDef(key=key, name=TEXT, table=Table.INPUT, address=at, type=PointType.U16, source="test", unit=None)
         for at, key in enumerate(("t", "b"))
@@ -42,7 +42,7 @@ def feed(judge: Judge, key: str, story: list[tuple[float, Value]]) -> list[tuple
     said = []
     for at_s, value in story:
         sample = Sample("d", round(at_s * 1e6) + 10**15, (Point(key, value),))
-        said += [(at_s, event.transition.value) for event in judge.feed(sample, at_s)]
+        said += [(at_s, event.transition.value) for event in judge.feed(sample, at_s).events]
     return said
 
 
@@ -84,7 +84,7 @@ def test_case(name: str) -> None:
 
 
 def test_an_event_says_everything_a_duty_officer_needs() -> None:
-    (event,) = judge(PANIC, labels={"b": "东门"}).feed(Sample("d", 10**15, (Point("b", True),)), 0.0)
+    (event,) = judge(PANIC, labels={"b": "东门"}).feed(Sample("d", 10**15, (Point("b", True),)), 0.0).events
     assert event == AlarmEvent(
         gateway="g", device="d", point="b", rule="panic", transition=Transition.RAISED, raised_at_us=10**15,
         at_us=10**15, kind="panic", severity=Severity.CRITICAL,
@@ -93,21 +93,21 @@ def test_an_event_says_everything_a_duty_officer_needs() -> None:
 
 
 def test_without_a_label_the_device_and_point_are_named() -> None:
-    (event,) = judge(PANIC).feed(Sample("d", 10**15, (Point("b", True),)), 0.0)
+    (event,) = judge(PANIC).feed(Sample("d", 10**15, (Point("b", True),)), 0.0).events
     assert event.text["en"] == "alarm at 门卫室 b"
 
 
 def test_an_alarm_that_stood_before_a_restart_is_not_raised_again_but_is_cleared() -> None:
-    active = {"g/d/b/panic": 10**15 - 5}
+    active = {"g/d/b/panic": Standing(10**15 - 5)}
     assert feed(judge(PANIC, active=active), "b", [(0, True)]) == []
-    (event,) = judge(PANIC, active=active).feed(Sample("d", 10**15, (Point("b", False),)), 0.0)
+    (event,) = judge(PANIC, active=active).feed(Sample("d", 10**15, (Point("b", False),)), 0.0).events
     assert (event.transition, event.raised_at_us) == (Transition.CLEARED, 10**15 - 5)
 
 
 def test_a_clock_set_back_does_not_end_an_alarm_before_it_began() -> None:
     one = judge(PANIC)
     one.feed(Sample("d", 10**15, (Point("b", True),)), 0.0)
-    (event,) = one.feed(Sample("d", 10**15 - 3_600_000_000, (Point("b", False),)), 1.0)
+    (event,) = one.feed(Sample("d", 10**15 - 3_600_000_000, (Point("b", False),)), 1.0).events
     assert event.at_us == event.raised_at_us == 10**15
 
 
