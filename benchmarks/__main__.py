@@ -8,11 +8,24 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import press_to_stored
+from benchmarks import alarm_latency, bad_neighbour, footprint, press_to_stored, rtu, throughput, written_bytes
 from benchmarks.machine import facts
 
 RESULTS = Path(__file__).parent / "results"
-BENCHMARKS: dict[str, Callable[[], msgspec.Struct]] = {"press_to_stored": press_to_stored.measure}
+BENCHMARKS: dict[str, Callable[[], msgspec.Struct]] = {
+    "press_to_stored": press_to_stored.measure,
+    "alarm_latency": alarm_latency.measure,
+    "cpu": throughput.measure_cpu,
+    "throughput": throughput.measure_throughput,
+    "fast_device": throughput.measure_fast_device,
+    "memory": footprint.measure_memory,
+    "startup": footprint.measure_startup,
+    "rtu": rtu.measure_efficiency,
+    "mute_units": rtu.measure_mute_units,
+    "bad_neighbour": bad_neighbour.measure,
+    "disk_bytes": written_bytes.measure_disk,
+    "uplink_bytes": written_bytes.measure_uplink,
+}
 
 
 def main() -> int:
