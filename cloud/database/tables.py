@@ -30,9 +30,11 @@ SOURCE_CHARS = 4 * 64 + 3
 occurrence = Table(
     "occurrence",
     metadata,
-    Column("alarm_id", String(24), primary_key=True),  # that of its earliest raise
+    # That of its earliest raise, or one made of the moment of a later trigger when that opened the row.
+    Column("alarm_id", String(24), primary_key=True),
     Column("source", String(SOURCE_CHARS), nullable=False, index=True),
-    # The source while open, NULL once closed: the database itself keeps one open row a source.
+    # The source while open, NULL once closed: the database itself keeps one open row a source. NULL too for a test or
+    # a drill, of which each raise has a row of its own: none may ever be counted to a live alarm, or the other way.
     Column("open_key", String(SOURCE_CHARS), nullable=True, unique=True),
     Column("gateway", String(64), nullable=False, index=True),
     Column("device", String(64), nullable=False),
@@ -54,12 +56,13 @@ occurrence = Table(
     Column("closed_by", String(200), nullable=True),
     Column("closing_code", String(32), nullable=True),
     Column("comment", Text, nullable=True),
+    Column("mode", String(16), nullable=False, server_default="live"),
 )
 
 alarm_event = Table(
     "alarm_event",
     metadata,
-    Column("event_id", String(40), primary_key=True),
+    Column("event_id", String(64), primary_key=True),
     Column("alarm_id", String(24), nullable=False),
     # NULL while a clear waits for its raise. An earlier raise that comes late renames its occurrence.
     Column("occurrence", ForeignKey("occurrence.alarm_id", onupdate="CASCADE"), nullable=True),

@@ -1,8 +1,9 @@
 """How alarm events become one row a source: pure, and the same for any order of the same events.
 
-A row stands for all raises of its source since the last closing. Its id and beginning are those of the earliest
-raise, its text those of the latest, its severity the most urgent; it is cleared when every one of its raises is; its
-acknowledgement goes with the next raise that comes. A person closes it, never an event.
+A row stands for all triggers of its source since the last closing: raises, and second presses of what still stood.
+Its id and beginning are those of the earliest raise, its text those of the latest trigger, its severity the most
+urgent; it is cleared when every one of its raises is; its acknowledgement goes with the next trigger that comes. A
+person closes it, never an event. A raise of a test or a drill is a row by itself.
 """
 
 from enum import StrEnum
@@ -11,7 +12,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from contract.alarms import AlarmEvent, Severity
+from contract.alarms import AlarmEvent, Mode, Severity, Transition
+from contract.ids import alarm_id
 
 _URGENCY = {severity: rank for rank, severity in enumerate(Severity)}
 
@@ -49,9 +51,10 @@ class Alarm(Struct, frozen=True):
         raised_at_us: the earliest raise (the press).
         received_at_us, stored_at_us: when that raise reached the desk, and its database.
         late: received long after it was raised.
-        triggers: raises counted to this row.
-        last_raised_at_us: the latest raise.
+        triggers: raises and second presses counted to this row.
+        last_raised_at_us: the latest of them.
         cleared_at_us: when the last of its conditions ended; None while one lasts.
+        mode: test and drill are shown, and nobody is sent.
     """
 
     alarm_id: str
@@ -76,6 +79,12 @@ class Alarm(Struct, frozen=True):
     closed_by: str | None = None
     closing_code: ClosingCode | None = None
     comment: str | None = None
+    mode: Mode = Mode.LIVE
+
+    @property
+    def open_key(self) -> str | None:
+        """What at most one row may have: the source of a live alarm until it is closed."""
+        return self.source if self.is_open and self.mode is Mode.LIVE else None
 
     @property
     def is_open(self) -> bool:
@@ -101,11 +110,23 @@ class Arrival(Struct, frozen=True):
     late: bool
 
 
-def opened(arrival: Arrival, *, cleared_at_us: int | None) -> Alarm:
-    """Open a row with its first raise; `cleared_at_us` when that raise's clear came before it."""
+def triggered_at_us(event: AlarmEvent) -> int:
+    """When the press was: of a raise its beginning, of a second press its own time."""
+    return event.at_us if event.transition is Transition.RETRIGGERED else event.raised_at_us
+
+
+def opened(arrival: Arrival, *, cleared_at_us: int | None, is_reopened: bool = False) -> Alarm:
+    """Open a row with its first trigger.
+
+    Args:
+        arrival: the raise, or a second press that came before it or after somebody had closed its row.
+        cleared_at_us: when its condition ended, where the clear came before it.
+        is_reopened: the alarm's raise is counted to a row that is closed; this one is named by the moment of the press.
+    """
     event = arrival.event
+    began_at_us = event.at_us if is_reopened else event.raised_at_us
     return Alarm(
-        alarm_id=event.alarm_id,
+        alarm_id=alarm_id(event.source, began_at_us),
         source=event.source,
         gateway=event.gateway,
         device=event.device,
@@ -114,25 +135,26 @@ def opened(arrival: Arrival, *, cleared_at_us: int | None) -> Alarm:
         kind=event.kind,
         severity=event.severity,
         text=event.text,
-        raised_at_us=event.raised_at_us,
+        raised_at_us=began_at_us,
         received_at_us=arrival.received_at_us,
         stored_at_us=arrival.stored_at_us,
         late=arrival.late,
         triggers=1,
-        last_raised_at_us=event.raised_at_us,
+        last_raised_at_us=triggered_at_us(event),
         cleared_at_us=cleared_at_us,
+        mode=event.mode,
     )
 
 
 def retriggered(alarm: Alarm, arrival: Arrival, *, cleared_at_us: int | None) -> Alarm:
-    """Count a further raise to an open row; its gateway's clock may say that it is older than those before.
+    """Count a further trigger to a row; its gateway's clock may say that it is older than those before.
 
     Whatever that clock says, it is news to whoever acknowledged before it came.
 
     Args:
         alarm: the row so far.
-        arrival: the raise.
-        cleared_at_us: when that raise's own condition ended, where its clear came before it.
+        arrival: the raise or second press.
+        cleared_at_us: when its own condition ended, where the clear came before it.
     """
     event = arrival.event
     changes: dict[str, Any] = {
@@ -140,13 +162,14 @@ def retriggered(alarm: Alarm, arrival: Arrival, *, cleared_at_us: int | None) ->
         "severity": min(alarm.severity, event.severity, key=_URGENCY.__getitem__),
         "cleared_at_us": _later(alarm.cleared_at_us, cleared_at_us),
     }
-    if event.raised_at_us > alarm.last_raised_at_us:
+    if triggered_at_us(event) > alarm.last_raised_at_us:
         changes |= {
-            "last_raised_at_us": event.raised_at_us,
+            "last_raised_at_us": triggered_at_us(event),
             "kind": event.kind,
             "text": event.text,
         }
-    if event.raised_at_us < alarm.raised_at_us:
+    # The same beginning: a second press has opened the row before its raise came.
+    if event.transition is Transition.RAISED and event.raised_at_us <= alarm.raised_at_us:
         changes |= {
             "alarm_id": event.alarm_id,
             "raised_at_us": event.raised_at_us,

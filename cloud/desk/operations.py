@@ -13,6 +13,7 @@ from cloud.database.tables import alarm_event, occurrence
 from cloud.desk.core import Alarm, ClosingCode
 from cloud.desk.store import save, to_alarm
 from cloud.errors import AlreadyClosedError, AmbiguousAlarmError, UnknownAlarmError
+from contract.alarms import Mode, Transition
 
 _PREFIX = re.compile(r"[0-9a-f]{1,24}")
 _MAX_PERSON_CHARS = 200
@@ -20,15 +21,26 @@ _MAX_COMMENT_CHARS = 4_000
 _SHOWN_CANDIDATES = 10
 
 
-def list_alarms(database: Database, *, state: Literal["open", "all"] = "open", limit: int = 100) -> list[Alarm]:
-    """List alarms, the latest raise first.
+def list_alarms(
+    database: Database, *, state: Literal["open", "all"] = "open", mode: Mode | None = None, limit: int = 100
+) -> list[Alarm]:
+    """List alarms, the latest trigger first.
+
+    Args:
+        database: of the desk.
+        state: open are those that somebody has still to close, and tests and drills while they last.
+        mode: only those raised in it; None lists all.
+        limit: at most so many.
 
     Raises:
         DatabaseAwayError: the database does not answer.
     """
     query = select(occurrence).order_by(occurrence.c.last_raised_at_us.desc(), occurrence.c.alarm_id).limit(limit)
     if state == "open":
-        query = query.where(occurrence.c.open_key.is_not(None))
+        lasts = occurrence.c.cleared_at_us.is_(None) & occurrence.c.closed_at_us.is_(None)
+        query = query.where(occurrence.c.open_key.is_not(None) | ((occurrence.c.mode != Mode.LIVE.value) & lasts))
+    if mode is not None:
+        query = query.where(occurrence.c.mode == mode.value)
     return database.run(lambda connection: [to_alarm(row) for row in connection.execute(query).mappings()])
 
 
@@ -99,7 +111,7 @@ def _find(connection: Connection, alarm_id: str) -> Alarm:
         raise UnknownAlarmError(alarm_id)
     by_id = select(occurrence.c.alarm_id).where(occurrence.c.alarm_id.startswith(prefix))
     by_raise = select(alarm_event.c.occurrence).where(
-        alarm_event.c.alarm_id.startswith(prefix), alarm_event.c.occurrence.is_not(None)
+        alarm_event.c.alarm_id.startswith(prefix), alarm_event.c.transition == Transition.RAISED.value
     )
     # A union holds each id once: many raises of one row are no ambiguity.
     ids = sorted(connection.execute(union(by_id, by_raise).limit(_SHOWN_CANDIDATES)).scalars())

@@ -12,7 +12,7 @@ from cloud.answers import Refused, answer, dead_letter
 from cloud.clock import now_us
 from cloud.counters import Counters
 from cloud.database import Database, PersistentDatabase, dead_letters
-from cloud.desk.core import Arrival
+from cloud.desk.core import Arrival, triggered_at_us
 from cloud.desk.store import apply_events
 from cloud.errors import DatabaseRefusedError
 from cloud.intake import Registry, gateway_of, open_payload
@@ -120,7 +120,7 @@ def _commit(connection: Connection, *, taken: Sequence[Taken], settings: Setting
             event=entry.content,
             received_at_us=entry.message.received_at_us,
             stored_at_us=stored_at_us,
-            late=entry.message.received_at_us - entry.content.raised_at_us > late_us,
+            late=entry.message.received_at_us - triggered_at_us(entry.content) > late_us,
         )
         for entry in taken
         if isinstance(entry.content, AlarmEvent)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, RowMapping, insert, select, text, update
 
 from cloud.database.tables import alarm_event, occurrence
 from cloud.desk.core import Alarm, Arrival, cleared, opened, retriggered
-from contract.alarms import AlarmEvent, Transition
+from contract.alarms import AlarmEvent, Mode, Transition
 
 
 def apply_events(connection: Connection, arrivals: Sequence[Arrival]) -> int:
@@ -34,10 +34,10 @@ def apply_events(connection: Connection, arrivals: Sequence[Arrival]) -> int:
 
 def apply_event(connection: Connection, arrival: Arrival) -> None:
     """Apply one event whose id is not stored yet."""
-    if arrival.event.transition is Transition.RAISED:
-        _raise(connection, arrival)
-    else:
+    if arrival.event.transition is Transition.CLEARED:
         _clear(connection, arrival)
+    else:
+        _trigger(connection, arrival)
 
 
 def to_alarm(row: RowMapping) -> Alarm:
@@ -57,21 +57,20 @@ def save(connection: Connection, before: Alarm, after: Alarm) -> None:
 def to_row(alarm: Alarm) -> dict[str, Any]:
     """Write a row of `occurrence`."""
     row: dict[str, Any] = msgspec.to_builtins(alarm)
-    row["open_key"] = alarm.source if alarm.is_open else None
+    row["open_key"] = alarm.open_key
     return row
 
 
-def _raise(connection: Connection, arrival: Arrival) -> None:
+def _trigger(connection: Connection, arrival: Arrival) -> None:
     event = arrival.event
     clear = alarm_event.c.alarm_id == event.alarm_id, alarm_event.c.transition == Transition.CLEARED.value
     cleared_at_us = connection.execute(select(alarm_event.c.at_us).where(*clear)).scalar_one_or_none()
-    open_row = select(occurrence).where(occurrence.c.open_key == event.source).with_for_update()
-    row = connection.execute(open_row).mappings().one_or_none()
-    if row is None:
-        alarm = opened(arrival, cleared_at_us=cleared_at_us)
+    counted = _rows_of(connection, event)
+    before = _row_to_count_to(connection, event, counted)
+    if before is None:
+        alarm = opened(arrival, cleared_at_us=cleared_at_us, is_reopened=bool(counted))
         connection.execute(insert(occurrence).values(to_row(alarm)))
     else:
-        before = to_alarm(row)
         alarm = retriggered(before, arrival, cleared_at_us=cleared_at_us)
         save(connection, before, alarm)
     _keep_event(connection, arrival, counted_to=alarm.alarm_id)
@@ -79,29 +78,46 @@ def _raise(connection: Connection, arrival: Arrival) -> None:
         connection.execute(update(alarm_event).where(*clear).values(occurrence=alarm.alarm_id))
 
 
+def _row_to_count_to(connection: Connection, event: AlarmEvent, counted: dict[str, Alarm]) -> Alarm | None:
+    """Find the row a trigger belongs to; None when it opens one.
+
+    A raise belongs to the row that a second press of it has opened already, whatever became of that. A second press
+    belongs to a row that is open: what comes after a person has closed its alarm is news.
+    """
+    if event.transition is Transition.RAISED and counted:
+        return counted.get(event.alarm_id) or next(iter(counted.values()))
+    still_open = (alarm for alarm in counted.values() if alarm.is_open)
+    if (own := next(still_open, None)) is not None or event.mode is not Mode.LIVE:
+        return own
+    open_row = select(occurrence).where(occurrence.c.open_key == event.source).with_for_update()
+    row = connection.execute(open_row).mappings().one_or_none()
+    return None if row is None else to_alarm(row)
+
+
+def _rows_of(connection: Connection, event: AlarmEvent) -> dict[str, Alarm]:
+    """The rows, by id, to which triggers of the event's alarm are counted; a second one when the first was closed."""
+    counted = select(alarm_event.c.occurrence).where(
+        alarm_event.c.alarm_id == event.alarm_id, alarm_event.c.transition != Transition.CLEARED.value
+    )
+    query = select(occurrence).where(occurrence.c.alarm_id.in_(counted)).order_by(occurrence.c.raised_at_us)
+    rows = connection.execute(query.with_for_update()).mappings()
+    return {alarm.alarm_id: alarm for alarm in map(to_alarm, rows)}
+
+
 def _clear(connection: Connection, arrival: Arrival) -> None:
     event = arrival.event
-    raised = select(alarm_event.c.occurrence).where(
-        alarm_event.c.alarm_id == event.alarm_id, alarm_event.c.transition == Transition.RAISED.value
-    )
-    counted_to = connection.execute(raised).scalar_one_or_none()
-    if counted_to is not None:
-        row = (
-            connection.execute(select(occurrence).where(occurrence.c.alarm_id == counted_to).with_for_update())
-            .mappings()
-            .one()
-        )
-        before = to_alarm(row)
+    counted = _rows_of(connection, event)
+    for before in counted.values():
         save(connection, before, cleared(before, cleared_at_us=_end_of(connection, before.alarm_id, event)))
-    # Without its raise it waits: the raise, when it comes, finds it.
-    _keep_event(connection, arrival, counted_to=counted_to)
+    # Without a trigger it waits: the first that comes finds it.
+    _keep_event(connection, arrival, counted_to=next(iter(counted), None))
 
 
 def _end_of(connection: Connection, row: str, clear: AlarmEvent) -> int | None:
-    """Tell when the last condition of a row ended, once `clear` is counted; None while a raise has no clear."""
+    """Tell when the last condition of a row ended, once `clear` is counted; None while a trigger has no clear."""
     counted = select(alarm_event.c.alarm_id).where(
         alarm_event.c.occurrence == row,
-        alarm_event.c.transition == Transition.RAISED.value,
+        alarm_event.c.transition != Transition.CLEARED.value,
         alarm_event.c.alarm_id != clear.alarm_id,
     )
     ends = connection.execute(

@@ -18,6 +18,7 @@ from cloud.desk.operations import acknowledge, list_alarms
 from cloud.desk.operations import close as close_alarm
 from cloud.errors import CloudError
 from cloud.settings import load_settings
+from contract.alarms import Mode
 from contract.cloudevents import to_rfc3339
 from langyan.commands.common import fail
 from langyan.i18n import CHINESE, language
@@ -39,6 +40,7 @@ STATES = {
     State.CLEARED_ACKNOWLEDGED: _("returned, acknowledged"),
     State.CLOSED: _("closed"),
 }
+MODES = {Mode.LIVE: _("live"), Mode.TEST: _("test"), Mode.DRILL: _("drill")}
 COLOURS = {"critical": "bold red", "high": "dark_orange", "medium": "yellow", "low": "blue"}
 
 
@@ -54,12 +56,13 @@ def list_(
     settings_file: Path = SETTINGS,
     *,
     state: Which = typer.Option(Which.OPEN, "--state", help=_("Which alarms.")),
+    mode: Mode | None = typer.Option(None, "--mode", help=_("Only alarms raised in this mode; all when left out.")),
     limit: int = typer.Option(50, "--limit", min=1, max=10_000, help=_("At most so many.")),
     as_json: bool = typer.Option(False, "--json", help=_("One JSON object a line.")),
 ) -> None:
     """List alarms."""
     try:
-        found = list_alarms(_open(settings_file), state=state.value, limit=limit)
+        found = list_alarms(_open(settings_file), state=state.value, mode=mode, limit=limit)
     except CloudError as error:
         _give_up(error)
     if as_json:
@@ -99,7 +102,8 @@ def close(
 def alarm_table(alarms: list[Alarm]) -> Table:
     """Draw alarms as a table: severity in words and colour, times in UTC."""
     table = Table()
-    for heading in (_("alarm"), _("severity"), _("state"), _("pressed (UTC)"), _("where"), _("what"), _("times")):
+    headings = _("alarm"), _("severity"), _("state"), _("mode"), _("pressed (UTC)"), _("where"), _("what"), _("times")
+    for heading in headings:
         table.add_column(heading)
     tongue = "zh" if language() == CHINESE else "en"
     for alarm in alarms:
@@ -107,10 +111,12 @@ def alarm_table(alarms: list[Alarm]) -> Table:
             alarm.alarm_id[:8],
             Text(str(alarm.severity), style=COLOURS.get(str(alarm.severity), "")),
             STATES[alarm.state],
+            MODES[alarm.mode],
             to_rfc3339(alarm.last_raised_at_us)[:19].replace("T", " "),
             f"{alarm.gateway} {alarm.device}",
             alarm.text.get(tongue) or alarm.text.get("en") or alarm.kind,
             str(alarm.triggers),
+            style="" if alarm.mode is Mode.LIVE else "dim",
         )
     return table
 

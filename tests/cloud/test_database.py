@@ -5,14 +5,16 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, insert, make_url, text
 from sqlalchemy.exc import IntegrityError
 
 from cloud.database import Database, DeadLetter, GatewayRow, dead_letters, list_gateways, open_database
 from cloud.database.gateways import note_presence
-from cloud.database.tables import dead_letter, metadata, occurrence
+from cloud.database.tables import alarm_event, dead_letter, metadata, occurrence
 from cloud.desk.core import Arrival, opened
 from cloud.desk.store import apply_events, to_row
 from cloud.errors import DatabaseAwayError, DatabaseRefusedError
@@ -20,7 +22,7 @@ from cloud.settings import DatabaseSettings, Registered
 from contract.errors import Refusal
 from contract.presence import Birth, Death, Device
 from tests.cloud.rig import T0_US, count_of, rows_of
-from tests.cloud.test_desk_events import arrival, event
+from tests.cloud.test_desk_events import again, arrival, event
 
 
 def test_the_migrations_make_the_tables_of_the_code(database: Database) -> None:
@@ -28,6 +30,32 @@ def test_the_migrations_make_the_tables_of_the_code(database: Database) -> None:
         return compare_metadata(MigrationContext.configure(connection), metadata)  # type: ignore[arg-type]
 
     assert database.run(differences) == []
+
+
+def test_what_an_older_version_stored_is_live_and_stays_joined(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    config = Config()
+    config.set_main_option("script_location", "cloud:migrations")
+    config.set_main_option("path_separator", "os")
+    with Database(make_url(f"sqlite:///{path}")) as old, old.transaction() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        row = to_row(opened(arrival(event(0)), cleared_at_us=None))
+        connection.execute(insert(occurrence).values({key: value for key, value in row.items() if key != "mode"}))
+        values = {"event_id": event(0).event_id, "alarm_id": row["alarm_id"], "occurrence": row["alarm_id"]}
+        times = dict.fromkeys(("at_us", "received_at_us", "stored_at_us"), T0_US)
+        connection.execute(insert(alarm_event).values(values | times | {"transition": "raised"}))
+    with open_database(DatabaseSettings(url=f"sqlite:///{path}")) as database:
+        database.run(partial(apply_events, arrivals=[arrival(event(0)), arrival(event(0, 9)), arrival(again(0, 3))]))
+        (alarm,) = rows_of(database, occurrence)
+        assert (alarm["mode"], alarm["triggers"], alarm["cleared_at_us"]) == ("live", 2, event(0, 9).at_us)
+        with pytest.raises(IntegrityError), database.transaction() as connection:
+            connection.execute(text("UPDATE alarm_event SET occurrence = 'nothing'"))
+        with database.transaction() as connection:
+            config.attributes["connection"] = connection
+            command.downgrade(config, "0001")
+        (left,) = database.run(lambda connection: connection.execute(text("SELECT triggers FROM occurrence")).all())
+        assert left.triggers == 2
 
 
 def test_many_processes_may_migrate_at_once(tmp_path: Path) -> None:

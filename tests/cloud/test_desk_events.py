@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,8 @@ from cloud.desk.core import Alarm, Arrival, ClosingCode, State
 from cloud.desk.operations import acknowledge, close, find_alarm, list_alarms
 from cloud.desk.store import apply_events
 from cloud.errors import AlreadyClosedError, AmbiguousAlarmError, UnknownAlarmError
-from contract.alarms import AlarmEvent, Severity, Transition
+from contract.alarms import AlarmEvent, Mode, Severity, Transition
+from contract.ids import alarm_id
 from tests.cloud.rig import T0_US, rows_of
 
 SECOND_US = 1_000_000
@@ -37,6 +39,17 @@ def event(
     )
 
 
+def again(raised_s: int, at_s: float, *, device: str = "button", mode: Mode = Mode.LIVE) -> AlarmEvent:
+    """A second press of the raise at `raised_s`."""
+    press = event(raised_s, device=device)
+    at_us = T0_US + round(at_s * SECOND_US)
+    return msgspec.structs.replace(press, transition=Transition.RETRIGGERED, at_us=at_us, mode=mode)
+
+
+def tried(one: AlarmEvent, mode: Mode = Mode.TEST) -> AlarmEvent:
+    return msgspec.structs.replace(one, mode=mode)
+
+
 def arrival(one: AlarmEvent) -> Arrival:
     """The clocks follow from the event, so that its order of arrival leaves no trace in them."""
     return Arrival(one, received_at_us=one.at_us + 5, stored_at_us=one.at_us + 9, late=one.at_us % 3 == 0)
@@ -53,16 +66,20 @@ def only(database: Database) -> Alarm:
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[AlarmEvent]:
-    """Up to six raises of each of two sources, some cleared, no two in the same second."""
+    """Up to six raises of each of two sources, some pressed again, some cleared; no two presses at the same moment."""
     events: list[AlarmEvent] = []
     for device in ("button", "smoke"):
         for second in draw(st.sets(st.integers(0, 30), max_size=6)):
             severity = draw(st.sampled_from(Severity))
             events.append(event(second, device=device, severity=severity))
+            lasts_s = draw(st.integers(0, 5))
+            for half in draw(st.sets(st.integers(0, 2 * lasts_s), max_size=3)):
+                press = again(second, second + half / 2 + 0.001 * (second + 1), device=device)
+                events.append(msgspec.structs.replace(press, severity=severity))
             if draw(st.booleans()):
-                cleared_s = second + draw(st.integers(0, 5))
-                events.append(event(second, cleared_s, device=device, severity=severity))
-    return events
+                events.append(event(second, second + lasts_s + 1, device=device, severity=severity))
+    modes = draw(st.fixed_dictionaries({one.alarm_id: st.sampled_from(Mode) for one in events}))
+    return [tried(one, modes[one.alarm_id]) for one in events]
 
 
 def final_rows(chunks: Sequence[Sequence[AlarmEvent]]) -> list[list[dict[str, Any]]]:
@@ -81,7 +98,9 @@ def test_any_order_and_any_repetition_end_in_the_same_rows(history: list[AlarmEv
     cut = data.draw(st.integers(0, len(shuffled)))
     expected = final_rows([[one] for one in in_order])
     assert final_rows([shuffled[:cut], shuffled[cut:]]) == expected
-    assert len(expected[0]) == len({one.source for one in history})
+    live = {one.source for one in history if one.mode is Mode.LIVE}
+    others = {one.alarm_id for one in history if one.mode is not Mode.LIVE}
+    assert len(expected[0]) == len(live) + len(others)
 
 
 def test_a_raise_opens_a_row_with_all_its_facts(database: Database) -> None:
@@ -143,6 +162,79 @@ def test_a_press_after_the_clock_was_set_back_is_active_again(database: Database
     assert only(database).state is State.UNACKNOWLEDGED
     apply(database, event(60, 70))
     assert only(database).state is State.CLEARED_UNACKNOWLEDGED
+
+
+def test_a_second_press_counts_and_takes_the_acknowledgement_away_once(database: Database) -> None:
+    apply(database, event(0))
+    acknowledge(database, event(0).alarm_id, "王芳")
+    apply(database, again(0, 3))
+    alarm = only(database)
+    assert (alarm.triggers, alarm.state) == (2, State.UNACKNOWLEDGED)
+    assert alarm.last_raised_at_us == T0_US + 3 * SECOND_US
+    acknowledge(database, event(0).alarm_id, "王芳")
+    # The same press, delivered again, is no news; a third is.
+    assert apply(database, again(0, 3), event(0)) == 0
+    assert only(database).state is State.ACKNOWLEDGED
+    apply(database, again(0, 4))
+    assert (only(database).triggers, only(database).state) == (3, State.UNACKNOWLEDGED)
+    apply(database, event(0, 9))
+    assert only(database).state is State.CLEARED_UNACKNOWLEDGED
+
+
+def test_a_second_press_that_comes_before_its_raise_is_shown_at_once(database: Database) -> None:
+    apply(database, again(0, 3))
+    early = only(database)
+    assert (early.alarm_id, early.triggers, early.raised_at_us) == (event(0).alarm_id, 1, T0_US)
+    apply(database, event(0))
+    alarm = only(database)
+    assert (alarm.alarm_id, alarm.triggers, alarm.received_at_us) == (early.alarm_id, 2, T0_US + 5)
+
+
+def test_a_raise_that_comes_after_its_second_press_was_closed_opens_nothing(database: Database) -> None:
+    apply(database, again(0, 3))
+    close(database, event(0).alarm_id, "a", ClosingCode.GENUINE)
+    apply(database, event(0))
+    assert (only(database).triggers, only(database).state) == (2, State.CLOSED)
+
+
+def test_a_second_press_after_the_closing_opens_a_row_and_one_clear_ends_both(database: Database) -> None:
+    apply(database, event(0))
+    close(database, event(0).alarm_id, "a", ClosingCode.GENUINE)
+    apply(database, again(0, 60))
+    assert apply(database, again(0, 60)) == 0
+    (alarm,) = list_alarms(database)
+    assert alarm.alarm_id == alarm_id(event(0).source, T0_US + 60 * SECOND_US)
+    assert (alarm.raised_at_us, alarm.triggers) == (T0_US + 60 * SECOND_US, 1)
+    # The raise's own id still finds what was closed.
+    assert find_alarm(database, event(0).alarm_id).state is State.CLOSED
+    apply(database, again(0, 61), event(0, 70))
+    assert find_alarm(database, alarm.alarm_id).triggers == 2
+    ends = {one.cleared_at_us for one in list_alarms(database, state="all")}
+    assert ends == {T0_US + 70 * SECOND_US}
+    close(database, alarm.alarm_id, "a", ClosingCode.GENUINE)
+    apply(database, again(0, 62))
+    assert len(list_alarms(database, state="all")) == 3
+
+
+def test_a_test_is_a_row_of_its_own_and_ends_by_itself(database: Database) -> None:
+    apply(database, event(0), tried(event(10)), again(10, 12, mode=Mode.TEST), tried(event(20), Mode.DRILL))
+    live, tests = list_alarms(database, mode=Mode.LIVE), list_alarms(database, mode=Mode.TEST)
+    assert [(one.alarm_id, one.triggers) for one in live] == [(event(0).alarm_id, 1)]
+    assert [(one.alarm_id, one.triggers) for one in tests] == [(event(10).alarm_id, 2)]
+    assert len(list_alarms(database)) == 3
+    apply(database, tried(event(10, 13)), tried(event(20, 21), Mode.DRILL))
+    assert [one.mode for one in list_alarms(database)] == [Mode.LIVE]
+    assert [one.mode for one in list_alarms(database, state="all")] == [Mode.DRILL, Mode.TEST, Mode.LIVE]
+
+
+def test_a_real_press_is_never_counted_to_a_test(database: Database) -> None:
+    apply(database, tried(event(0)))
+    apply(database, event(10), tried(event(20)))
+    (live,) = list_alarms(database, mode=Mode.LIVE)
+    assert (live.triggers, live.state) == (1, State.UNACKNOWLEDGED)
+    acknowledge(database, live.alarm_id, "a")
+    apply(database, again(20, 25, mode=Mode.TEST))
+    assert list_alarms(database, mode=Mode.LIVE)[0].state is State.ACKNOWLEDGED
 
 
 def test_a_clear_marks_the_row_and_a_person_closes_it(database: Database) -> None:
