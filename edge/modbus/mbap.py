@@ -25,7 +25,11 @@ _SHOWN_BYTES = 16
 
 
 class MbapExchange:
-    """See `edge.modbus.exchange.Exchange`."""
+    """See `edge.modbus.exchange.Exchange`.
+
+    Attributes:
+        transaction: number of the last request; the next one's is one more.
+    """
 
     is_tagged = True
     # A late answer is known by its number, and a frame that is wrong is known at once.
@@ -42,7 +46,7 @@ class MbapExchange:
         self._name = name
         self._buffer = bytearray()
         self._request = b""
-        self._transaction = self._unit = self._size = 0
+        self.transaction = self._unit = self._size = 0
         self._is_waiting = self._is_lost = False
         self._junk = 0
         self._stranger: int | None = None
@@ -54,7 +58,7 @@ class MbapExchange:
 
     def begin(self, unit: int, request: bytes, *, now: float) -> bytes:  # noqa: ARG002 - RTU needs the time
         """See `Exchange.begin`."""
-        self._transaction = transaction = self._transaction + 1 & 0xFFFF
+        self.transaction = transaction = self.transaction + 1 & 0xFFFF
         self._unit, self._request, self._size = unit, request, reply_size(request)
         self._is_waiting, self._junk, self._stranger = True, 0, None
         return _HEADER.pack(transaction, 0, len(request) + 1, unit) + request
@@ -65,7 +69,7 @@ class MbapExchange:
         if self._is_waiting and not self._buffer and len(data) == HEADER_BYTES + self._size:
             transaction, protocol, length, unit = _HEADER.unpack_from(data)
             if (
-                transaction == self._transaction
+                transaction == self.transaction
                 and unit == self._unit
                 and data[HEADER_BYTES] == self._request[0]
                 and length == self._size + 1
@@ -106,7 +110,7 @@ class MbapExchange:
             transaction, _, _, unit = _HEADER.unpack_from(buffer)
             pdu = bytes(buffer[HEADER_BYTES:end])
             del buffer[:end]
-            if not self._is_waiting or transaction != self._transaction:
+            if not self._is_waiting or transaction != self.transaction:
                 self.counters.late += 1
             elif unit != self._unit:
                 self.counters.strangers += 1
@@ -124,7 +128,7 @@ class MbapExchange:
     def _find_step(self) -> bool:
         """Search for the header of the answer waited for, and drop what stands before it."""
         buffer, function = self._buffer, self._request[0]
-        wanted = _HEADER.pack(self._transaction, 0, 0, self._unit)
+        wanted = _HEADER.pack(self.transaction, 0, 0, self._unit)
         at = -1
         while self._is_waiting and (at := buffer.find(wanted[:_PROTOCOL_ENDS_AT], at + 1)) >= 0:
             if len(buffer) <= at + HEADER_BYTES:

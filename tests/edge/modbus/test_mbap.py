@@ -29,7 +29,7 @@ def begun(request: bytes = READ, *, transactions: int = 1) -> MbapExchange:
 def test_the_messaging_guides_request() -> None:
     """Source: MODBUS Messaging on TCP/IP V1.0b, 4.4.1.3: read register 5 of a unit, transaction 15 01."""
     exchange = MbapExchange(name="bus test")
-    exchange._transaction = 0x1500
+    exchange.transaction = 0x1500
     assert exchange.begin(0xFF, read_request(Table.HOLDING, 4, 1), now=0.0).hex(" ") == (
         "15 01 00 00 00 06 ff 03 00 04 00 01"
     )
