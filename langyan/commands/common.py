@@ -3,12 +3,15 @@
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
 
 import anyio
 import typer
 
 from contract.errors import first_error
 from device_profiles.faults import ConfigError
+from device_profiles.site import Site
+from device_profiles.site_loader import load_site
 from langyan import logs
 from langyan.i18n import translate as _
 
@@ -32,6 +35,20 @@ def print_faults(error: ConfigError) -> None:
     """List every fault on standard error, in the user's language."""
     for fault in error.faults:
         typer.echo(fault.render(_), err=True)
+
+
+def load_site_file(path: Path) -> Site:
+    """Load a site file.
+
+    Raises:
+        Exit: with status 2 after its faults, which have all been told.
+    """
+    try:
+        return load_site(path)
+    except ConfigError as error:
+        print_faults(error)
+        count = len(error.faults)
+        raise fail([_("{path}: {count} fault(s)").format(path=path, count=count)], status=2) from error
 
 
 def fail(lines: Iterable[str], *, status: int) -> typer.Exit:

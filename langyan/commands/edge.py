@@ -6,13 +6,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from device_profiles.faults import ConfigError
 from device_profiles.site import RtuBus, Site
-from device_profiles.site_loader import load_site
 from edge.errors import EdgeError
 from edge.gateway import run_gateway
 from edge.plan import plan_device
-from langyan.commands.common import VERBOSE, fail, print_faults, run_until_signal, start_logging
+from langyan.commands.common import VERBOSE, load_site_file, run_until_signal, start_logging
+from langyan.commands.status import status
+from langyan.commands.walktest import walktest
 from langyan.i18n import translate as _
 
 app = typer.Typer(no_args_is_help=True)
@@ -23,7 +23,7 @@ SITE = typer.Argument(..., help=_("The site file: gateway, buses, devices (TOML)
 @app.command(help=_("Run the gateway until Ctrl-C or SIGTERM. Nothing already read is lost on a stop."))
 def run(site_file: Path = SITE, *, verbose: bool = VERBOSE) -> None:
     """Run the gateway."""
-    site = _load(site_file)
+    site = load_site_file(site_file)
     start_logging(verbose=verbose, secret_envs=[site.file.uplink.password_env])
     run_until_signal(lambda stop: run_gateway(site, stop), expected=EdgeError)
 
@@ -31,16 +31,13 @@ def run(site_file: Path = SITE, *, verbose: bool = VERBOSE) -> None:
 @app.command(help=_("Check a site file and every profile it names; lists all faults, or what will be read."))
 def check(site_file: Path = SITE) -> None:
     """Check the site file."""
-    _print_plan(_load(site_file))
+    _print_plan(load_site_file(site_file))
 
 
-def _load(path: Path) -> Site:
-    try:
-        return load_site(path)
-    except ConfigError as error:
-        print_faults(error)
-        count = len(error.faults)
-        raise fail([_("{path}: {count} fault(s)").format(path=path, count=count)], status=2) from error
+app.command("status", help=_("Show how the running gateway stands, what is wrong, and what to try."))(status)
+app.command("walktest", help=_("Press every button, and see each one arrive in the cloud; writes the record."))(
+    walktest
+)
 
 
 def _print_plan(site: Site) -> None:
