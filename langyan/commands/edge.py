@@ -10,7 +10,9 @@ from device_profiles.site import RtuBus, Site
 from edge.errors import EdgeError
 from edge.gateway import run_gateway
 from edge.plan import plan_device
-from langyan.commands.common import VERBOSE, load_site_file, run_until_signal, start_logging
+from langyan.commands.capture import capture, play
+from langyan.commands.common import PROFILES, VERBOSE, load_site_file, run_until_signal, start_logging
+from langyan.commands.service import install
 from langyan.commands.status import status
 from langyan.commands.walktest import walktest
 from langyan.i18n import translate as _
@@ -21,22 +23,27 @@ SITE = typer.Argument(..., help=_("The site file: gateway, buses, devices (TOML)
 
 
 @app.command(help=_("Run the gateway until Ctrl-C or SIGTERM. Nothing already read is lost on a stop."))
-def run(site_file: Path = SITE, *, verbose: bool = VERBOSE) -> None:
+def run(site_file: Path = SITE, *, profiles: Path | None = PROFILES, verbose: bool = VERBOSE) -> None:
     """Run the gateway."""
-    site = load_site_file(site_file)
+    site = load_site_file(site_file, profiles=profiles)
     start_logging(verbose=verbose, secret_envs=[site.file.uplink.password_env])
     run_until_signal(lambda stop: run_gateway(site, stop), expected=EdgeError)
 
 
 @app.command(help=_("Check a site file and every profile it names; lists all faults, or what will be read."))
-def check(site_file: Path = SITE) -> None:
+def check(site_file: Path = SITE, *, profiles: Path | None = PROFILES) -> None:
     """Check the site file."""
-    _print_plan(load_site_file(site_file))
+    _print_plan(load_site_file(site_file, profiles=profiles))
 
 
 app.command("status", help=_("Show how the running gateway stands, what is wrong, and what to try."))(status)
 app.command("walktest", help=_("Press every button, and see each one arrive in the cloud; writes the record."))(
     walktest
+)
+app.command("capture", help=_("Record what crosses a bus, with its timing, into one file."))(capture)
+app.command("replay", help=_("Show what a gateway would have read from a recording."))(play)
+app.command("install", help=_("Make the gateway a service of systemd: writes the unit, says the next commands."))(
+    install
 )
 
 
