@@ -53,17 +53,17 @@ def as_page(record: Record) -> str:
     """Write a record as Markdown."""
     done = sum(button.result == Progress.STORED for button in record.buttons)
     mode = _("real alarms") if record.is_live else _("marked as a test")
+    headings = (_("place"), _("device"), _("point"), _("pressed (UTC)"), _("stored after"), _("result"))
     lines = [
         "# " + _("Walk test: {site}").format(site=record.site),
         "",
-        f"- {_('gateway')}: {record.gateway}",
-        f"- {_('tested by')}: {record.by}",
-        f"- {_('from')}: {record.began_at}",
-        f"- {_('to')}: {record.ended_at}",
-        f"- {_('presses were')}: {mode}",
+        "- " + _("gateway: {gateway}").format(gateway=record.gateway),
+        "- " + _("tested by: {by}").format(by=record.by),
+        "- " + _("from {began} to {ended}").format(began=record.began_at, ended=record.ended_at),
+        "- " + _("presses were: {mode}").format(mode=mode),
         "- " + _("result: {done} of {count} buttons stored").format(done=done, count=len(record.buttons)),
         "",
-        f"| {_('place')} | {_('device')} | {_('point')} | {_('pressed (UTC)')} | {_('stored after')} | {_('result')} |",
+        "| " + " | ".join(headings) + " |",
         "|---|---|---|---|---|---|",
     ]
     for button in record.buttons:
