@@ -1,8 +1,9 @@
 """Recording what crosses a bus: of a running gateway, or by polling the bus oneself."""
 
+import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from heapq import heapify, heapreplace
 from itertools import count, islice
@@ -18,6 +19,8 @@ from edge.errors import EdgeError, LinkDownError
 from edge.line import Line
 from edge.modbus.pdu import read_request
 from edge.plan import plan_device
+
+log = logging.getLogger(__name__)
 
 # Some minutes of a serial line, some seconds of a busy connection; whoever records takes it every half second.
 MAX_PIECES = 10_000
@@ -139,11 +142,11 @@ def piece_of(t: float, data: bytes, *, is_sent: bool) -> Piece:
     return Piece(round(t, 6), ">" if is_sent else "<", hex=data.hex())
 
 
-async def poll_and_record(line: Line, devices: Sequence[PlacedDevice]) -> AsyncIterator[Piece]:
+async def poll_and_record(line: Line, devices: Sequence[PlacedDevice]) -> AsyncGenerator[Piece, None]:
     """Poll every block of the devices when it is due, as a gateway would but with nothing else on its mind.
 
     Yields:
-        What crosses the line, and a remark for every failure. Ends when it is closed.
+        What crosses the line, and a remark when it was lost, until it is closed.
     """
     began_at, pieces = time.monotonic(), list[Piece]()
     line.tap = lambda is_sent, data: pieces.append(piece_of(time.monotonic() - began_at, data, is_sent=is_sent))
@@ -159,10 +162,12 @@ async def poll_and_record(line: Line, devices: Sequence[PlacedDevice]) -> AsyncI
             request = read_request(block.table, block.address, block.count)
             try:
                 await line.transact(placed.unit, request, timeout_s=link.timeout_s, turnaround_s=link.turnaround_s)
-            except EdgeError as error:
+            except LinkDownError as error:
                 pieces.append(Piece(round(time.monotonic() - began_at, 6), "!", text=str(error)[:500]))
-                if isinstance(error, LinkDownError):
-                    await _reopen(line)
+                await _reopen(line)
+            except EdgeError as error:
+                # What was wrong with the answer can be seen in the bytes.
+                log.debug("%s", error)
             for piece in pieces:
                 yield piece
             pieces.clear()
