@@ -47,6 +47,11 @@ bench: $(INSTALLED) ## Measure the promises (see benchmarks/)
 	@scripts/setup-servers --tests
 	$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: soak
+soak: $(INSTALLED) ## An hour of random faults; ARGS="--minutes 10" for less
+	@scripts/setup-servers --tests
+	$(BIN)/python -m benchmarks.soak $(ARGS)
+
 .PHONY: clean
 clean: ## Remove the virtual environment and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

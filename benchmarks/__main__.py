@@ -4,12 +4,25 @@ import argparse
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from benchmarks import alarm_latency, bad_neighbour, footprint, press_to_stored, rtu, throughput, written_bytes
+from benchmarks import (
+    alarm_latency,
+    backlog,
+    bad_neighbour,
+    footprint,
+    kills,
+    outage,
+    press_to_stored,
+    rtu,
+    throughput,
+    written_bytes,
+)
 from benchmarks.machine import facts
+from benchmarks.peers import rows
 
 RESULTS = Path(__file__).parent / "results"
 BENCHMARKS: dict[str, Callable[[], msgspec.Struct]] = {
@@ -23,19 +36,28 @@ BENCHMARKS: dict[str, Callable[[], msgspec.Struct]] = {
     "rtu": rtu.measure_efficiency,
     "mute_units": rtu.measure_mute_units,
     "bad_neighbour": bad_neighbour.measure,
+    "outage": outage.measure,
+    "backlog": backlog.measure,
+    "kills": kills.measure,
     "disk_bytes": written_bytes.measure_disk,
     "uplink_bytes": written_bytes.measure_uplink,
 }
+# Beside other gateways: only when named, as they need the peers' harness.
+PEERS: dict[str, Callable[[], msgspec.Struct]] = {name: partial(rows.measure, name) for name in rows.ROWS}
 
 
 def main() -> int:
     """Run, print and write each benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", nargs="*", help=f"which; all when left out: {', '.join(BENCHMARKS)}")
+    known = BENCHMARKS | PEERS
+    text = (
+        f"which; all when left out: {', '.join(BENCHMARKS)}; beside other gateways, only when named: {', '.join(PEERS)}"
+    )
+    parser.add_argument("name", nargs="*", help=text)
     named = parser.parse_args().name
-    unknown = sorted(set(named) - set(BENCHMARKS))
+    unknown = sorted(set(named) - set(known))
     if unknown:
-        parser.error(f"unknown: {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
+        parser.error(f"unknown: {', '.join(unknown)}; there are: {', '.join(known)}")
     for name in named or BENCHMARKS:
         print(f"{name} ...", flush=True)
         result = {
@@ -43,7 +65,7 @@ def main() -> int:
             "command": f"make bench ARGS={name}",
             "measured_on": datetime.now(UTC).date().isoformat(),
             "machine": facts(),
-            "result": BENCHMARKS[name](),
+            "result": known[name](),
         }
         text = msgspec.json.format(msgspec.json.encode(result)).decode()
         print(text)

@@ -67,10 +67,11 @@ def _walk(unit: int) -> tuple[bytes, ...]:
     dice = random.Random(unit)  # noqa: S311 - values, not secrets
     values = [dice.randrange(100, 5000) for _ in range(REGISTERS)]
     blocks = []
-    for _ in range(WALK_BLOCKS):
+    for _ in range(WALK_BLOCKS // 2):
         values = [min(65_535, max(0, value + round(dice.gauss(0.0, 2.0)))) for value in values]
         blocks.append(pack(f">{REGISTERS}H", *values))
-    return tuple(blocks)
+    # There and back, so that the end leads to the beginning without a jump.
+    return (*blocks, *reversed(blocks))
 
 
 class Farm:

@@ -20,7 +20,7 @@ class Link:
         up, down: bytes from and to the gateway, as TCP carries them (without its own headers).
         connections: that reached the broker.
         opened_at, answered_at: when the wire was opened last, and when the broker first answered after that;
-            nanoseconds of the monotonic clock, 0 for not yet.
+            nanoseconds of the monotonic clock, 0 while it is cut, and for not yet.
     """
 
     def __init__(self, listen: int, target: int) -> None:
@@ -38,6 +38,7 @@ class Link:
         """Do what the control channel asks; see the module."""
         match request["op"]:
             case "cut":
+                self.opened_at = self.answered_at = 0
                 self._is_open.clear()
                 self._is_cut.set()
             case "open":
@@ -59,7 +60,7 @@ class Link:
         while True:
             await self._is_open.wait()
             server = await asyncio.start_server(self._accept, "127.0.0.1", self._listen)
-            self.opened_at, self.answered_at = time.monotonic_ns(), 0
+            self.opened_at = time.monotonic_ns()
             await self._is_cut.wait()
             server.close()
             for writer in self._ends:
@@ -84,7 +85,8 @@ class Link:
                     self.up += len(data)
                 else:
                     self.down += len(data)
-                    self.answered_at = self.answered_at or time.monotonic_ns()
+                    if self.opened_at and not self.answered_at:
+                        self.answered_at = time.monotonic_ns()
                 writer.write(data)
                 await writer.drain()
         except OSError:

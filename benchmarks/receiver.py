@@ -19,7 +19,7 @@ from contract.alarms import AlarmEvent, decode_alarm
 from contract.compression import unpack
 from contract.receipts import Receipt, Verdict, decode_receipt, encode_receipt
 from contract.telemetry import Lane, Sample, decode_telemetry, header_from_properties
-from contract.topics import ROOT, Channel, parse_topic, topic
+from contract.topics import CLOUD_READY, ROOT, Channel, parse_topic, topic
 
 ANSWERED = (Channel.TELEMETRY, Channel.ALARM, Channel.BIRTH)
 
@@ -72,7 +72,11 @@ def answer_to(message: mqtt.MQTTMessage) -> tuple[str, bytes, Properties] | None
 
 
 class Receiver:
-    """A subscriber to everything of every gateway; a thread of its own takes messages, the caller drains them."""
+    """A subscriber to everything of every gateway; a thread of its own takes messages, the caller drains them.
+
+    Attributes:
+        workers: what cloud workers have said when they had subscribed.
+    """
 
     def __init__(self, port: int, *, answers: bool = True) -> None:
         """Connect and subscribe.
@@ -83,6 +87,7 @@ class Receiver:
         """
         self._arrived: collections.deque[Arrived] = collections.deque()
         self._answers = answers
+        self.workers: tuple[str, ...] = ()
         self._is_subscribed = threading.Event()
         self._on_alarm: Callable[[Arrived], None] = lambda _: None
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, "bench-receiver", protocol=mqtt.MQTTv5)
@@ -118,13 +123,17 @@ class Receiver:
         return len(self._arrived)
 
     def _on_connect(self, client: mqtt.Client, *_: object) -> None:
-        client.subscribe([(f"{ROOT}/+/up/#", SubscribeOptions(qos=1)), (f"{ROOT}/+/down/#", SubscribeOptions(qos=1))])
+        filters = (f"{ROOT}/+/up/#", f"{ROOT}/+/down/#", CLOUD_READY)
+        client.subscribe([(one, SubscribeOptions(qos=1)) for one in filters])
 
     def _on_subscribe(self, *_: object) -> None:
         self._is_subscribed.set()
 
     def _on_message(self, client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         at_ns, wall_us = time.monotonic_ns(), time.time_ns() // 1000
+        if message.topic == CLOUD_READY:
+            self.workers += (bytes(message.payload).decode(errors="replace"),)
+            return
         where = parse_topic(message.topic)
         if self._answers and (answer := answer_to(message)):
             client.publish(answer[0], answer[1], qos=1, properties=answer[2])

@@ -14,6 +14,7 @@ from benchmarks.ledger import Found, Ledger
 from benchmarks.receiver import Arrived, Receiver
 from benchmarks.remote import Remote
 from benchmarks.sites import BenchDevice, Line, write_site
+from contract.ids import GATEWAY_DEVICE
 from contract.telemetry import Sample
 from contract.topics import Channel
 from langyan.demo.run import sleep_until
@@ -138,8 +139,8 @@ class Rig:
         for arrived in self.receiver.drain():
             if arrived.channel is Channel.TELEMETRY:
                 for sample in arrived.samples():
-                    if sample.device.startswith("dev"):
-                        self._enter(sample)
+                    if not sample.device.startswith(GATEWAY_DEVICE):
+                        self.enter(sample)
                         yield arrived, sample
 
     def take_all(self) -> int:
@@ -164,7 +165,8 @@ class Rig:
                 quiet_since = time.monotonic()
         return found
 
-    def _enter(self, sample: Sample) -> None:
+    def enter(self, sample: Sample) -> None:
+        """Enter a sample of registers in the ledger; others are passed over."""
         registers = [point.value for point in sample.points if point.key.startswith("r")]
         if registers:
             self.readings += len(registers)
