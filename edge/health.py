@@ -129,8 +129,12 @@ class Health(Struct):
     clock: ClockHealth = field(default_factory=ClockHealth)
     machine: MachineHealth = field(default_factory=MachineHealth)
 
+    def note_lag(self, lag_s: float) -> None:
+        """Note how late the event loop was; the longest counts until the next `samples`."""
+        self.machine.loop_lag_ms = max(self.machine.loop_lag_ms, round(lag_s * 1000, 1))
+
     def samples(self, at_us: int, breakers: Mapping[str, Mapping[int, str]] | None = None) -> list[Sample]:
-        """Write the present state as samples.
+        """Write the present state as samples, and begin to measure the loop's lag anew.
 
         Args:
             at_us: their time.
@@ -142,6 +146,7 @@ class Health(Struct):
             *points(self.clock, "clock."),
             *points(self.machine, "machine."),
         )
+        self.machine.loop_lag_ms = 0.0
         samples = [Sample(GATEWAY_DEVICE, at_us, own)]
         for bus, state in self.buses.items():
             units = (breakers or {}).get(bus, {}).items()

@@ -144,6 +144,17 @@ class Board:
         if now - self._past[-1].at >= NOTE_EVERY_S:
             self._past.append(self._copy(now))
 
+    def line(self, now: float) -> str:
+        """Write one line, for `systemctl status`."""
+        states = self._supervisor.states(now)
+        online = sum(state.standing is DeviceStanding.ONLINE for state in states)
+        buses = self._health.buses.values()
+        uplink = "up" if self._health.uplink.is_up else "down"
+        return (
+            f"{sum(bus.is_up for bus in buses)} of {len(buses)} buses open, {online} of {len(states)} devices online, "
+            f"uplink {uplink}"
+        )
+
     def snapshot(self, now: float) -> Snapshot:
         """Draw the picture."""
         past, file, uplink, store = self._past[0], self._site.file, self._health.uplink, self._health.store

@@ -29,6 +29,14 @@ def test_every_counter_becomes_a_point_and_what_is_unknown_does_not() -> None:
     assert all(is_id(key) for points in said.values() for key in points)
 
 
+def test_the_longest_lag_counts_until_it_is_reported() -> None:
+    health = Health({"line": BusHealth()})
+    for lag_s in (0.001, 0.25, 0.002):
+        health.note_lag(lag_s)
+    assert shown(health)["gateway"]["machine.loop_lag_ms"] == 250.0
+    assert shown(health)["gateway"]["machine.loop_lag_ms"] == 0.0
+
+
 def tree(root: Path, files: dict[str, str]) -> MachineHealth:
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)

@@ -58,6 +58,13 @@ def test_times_of_the_uplink_are_told_as_ages() -> None:
     assert school.board.snapshot(school.now).connected_s is None
 
 
+def test_one_line_for_systemd() -> None:
+    school = School()
+    school.health.buses["roof"].is_up = False
+    school.run(10, mute=("weather",))
+    assert school.board.line(school.now) == "2 of 3 buses open, 4 of 5 devices online, uplink down"
+
+
 def test_it_travels_as_json() -> None:
     school = School()
     school.run(30, mute=("weather",))
