@@ -18,6 +18,13 @@ from langyan.i18n import translate as _
 INTERRUPTED = 130
 
 VERBOSE = typer.Option(False, "--verbose", "-v", help=_("Log every step."))
+PROFILES = typer.Option(
+    None,
+    "--profiles",
+    file_okay=False,
+    exists=True,
+    help=_("Folder with device profiles of your own, searched before the catalogue."),
+)
 
 
 def start_logging(*, verbose: bool, secret_envs: Iterable[str | None] = ()) -> None:
@@ -37,14 +44,14 @@ def print_faults(error: ConfigError) -> None:
         typer.echo(fault.render(_), err=True)
 
 
-def load_site_file(path: Path) -> Site:
-    """Load a site file.
+def load_site_file(path: Path, *, profiles: Path | None = None) -> Site:
+    """Load a site file; `profiles` is a folder with profiles of one's own.
 
     Raises:
         Exit: with status 2 after its faults, which have all been told.
     """
     try:
-        return load_site(path)
+        return load_site(path, profiles=profiles)
     except ConfigError as error:
         print_faults(error)
         count = len(error.faults)

@@ -7,13 +7,14 @@ import anyio
 import msgspec
 import typer
 
-from device_profiles.faults import ConfigError
-from device_profiles.site import Site
-from device_profiles.site_loader import load_site
-from langyan.commands.common import VERBOSE, fail, print_faults, run_until_signal, start_logging
+from device_profiles.recording import Recording
+from device_profiles.site import RtuBus, Site
+from langyan.commands.common import PROFILES, VERBOSE, fail, load_site_file, run_until_signal, start_logging
+from langyan.commands.recording import RECORDING, load_recording
 from langyan.i18n import translate as _
 from simulators.control_client import Control, ControlError
 from simulators.errors import SimulatorError
+from simulators.replay import serve_replay
 from simulators.site import ServedSite, serve_site
 
 app = typer.Typer(no_args_is_help=True)
@@ -29,14 +30,11 @@ def devices(
     site_file: Path = SITE,
     *,
     control_port: int = typer.Option(0, "--control-port", "-c", help=_("TCP port for control; 0 takes a free one.")),
+    profiles: Path | None = PROFILES,
     verbose: bool = VERBOSE,
 ) -> None:
     """Run simulated devices."""
-    try:
-        site = load_site(site_file)
-    except ConfigError as error:
-        print_faults(error)
-        raise typer.Exit(2) from error
+    site = load_site_file(site_file, profiles=profiles)
     start_logging(verbose=verbose)
     run_until_signal(lambda stop: _serve(site, control_port, stop), expected=SimulatorError)
 
@@ -49,6 +47,31 @@ async def _serve(site: Site, control_port: int, stop: anyio.Event) -> None:
         for bus, where in served.buses.items():
             typer.echo(_("bus {bus} at {where}").format(bus=bus, where=where))
         typer.echo(_("control port {port}; try: langyan sim stats -c {port}").format(port=served.control_port))
+        await stop.wait()
+        tasks.cancel_scope.cancel()
+
+
+@app.command(help=_("Play a recorded bus back: its answers, with their timing, to whoever asks the same."))
+def replay(
+    file: Path = RECORDING,
+    *,
+    port: Path = typer.Option(Path("replay.tty"), "--port", help=_("Where to put the serial port, if it was one.")),
+    listen: int = typer.Option(0, "--listen", help=_("TCP port on 127.0.0.1, if it was TCP; 0 takes a free one.")),
+    verbose: bool = VERBOSE,
+) -> None:
+    """Play a recording back."""
+    recording = load_recording(file)
+    start_logging(verbose=verbose)
+    run_until_signal(lambda stop: _serve_replay(recording, port, listen, stop), expected=SimulatorError)
+
+
+async def _serve_replay(recording: Recording, port: Path, listen: int, stop: anyio.Event) -> None:
+    async with anyio.create_task_group() as tasks:
+        place, address = (port, None) if isinstance(recording.heading.bus, RtuBus) else (None, ("127.0.0.1", listen))
+        where: str = await tasks.start(lambda *, task_status: serve_replay(
+            recording, place=place, address=address, task_status=task_status
+        ))  # fmt: skip
+        typer.echo(_("bus {bus} at {where}").format(bus=recording.heading.bus.id, where=where))
         await stop.wait()
         tasks.cancel_scope.cancel()
 
