@@ -21,8 +21,7 @@ ADAPTER = Path(__file__).parent / "langyan_adapter.py"
 RUN_LIMIT_S = 1_800.0
 LANGYAN, THINGSBOARD, NODE_RED = "langyan", "thingsboard", "nodered"
 EVERYONE = (LANGYAN, THINGSBOARD, NODE_RED)
-# Node-RED keeps nothing, and closes a serial port for good when a unit falls mute: nothing to measure there.
-KEEPERS = (LANGYAN, THINGSBOARD)
+BOTH = (LANGYAN, THINGSBOARD)
 
 
 class PeersMissingError(LangyanError):
@@ -38,7 +37,7 @@ class Run(Struct, frozen=True):
     """
 
     words: tuple[str, ...]
-    by: tuple[str, ...] = KEEPERS
+    by: tuple[str, ...] = BOTH
     options: Mapping[str, tuple[str, ...]] = {}
 
 
@@ -52,7 +51,8 @@ class Row(Struct, frozen=True):
 ALARM = ("alarm", "flips=200", "poll=100")
 MUTE = ("mute_units", "dead")
 OUTAGE = ("outage", "n=50", "poll=250", "alarm_poll=250", "down=60")
-STORES = {THINGSBOARD: ("a.storage=sqlite",)}
+# Node-RED has no store: nothing comes back, and the harness need not wait for it long.
+NO_STORE = ("drain_max=40",)
 
 ROWS: dict[str, tuple[Run, ...]] = {
     "peers_alarm": (
@@ -80,11 +80,15 @@ ROWS: dict[str, tuple[Run, ...]] = {
     ),
     "peers_bad_neighbour": (Run(("badtcp",), options={LANGYAN: ("a.bits=0",)}),),
     "peers_outage": (
-        Run(OUTAGE, options=STORES),
+        Run(OUTAGE, EVERYONE, {THINGSBOARD: ("a.storage=sqlite",), NODE_RED: NO_STORE}),
         Run(OUTAGE, (THINGSBOARD,), {THINGSBOARD: ("a.storage=file",)}),
     ),
     "peers_kills": tuple(
-        Run(("outage", "n=10", "poll=200", "down=40", f"kill={kills}"), options={THINGSBOARD: ("a.storage=file",)})
+        Run(
+            ("outage", "n=10", "poll=200", "down=40", f"kill={kills}"),
+            EVERYONE,
+            {THINGSBOARD: ("a.storage=file",), NODE_RED: NO_STORE},
+        )
         for kills in (1, 2)
     ),
 }
@@ -121,10 +125,21 @@ def _run(harness: Path, peer: str, home: str, words: tuple[str, ...]) -> list[di
     print(f"  {peer}: {' '.join(words)}", flush=True)
     with tempfile.TemporaryDirectory(prefix="langyan-peers-", dir=os.environ.get("BENCH_DIR")) as folder:
         environment = {**os.environ, "BENCH_DIR": folder, "PEER_VENV": home}
-        said = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=RUN_LIMIT_S)
-    rows = [msgspec.json.decode(line, type=dict[str, Any]) for line in said.stdout.splitlines() if line.startswith("{")]
-    if said.returncode:
-        rows.append({"adapter": peer, "scenario": words[0], "failed": said.stderr[-2000:]})
+        status, said, errors = _finished(argv, environment)
+    rows = [msgspec.json.decode(line, type=dict[str, Any]) for line in said.splitlines() if line.startswith("{")]
+    if status:
+        rows.append({"adapter": peer, "scenario": words[0], "failed": errors[-2000:]})
     for row in rows:
         print(f"    {row}", flush=True)
     return rows
+
+
+def _finished(argv: list[str], environment: dict[str, str]) -> tuple[int, str, str]:
+    """Run to the end; after `RUN_LIMIT_S` ask it to stop, which takes down what it has started."""
+    with subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            said, errors = process.communicate(timeout=RUN_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            said, errors = process.communicate()
+        return process.returncode, said, errors
