@@ -168,7 +168,10 @@ class WalkTests:
 
     @property
     def is_running(self) -> bool:
-        """Tell whether events are worth decoding for `sent` and `stored`: somebody has asked lately."""
+        """Tell whether events are worth decoding for `sent` and `stored`.
+
+        A test whose command has died runs no more: it must not stand in the way of the next.
+        """
         return self._test is not None and self._monotonic() - self._asked_at < LEASE_S
 
     def pressed(self, event: AlarmEvent) -> None:
@@ -191,6 +194,7 @@ class WalkTests:
 
         Raises:
             ControlError: a test runs already, none runs, no such device, no buttons, or another action.
+        EdgeError: what `set_mode` raises; no test begins then.
             msgspec.ValidationError: a field is not what it should be.
         """
         action = request.get("action")
@@ -209,7 +213,6 @@ class WalkTests:
         return built
 
     def _begin(self, start: _Start) -> None:
-        # A test whose command has died must not stand in the way of the next.
         if self.is_running:
             raise ControlError("a walk test runs already", hint="End it (Ctrl-C) where it was begun.")
         buttons = [button for button in self._buttons if not start.devices or button.device in start.devices]
@@ -219,15 +222,19 @@ class WalkTests:
             raise ControlError(why, hint=f"Devices with buttons: {self._devices_with_buttons()}.")
         if not buttons:
             raise ControlError("this site has no buttons", hint="A button is a point that a rule for panic watches.")
-        self._test = WalkTest(buttons, is_live=start.live)
         self._start, self._began_at_us = start, self._wall_us()
         self._devices = tuple(dict.fromkeys(button.device for button in buttons))
-        self._leased_at = -RENEW_AFTER_S + self._monotonic()
+        self._lease()
+        self._test = WalkTest(buttons, is_live=start.live)
 
     def _renew(self) -> None:
         self._asked_at = self._monotonic()
-        if not self._start.live and self._asked_at - self._leased_at >= RENEW_AFTER_S:
-            self._leased_at = self._asked_at
+        if self._asked_at - self._leased_at >= RENEW_AFTER_S:
+            self._lease()
+
+    def _lease(self) -> None:
+        self._leased_at = self._monotonic()
+        if not self._start.live:
             self._set_mode(Mode.TEST, self._devices, LEASE_S)
 
     def _end(self) -> None:

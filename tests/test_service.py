@@ -46,6 +46,11 @@ def test_an_outbox_elsewhere_may_be_written_and_nothing_else() -> None:
     assert settings(unit)["ReadWritePaths"] == '"/srv/out box"'
 
 
+def test_profiles_of_ones_own_are_given_to_the_gateway_too() -> None:
+    unit = make_unit(command=Path("/x"), site=ETC, outbox=OUTBOX, profiles=Path("/etc/langyan/profiles"))
+    assert settings(unit)["ExecStart"] == f"/x edge run {ETC} --profiles /etc/langyan/profiles"
+
+
 def test_paths_that_systemd_would_read_otherwise_are_escaped() -> None:
     unit = make_unit(command=Path("/opt/lang yan/bin/langyan"), site=Path('/etc/100%/$HOME/a"b.toml'), outbox=OUTBOX)
     assert settings(unit)["ExecStart"] == '"/opt/lang yan/bin/langyan" edge run "/etc/100%%/$$HOME/a\\"b.toml"'

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from device_profiles.site import Site
-from langyan.commands.common import fail, load_site_file
+from langyan.commands.common import PROFILES, fail, load_site_file
 from langyan.i18n import translate as _
 from langyan.service import STATE_FOLDER, UNIT_PATH, make_unit
 
@@ -19,15 +19,17 @@ ENVIRONMENT = "/etc/langyan/edge.env"
 def install(
     site_file: Path = SITE,
     *,
+    profiles: Path | None = PROFILES,
     dry_run: bool = typer.Option(False, "--dry-run", help=_("Print the unit; write nothing.")),
     prefix: Path = typer.Option(
         Path("/"), "--prefix", help=_("Write below this folder, as for an image."), metavar="DIR"
     ),
 ) -> None:
     """Write the systemd unit for a site."""
-    site = load_site_file(site_file)
+    site = load_site_file(site_file, profiles=profiles)
     outbox = (site.path.parent / site.file.outbox.path).resolve()
-    unit = make_unit(command=_command(), site=site.path.resolve(), outbox=outbox)
+    folder = None if profiles is None else profiles.resolve()
+    unit = make_unit(command=_command(), site=site.path.resolve(), outbox=outbox, profiles=folder)
     if dry_run:
         typer.echo(unit, nl=False)
         return

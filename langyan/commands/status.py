@@ -15,7 +15,7 @@ from rich.text import Text
 from device_profiles.site import Site
 from edge.control import Control, ControlError, NotRunningError, control_path
 from edge.status import Snapshot, decode_snapshot, encode_snapshot
-from langyan.commands.common import fail, load_site_file, run_until_signal
+from langyan.commands.common import PROFILES, fail, load_site_file, run_until_signal
 from langyan.diagnosis import MEBI, diagnose
 from langyan.i18n import translate as _
 from langyan.status_screen import draw
@@ -29,11 +29,12 @@ EVERY_S = 1.0
 def status(
     site_file: Path = SITE,
     *,
+    profiles: Path | None = PROFILES,
     watch: bool = typer.Option(False, "--watch", "-w", help=_("Draw it anew every second, until Ctrl-C.")),
     as_json: bool = typer.Option(False, "--json", help=_("One JSON object, or one a second with --watch.")),
 ) -> None:
     """Show how the gateway stands."""
-    site = load_site_file(site_file)
+    site = load_site_file(site_file, profiles=profiles)
     if watch:
         run_until_signal(lambda stop: _watch(site, stop, as_json=as_json), expected=ControlError)
         return
@@ -43,7 +44,7 @@ def status(
     except NotRunningError as error:
         raise _not_running(site, error, as_json=as_json) from error
     except ControlError as error:
-        raise fail([str(error), error.hint], status=NOT_RUNNING) from error
+        raise fail([str(error), _(error.hint)], status=NOT_RUNNING) from error
     advice = diagnose(snapshot)
     if as_json:
         typer.echo(json.dumps(_as_line(snapshot), ensure_ascii=False))
@@ -112,4 +113,5 @@ def _not_running(site: Site, error: NotRunningError, *, as_json: bool) -> typer.
         else _("There is no outbox yet at {path}: it has never run with this site file.").format(path=outbox)
     )
     log = _("Why it ended: journalctl -u langyan-edge -e, or systemctl status langyan-edge.")
-    return fail([_("No gateway runs on this site file."), waits, error.hint, log], status=NOT_RUNNING)
+    start = _("Start it: systemctl start langyan-edge, or langyan edge run.")
+    return fail([_("No gateway runs on this site file."), waits, start, log], status=NOT_RUNNING)

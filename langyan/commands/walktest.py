@@ -17,7 +17,7 @@ from rich.text import Text
 from device_profiles.site import Site
 from edge.control import Control, ControlError
 from edge.walktest import Progress, WalkTestState
-from langyan.commands.common import fail, load_site_file, run_until_signal
+from langyan.commands.common import PROFILES, fail, load_site_file, run_until_signal
 from langyan.commands.status import NOT_RUNNING, SITE, socket_of
 from langyan.i18n import translate as _
 from langyan.walk_record import Record, as_page, make_record, result_words
@@ -30,6 +30,7 @@ STYLES = {Progress.WAITING: "dim", Progress.PRESSED: "yellow", Progress.SENT: "y
 def walktest(
     site_file: Path = SITE,
     *,
+    profiles: Path | None = PROFILES,
     out: Path | None = typer.Option(
         None,
         "--out",
@@ -42,7 +43,7 @@ def walktest(
     by: str = typer.Option("", "--by", help=_("Who tests; the login name when left out.")),
 ) -> None:
     """Run a walk test."""
-    site = load_site_file(site_file)
+    site = load_site_file(site_file, profiles=profiles)
     # Before anybody walks: a record that cannot be written is no record.
     if out is not None and not out.parent.is_dir():
         raise fail([_("{path}: there is no such folder").format(path=out.parent)], status=NOT_RUNNING)
@@ -52,7 +53,7 @@ def walktest(
         with Control(socket_of(site)) as control:
             run_until_signal(lambda stop: _walk(control, request, stop, states), expected=ControlError)
     except ControlError as error:
-        raise fail([str(error), error.hint], status=NOT_RUNNING) from error
+        raise fail([str(error), _(error.hint)], status=NOT_RUNNING) from error
     finally:
         # Also when the gateway died on the way: what was done is done.
         if states:

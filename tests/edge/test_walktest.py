@@ -6,6 +6,7 @@ import pytest
 
 from contract.alarms import AlarmEvent, Mode, Severity, Transition
 from edge.control import ControlError
+from edge.errors import EdgeError
 from edge.walktest import LEASE_S, RENEW_AFTER_S, Button, Progress, WalkTest, WalkTests
 from tests.edge.status_rig import School
 
@@ -145,6 +146,19 @@ def test_a_test_whose_command_died_stands_in_nobodys_way() -> None:
         desk.ask("start", by="second")
     desk.now += LEASE_S
     assert desk.ask("start", by="second")["by"] == "second"
+
+
+def test_where_the_mode_is_refused_no_test_begins() -> None:
+    desk = Desk()
+
+    def refuse(*_: object) -> None:
+        raise EdgeError("no")
+
+    desk.tests._set_mode = refuse
+    with pytest.raises(EdgeError, match="no"):
+        desk.ask("start")
+    with pytest.raises(ControlError, match="no walk test runs"):
+        desk.ask("state")
 
 
 @pytest.mark.parametrize(
