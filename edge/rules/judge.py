@@ -1,6 +1,6 @@
 """Rules: readings in; alarm events, outputs to be switched, and what stands out. Pure; the caller reads the clocks.
 
-Decisions 9 and 12 say why it is as it is.
+Decisions 13 and 14 say why it is as it is.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
