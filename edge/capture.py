@@ -36,6 +36,12 @@ class UnknownBusError(EdgeError):
     hint = "`langyan edge check` lists them."
 
 
+class CaptureFileError(EdgeError):
+    """The file of a recording cannot be written on."""
+
+    hint = "Free space on the disk, or name a file on another one; what was written so far is good."
+
+
 class Taken(Struct, frozen=True):
     """What a recorder gives.
 

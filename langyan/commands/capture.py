@@ -3,8 +3,8 @@
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import anyio
 import msgspec
@@ -19,7 +19,7 @@ from device_profiles.recording import (
     recording_line,
 )
 from device_profiles.site import Bus, PlacedDevice, Site
-from edge.capture import Taken, find_bus, heading_of, poll_and_record
+from edge.capture import CaptureFileError, Taken, find_bus, heading_of, poll_and_record
 from edge.control import Control, NotRunningError, control_path
 from edge.errors import EdgeError
 from edge.line import make_line
@@ -46,9 +46,15 @@ def capture(
     site = load_site_file(site_file, profiles=profiles)
     try:
         bus = find_bus(site, bus_id)
-        with out.open("xb") as file:
-            file.write(recording_line(heading_of(site, bus)))
-            run_until_signal(lambda stop: _record(site, bus, file, stop, seconds=seconds), expected=EdgeError)
+        # Unbuffered, so that what was recorded is in the file whatever happens next.
+        with out.open("xb", buffering=0) as file:
+            heading_bytes = file.write(recording_line(heading_of(site, bus)))
+            try:
+                run_until_signal(lambda stop: _record(site, bus, file, stop, seconds=seconds), expected=EdgeError)
+            except typer.Exit:
+                if file.tell() == heading_bytes:
+                    out.unlink()
+                raise
     except FileExistsError as error:
         text = _("{path} is there already; name another file").format(path=out)
         raise fail([text], status=1) from error
@@ -58,7 +64,7 @@ def capture(
         raise fail([str(error), error.hint], status=1) from error
 
 
-async def _record(site: Site, bus: Bus, file: BinaryIO, stop: anyio.Event, *, seconds: float) -> None:
+async def _record(site: Site, bus: Bus, file: FileIO, stop: anyio.Event, *, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     size, pieces = file.tell(), 0
     with anyio.move_on_after(seconds):
@@ -70,11 +76,18 @@ async def _record(site: Site, bus: Bus, file: BinaryIO, stop: anyio.Event, *, se
                     if size + len(line) > MAX_RECORDING_BYTES:
                         typer.echo(_("The file is full ({size} MiB).").format(size=MAX_RECORDING_BYTES >> 20), err=True)
                         break
-                    size, pieces = size + file.write(line), pieces + 1
+                    size, pieces = size + _write(file, line), pieces + 1
                     _show_progress(pieces, size, deadline - time.monotonic())
             tasks.cancel_scope.cancel()
     typer.echo("", err=True)
     typer.echo(_("{pieces} pieces, {size} bytes in {path}").format(pieces=pieces, size=size, path=file.name))
+
+
+def _write(file: FileIO, line: bytes) -> int:
+    try:
+        return file.write(line)
+    except OSError as error:
+        raise CaptureFileError(f"{file.name} cannot be written: {error.strerror}") from error
 
 
 async def _cancel_on(stop: anyio.Event, scope: anyio.CancelScope) -> None:
