@@ -21,6 +21,7 @@ MAX_CLIENTS = 4
 REQUEST_LIMIT_S = 5.0
 
 # What moves down as well as up; everything else counts.
+LEVEL_PARTS = frozenset({"clock", "machine"})
 LEVELS = frozenset(
     """is_up under_way readings_waiting alarms_waiting bytes_waiting alarm_bytes_waiting oldest_reading_s
     oldest_alarm_s mute_units""".split()
@@ -39,16 +40,14 @@ HELP = {
     "device_breaker_open": "1 while the unit rests because it keeps silent.",
 }
 
-Labels = tuple[tuple[str, str], ...]
-
 
 class Family(Struct):
-    """One metric: its kind, its help and its samples."""
+    """One metric: its kind, its help, and its samples by their written labels."""
 
     name: str
     kind: str
     help: str
-    samples: list[tuple[Labels, float]]
+    samples: list[tuple[str, float]]
 
 
 def render(snapshot: Snapshot) -> str:
@@ -59,55 +58,43 @@ def render(snapshot: Snapshot) -> str:
 def families(snapshot: Snapshot) -> list[Family]:
     """Sort the status into metrics."""
     found: dict[str, Family] = {}
-    who = (("boot", snapshot.boot), ("gateway", snapshot.gateway), ("site", snapshot.site),
-           ("version", snapshot.version))  # fmt: skip
+    who = _labels(boot=snapshot.boot, gateway=snapshot.gateway, site=snapshot.site, version=snapshot.version)
     _add(found, "up", 1.0, labels=who)
     _add(found, "running_seconds", snapshot.running_s)
     _add(found, "stalled_parts", len(snapshot.stalled))
-    for part, state, levels in (
-        ("uplink", snapshot.uplink, LEVELS),
-        ("outbox", snapshot.store, LEVELS),
-        ("clock", snapshot.clock, None),
-        ("machine", snapshot.machine, None),
-    ):
-        _add_struct(found, part, state, levels=levels)
+    _add_struct(found, "uplink", snapshot.uplink)
+    _add_struct(found, "outbox", snapshot.store)
+    _add_struct(found, "clock", snapshot.clock)
+    _add_struct(found, "machine", snapshot.machine)
     for bus in snapshot.buses:
         _add_bus(found, bus)
     return list(found.values())
 
 
 def _add_bus(found: dict[str, Family], bus: BusStatus) -> None:
-    labels = (("bus", bus.id),)
-    _add_struct(found, "bus", bus.total, levels=LEVELS, labels=labels)
-    _add_struct(found, "bus", bus.total.line, levels=LEVELS, labels=labels, prefix="line_")
+    labels = _labels(bus=bus.id)
+    _add_struct(found, "bus", bus.total, labels=labels)
+    _add_struct(found, "bus", bus.total.line, labels=labels, prefix="line_")
     for unit in bus.units:
-        who = (("bus", bus.id), ("device", unit.device), ("unit", str(unit.unit)))
+        who = _labels(bus=bus.id, device=unit.device, unit=str(unit.unit))
         for standing in DeviceStanding:
-            is_so = unit.standing is standing
-            _add(found, "device_standing", float(is_so), labels=(*who, ("standing", standing.value)))
+            is_so = float(unit.standing is standing)
+            _add(found, "device_standing", is_so, labels=f'{who},standing="{standing.value}"')
         if unit.age_s is not None:
             _add(found, "device_age_seconds", unit.age_s, labels=who)
         _add(found, "device_breaker_open", float(unit.breaker == "open"), labels=who)
 
 
-def _add_struct(
-    found: dict[str, Family],
-    part: str,
-    state: Struct,
-    *,
-    levels: frozenset[str] | None,
-    labels: Labels = (),
-    prefix: str = "",
-) -> None:
-    """Add each number of a struct; `levels` None: all of them are levels."""
+def _add_struct(found: dict[str, Family], part: str, state: Struct, *, labels: str = "", prefix: str = "") -> None:
+    """Add each number of a struct, and each word as a label of a 1."""
     for point in points(state):
+        name = f"{part}_{prefix}{point.key}"
         if isinstance(point.value, str):
-            _add(found, f"{part}_{prefix}{point.key}", 1.0, part=part, word=point.key,
-                 labels=(*labels, (point.key, point.value)))  # fmt: skip
-            continue
-        is_level = levels is None or point.key in levels
-        name = f"{part}_{prefix}{point.key}" + ("" if is_level else "_total")
-        _add(found, name, float(point.value), part=part, word=point.key, labels=labels, is_level=is_level)
+            _add(found, name, 1.0, part=part, word=point.key, labels=_labels(**{point.key: point.value}))
+        elif part in LEVEL_PARTS or point.key in LEVELS:
+            _add(found, name, float(point.value), part=part, word=point.key, labels=labels)
+        else:
+            _add(found, f"{name}_total", float(point.value), part=part, word=point.key, labels=labels, kind="counter")
 
 
 def _add(
@@ -117,20 +104,25 @@ def _add(
     *,
     part: str = "",
     word: str = "",
-    labels: Labels = (),
-    is_level: bool = True,
+    labels: str = "",
+    kind: str = "gauge",
 ) -> None:
-    help_text = HELP[part or name].replace("{word}", word.replace("_", " "))
-    kind = "gauge" if is_level else "counter"
-    found.setdefault(name, Family(f"langyan_{name}", kind, help_text, [])).samples.append((labels, value))
+    family = found.get(name)
+    if family is None:
+        help_text = HELP[part or name].replace("{word}", word.replace("_", " "))
+        family = found[name] = Family(f"langyan_{name}", kind, help_text, [])
+    family.samples.append((labels, value))
 
 
 def _write(family: Family) -> str:
     lines = [f"# HELP {family.name} {family.help}", f"# TYPE {family.name} {family.kind}"]
     for labels, value in family.samples:
-        inside = ",".join(f'{name}="{_escape(text)}"' for name, text in labels)
-        lines.append(f"{family.name}{{{inside}}} {value!r}" if inside else f"{family.name} {value!r}")
+        lines.append(f"{family.name}{{{labels}}} {value!r}" if labels else f"{family.name} {value!r}")
     return "\n".join(lines) + "\n"
+
+
+def _labels(**texts: str) -> str:
+    return ",".join(f'{name}="{_escape(text)}"' for name, text in texts.items())
 
 
 def _escape(text: str) -> str:

@@ -42,13 +42,15 @@ class BusStatus(Struct, frozen=True):
 
     Attributes:
         where: port, or host and port.
-        is_serial: it has A and B, a speed and a parity.
+        is_port: it is a port of this computer, not a connection.
+        is_serial: it has A and B, a speed and a parity; also behind a serial server.
         total: counters since the start.
         recent: the same counters, of the recent past.
     """
 
     id: str
     where: str
+    is_port: bool
     is_serial: bool
     total: BusHealth
     recent: BusHealth
@@ -189,6 +191,7 @@ class Board:
             BusStatus(
                 id=bus.id,
                 where=bus.port if isinstance(bus, RtuBus) else f"{bus.host}:{bus.port}",
+                is_port=isinstance(bus, RtuBus),
                 is_serial=hasattr(bus, "baud"),
                 total=self._health.buses[bus.id],
                 recent=_less(self._health.buses[bus.id], past.buses[bus.id]),

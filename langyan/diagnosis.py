@@ -206,7 +206,7 @@ def _bus(bus: BusStatus) -> Iterator[Advice]:
     if not bus.total.is_up:
         tries = (
             _("Check the adapter's cable, ls -l /dev/serial/by-id/, group dialout, and that no other program holds it.")
-            if bus.is_serial
+            if bus.is_port
             else _("Check power and cable of the module, its address (ping), and that it has a connection free.")
         )
         yield _bad("port-missing", _("Bus {bus}: {where} cannot be opened").format(bus=bus.id, where=bus.where), tries)
