@@ -9,6 +9,9 @@ from device_profiles.model import BitsRule, ContactRule, Flag, PointRule, RateRu
 NEVER = object()
 """No value is this one: every reading is looked at."""
 
+# Made once: `bool | str` would be made anew for every reading.
+_NO_NUMBER = (bool, str)
+
 # A window is kept in so many pieces, so that its memory is bounded however often a point is read.
 _PIECES = 64
 
@@ -65,7 +68,7 @@ class Threshold(_Looking):
 
     def judge(self, value: Value, now: float, *, is_on: bool) -> bool | None:  # noqa: ARG002
         """See `Condition`."""
-        if isinstance(value, bool | str):
+        if isinstance(value, _NO_NUMBER):
             return None
         band = self._deadband if is_on else 0.0
         return value > self._limit - band if self._is_above else value < self._limit + band
@@ -80,7 +83,7 @@ class Bits(_Looking):
 
     def judge(self, value: Value, now: float, *, is_on: bool) -> bool | None:  # noqa: ARG002
         """See `Condition`."""
-        if isinstance(value, bool | str):
+        if isinstance(value, _NO_NUMBER):
             return None
         return int(value) & self._mask != self._calm
 
@@ -99,7 +102,7 @@ class Rate(_Looking):
 
     def judge(self, value: Value, now: float, *, is_on: bool) -> bool | None:
         """See `Condition`; after a restart an alarm stands until the window is full again."""
-        if isinstance(value, bool | str):
+        if isinstance(value, _NO_NUMBER):
             return None
         self._began_at = now if self._began_at is None else self._began_at
         height = value if self._is_rise else -value
@@ -137,7 +140,7 @@ class Stuck(_Looking):
 
     def _has_moved(self, value: Value) -> bool:
         old = self._value
-        if isinstance(value, bool | str) or isinstance(old, bool | str) or old is None:
+        if isinstance(value, _NO_NUMBER) or isinstance(old, _NO_NUMBER) or old is None:
             return value != old
         return abs(value - old) > self._tolerance
 

@@ -84,7 +84,7 @@ class Judge:
         for source, watch in self._by_source.items():
             if standing := active.get(source):
                 watch.restore(standing)
-            self._delays.put(watch, watch.due)
+            self._arm(watch)
 
     def feed(self, sample: Sample, now: float) -> Judged:
         """Judge one sample taken at `now`; one dict lookup when its device has no rules."""
@@ -103,7 +103,8 @@ class Judge:
                     if step is not None:
                         turn = turn or Turn(self._gateway, now, sample.at_us)
                         self._take(turn, watch, step)
-                    self._delays.put(watch, watch.due)
+                    if watch.due != watch.armed:
+                        self._arm(watch)
         return turn.judged() if turn else NOTHING
 
     def tick(self, now: float, at_us: int, *, wall_us: int | None = None) -> Judged:
@@ -124,7 +125,7 @@ class Judge:
         for watch in self._delays.due(now):
             if (step := watch.elapse(now)) is not None:
                 self._take(turn, watch, step)
-            self._delays.put(watch, watch.due)
+            self._arm(watch)
         for combination in self._windows.due(now):
             self._combine(turn, combination)
         for watch in self._switched.due(now):
@@ -191,6 +192,10 @@ class Judge:
         for combination in self._combinations.values():
             self._combine(turn, combination)
         self._look_at_verified(turn)
+
+    def _arm(self, watch: Watch) -> None:
+        watch.armed = watch.due
+        self._delays.put(watch, watch.due)
 
     def _take(self, turn: Turn, watch: Watch, step: Step) -> None:
         if step is Step.ON or (step is Step.AGAIN and watch.about.kind in UNDELAYED_ALARMS):

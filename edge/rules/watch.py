@@ -52,14 +52,15 @@ class Watch:
         is_on: the condition holds, delays over.
         off_at: when it last ended.
         due: when `elapse` wants to be called; None when nothing waits.
+        armed: the `due` that whoever calls it knows of.
         calm: a reading of this very value changes nothing and need not be heard.
         value: the reading that decided last.
         standing: set while the alarm stands, which may be longer than its condition (latching).
     """
 
     __slots__ = (
-        "_condition", "_fresh_s", "_heard_at", "_off_delay_s", "_on_delay_s", "_since", "about", "calm", "due", "is_on",
-        "off_at", "standing", "value",
+        "_condition", "_fresh_s", "_heard_at", "_off_delay_s", "_on_delay_s", "_since", "about", "armed", "calm", "due",
+        "is_on", "off_at", "standing", "value",
     )  # fmt: skip
 
     def __init__(
@@ -89,6 +90,7 @@ class Watch:
         self._heard_at = 0.0
         self.off_at: float | None = None
         self.due: float | None = None
+        self.armed: float | None = None
         self.value: Value | None = None
         self.standing: Standing | None = None
         self.is_on = False

@@ -18,6 +18,7 @@ from device_profiles.model import (
     StuckRule,
     ThresholdRule,
 )
+from edge.rules import Standing
 from tests.edge.rules_rig import TEXT, Rig
 
 HIGH = Severity.HIGH
@@ -216,3 +217,29 @@ def test_a_device_without_rules_says_nothing() -> None:
     value: Value = True
     assert rig.hear(0, value, device="other") == []
     assert rig.hear(0, value, key="w") == []
+
+
+RESTARTS: dict[str, tuple[Rule, Story, list[tuple[float, str]]]] = {
+    "polls: enough readings must speak against it": (
+        POLLED, [(0, False), (1, False), (2, True)], [(1, "polled cleared")],
+    ),
+    "polls: it goes on": (POLLED, [(0, True), (1, False), (2, True), (3, True)], []),
+    "rate: until the window is full again": (RISE, [(0, 29.0), (63, 29.0), (64, 29.0)], [(64, "rise cleared")]),
+    "stuck: until it moves": (STUCK, [(0, 5.0), (1, 5.0), (30, 5.0), (31, 9.0)], [(31, "stuck cleared")]),
+    "missing: until there is a reading": (GONE, [(30, WAIT), (31, 5.0)], [(31, "gone cleared")]),
+    "threshold: the deadband counts": (
+        ThresholdRule("slow", ("t",), "x", HIGH, TEXT, above=60.0, deadband=5.0), [(0, 56.0), (1, 55.0)],
+        [(1, "slow cleared")],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RESTARTS)
+def test_what_stood_before_a_restart_ends_when_it_is_known_to_be_over(name: str) -> None:
+    rule, story, expected = RESTARTS[name]
+    rig = Rig(rule, kept={f"g/d/t/{rule.key}": Standing(1).encode()})
+    said: list[tuple[float, str]] = []
+    for at_s, value in story:
+        words = rig.wait(at_s) if value is WAIT else rig.hear(at_s, value, key="t")  # type: ignore[arg-type]
+        said += [(at_s, word) for word in words]
+    assert said == expected
