@@ -33,22 +33,25 @@ class DeviceMode(Struct, frozen=True):
 class ModeState(Struct, frozen=True):
     """All modes set by hand; small enough to be written whenever one changes.
 
-    They belong to the run of the computer, because their clock does: after a reboot all devices are live.
+    Attributes:
+        boot: the run of the computer it was written in, whose clock its moments are of.
     """
 
     devices: tuple[DeviceMode, ...] = ()
+    boot: str = ""
 
-    def encode(self) -> bytes:
-        """Write it as JSON."""
-        return msgspec.json.encode(self)
+    def encode(self, *, boot: str = "") -> bytes:
+        """Write it as JSON, for this run of the computer."""
+        return msgspec.json.encode(ModeState(self.devices, boot))
 
 
-def read_modes(stored: bytes | None) -> ModeState:
-    """Read what was kept; nothing, or what cannot be read, is all devices live."""
+def read_modes(stored: bytes | None, *, boot: str = "") -> ModeState:
+    """Read what was kept; what is of another run of the computer, or cannot be read, is all devices live."""
     try:
-        return msgspec.json.decode(stored, type=ModeState) if stored else ModeState()
+        state = msgspec.json.decode(stored, type=ModeState) if stored else ModeState()
     except msgspec.DecodeError:
         return ModeState()
+    return state if state.boot == boot else ModeState()
 
 
 class Modes:

@@ -153,6 +153,14 @@ def test_modes_that_cannot_be_read_are_live(stored: bytes | None) -> None:
     assert read_modes(stored) == ModeState()
 
 
+def test_a_reboot_ends_a_test() -> None:
+    rig = Rig(PANIC)
+    rig.set_mode(0, Mode.TEST, 60.0)
+    state = rig.judge.modes(1.0, at_us(1))
+    assert read_modes(state.encode(boot="one"), boot="one").devices == state.devices
+    assert read_modes(state.encode(boot="one"), boot="two").devices == ()
+
+
 def test_restored_modes_are_bounded_and_of_devices_there_are() -> None:
     far = ModeState((DeviceMode("d", Mode.TEST, at_us(10**6)), DeviceMode("gone", Mode.TEST, at_us(50))))
     rig = Rig(PANIC, modes=far)
