@@ -23,6 +23,7 @@ from benchmarks import (
 )
 from benchmarks.machine import facts
 from benchmarks.peers import rows
+from langyan.errors import LangyanError
 
 RESULTS = Path(__file__).parent / "results"
 BENCHMARKS: dict[str, Callable[[], msgspec.Struct]] = {
@@ -74,4 +75,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except LangyanError as error:
+        sys.exit(str(error))
