@@ -57,6 +57,7 @@ class ButtonState(Struct):
         pressed_at_us: wall time when the contact was read; None before.
         sent_ms, stored_ms: from there until it was handed to the broker, and until its receipt came.
         presses: how often it was pressed during the test.
+        is_held: its alarm stands; were the test over now, it would be a real one.
     """
 
     button: Button
@@ -65,6 +66,7 @@ class ButtonState(Struct):
     sent_ms: float | None = None
     stored_ms: float | None = None
     presses: int = 0
+    is_held: bool = False
 
 
 class WalkTest:
@@ -77,9 +79,12 @@ class WalkTest:
         self._pressed_at: dict[str, float] = {}
 
     def pressed(self, event: AlarmEvent, now: float, wall_us: int) -> None:
-        """Take an event of the rules; only presses of this test's buttons in its mode count."""
+        """Take an event of the rules; only presses and releases of this test's buttons in its mode count."""
         state = self._state_of(event)
         if state is None:
+            return
+        state.is_held = event.transition is not Transition.CLEARED
+        if not state.is_held:
             return
         state.presses += 1
         if state.progress is Progress.WAITING:
@@ -88,13 +93,13 @@ class WalkTest:
 
     def sent(self, event: AlarmEvent, now: float) -> None:
         """Note that an event was handed to the broker."""
-        state = self._state_of(event)
+        state = self._press_of(event)
         if state is not None and state.progress is Progress.PRESSED:
             state.progress, state.sent_ms = Progress.SENT, self._ms(event, now)
 
     def stored(self, event: AlarmEvent, now: float) -> None:
         """Note that the cloud has stored an event."""
-        state = self._state_of(event)
+        state = self._press_of(event)
         if state is not None and state.progress in (Progress.PRESSED, Progress.SENT):
             state.progress, state.stored_ms = Progress.STORED, self._ms(event, now)
 
@@ -106,11 +111,17 @@ class WalkTest:
         """Tell whether every press is stored."""
         return all(state.progress is Progress.STORED for state in self._states.values())
 
+    def is_over(self) -> bool:
+        """Tell whether the test may end: all is stored, and no button would raise a real alarm then."""
+        is_any_held = self._mode is Mode.TEST and any(state.is_held for state in self._states.values())
+        return self.is_done() and not is_any_held
+
+    def _press_of(self, event: AlarmEvent) -> ButtonState | None:
+        return None if event.transition is Transition.CLEARED else self._state_of(event)
+
     def _state_of(self, event: AlarmEvent) -> ButtonState | None:
-        """Find the button of a press; an alarm of the other mode is another one, from before the test."""
-        if event.transition is Transition.CLEARED or event.mode is not self._mode:
-            return None
-        return self._states.get(event.source)
+        """Find the button of an event; an alarm of the other mode is another one, from before the test."""
+        return self._states.get(event.source) if event.mode is self._mode else None
 
     def _ms(self, event: AlarmEvent, now: float) -> float:
         return round((now - self._pressed_at[event.source]) * 1000, 1)
@@ -129,6 +140,8 @@ class WalkTestState(Struct, frozen=True):
 
     Attributes:
         began_at_us: wall time.
+        is_done: every button is stored.
+        is_over: and no button is held that would raise a real alarm once the test has ended.
     """
 
     gateway: str
@@ -136,6 +149,7 @@ class WalkTestState(Struct, frozen=True):
     is_live: bool
     began_at_us: int
     is_done: bool
+    is_over: bool
     buttons: list[ButtonState]
 
 
@@ -244,7 +258,13 @@ class WalkTests:
 
     def _state(self, test: WalkTest) -> WalkTestState:
         return WalkTestState(
-            self._gateway, self._start.by, self._start.live, self._began_at_us, test.is_done(), test.states()
+            gateway=self._gateway,
+            by=self._start.by,
+            is_live=self._start.live,
+            began_at_us=self._began_at_us,
+            is_done=test.is_done(),
+            is_over=test.is_over(),
+            buttons=test.states(),
         )
 
     def _devices_with_buttons(self) -> str:

@@ -1,7 +1,9 @@
 """`langyan edge status` and `walktest` against a gateway that is only its control socket."""
 
 import json
+import os
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,18 +138,19 @@ def test_a_site_file_with_faults_is_status_2(site: Path) -> None:
     assert "fault(s)" in said.output
 
 
-def event(source: str) -> AlarmEvent:
+def event(source: str, transition: Transition = Transition.RAISED) -> AlarmEvent:
     gateway_id, device, point, rule = source.split("/")
     return AlarmEvent(
-        gateway_id, device, point, rule, Transition.RAISED, 5, 5, "panic", Severity.CRITICAL, mode=Mode.TEST
+        gateway_id, device, point, rule, transition, 5, 5, "panic", Severity.CRITICAL, mode=Mode.TEST
     )  # fmt: skip
 
 
 class Presses:
     """A gateway's walk test in which a few more buttons are pressed and stored with every question."""
 
-    def __init__(self, *, stored: int) -> None:
+    def __init__(self, *, stored: int, held: tuple[str, ...] = ()) -> None:
         self.modes: list[str] = []
+        self.held = held
         school = School()
         self.tests = WalkTests(
             "school-17",
@@ -162,6 +165,8 @@ class Presses:
                 self.tests.pressed(event(source))
                 self.tests.sent(event(source))
                 self.tests.stored(event(source))
+                if source not in self.held:
+                    self.tests.pressed(event(source, Transition.CLEARED))
             self.left = self.left[2:]
         return await self.tests.handle(request)
 
@@ -180,6 +185,26 @@ def test_a_walk_test_ends_when_every_press_is_stored_and_leaves_its_record(site:
     page = (site.parent / "record.md").read_text("utf-8")
     assert "5 of 5 buttons stored" in page
     assert re.search(r"\| 校门 gate house \| gate-buttons \| button_1 \| 20\S+Z \| \d+ ms \| stored \|", page)
+
+
+def test_a_button_that_is_still_held_keeps_the_test_open_and_is_named(site: Path) -> None:
+    presses = Presses(stored=5, held=(SOURCES[0],))
+    asked = 0
+
+    async def handle(request: Message) -> Message:
+        nonlocal asked
+        asked += 1
+        if asked == 6:
+            # Everything is stored since two questions.
+            assert presses.modes == ["test"]
+            os.kill(os.getpid(), signal.SIGINT)
+        return await presses.handle(request)
+
+    with gateway(site.parent, {"walktest": handle}):
+        said = run("walktest", str(site))
+    assert "Release or reset: 校门 gate house" in said.output
+    assert "REAL ALARMS now, as they are still pressed: 校门 gate house" in said.output
+    assert said.exit_code == 0
 
 
 def test_a_button_that_was_not_pressed_is_in_the_record(site: Path) -> None:

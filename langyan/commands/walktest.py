@@ -67,7 +67,7 @@ async def _walk(control: Control, request: dict[str, Any], stop: anyio.Event, st
     states.append(await _ask(control, {"action": "start", **request}))
     with Live(_draw(states[-1]), console=Console(), auto_refresh=False) as screen:
         try:
-            while not (states[-1].is_done or stop.is_set()):
+            while not (states[-1].is_over or stop.is_set()):
                 with anyio.move_on_after(EVERY_S):
                     await stop.wait()
                 states[:] = [await _ask(control, {"action": "state"})]
@@ -99,7 +99,20 @@ def _draw(state: WalkTestState) -> RenderableType:
         if state.is_live
         else Text(_("Presses are marked as a test; nobody is sent."), style="green")
     )
-    return Group(notice, table, Text(_("Press every button. Ctrl-C ends the test."), style="dim"))
+    return Group(notice, table, _what_next(state))
+
+
+def _what_next(state: WalkTestState) -> Text:
+    held = _held(state)
+    if not state.is_done:
+        return Text(_("Press every button. Ctrl-C ends the test."), style="dim")
+    return (
+        Text(_("All stored. Release or reset: {places}").format(places=held), style="bold yellow") if held else Text()
+    )
+
+
+def _held(state: WalkTestState) -> str:
+    return "" if state.is_live else ", ".join(one.button.place for one in state.buttons if one.is_held)
 
 
 def _ms(value: float | None) -> str:
@@ -110,6 +123,8 @@ def _finish(site: Site, state: WalkTestState, out: Path | None) -> None:
     record = make_record(state, site=site.file.gateway.site, ended_at_us=time.time_ns() // 1000)
     done = sum(one.progress is Progress.STORED for one in state.buttons)
     typer.echo(_("{done} of {count} buttons stored in the cloud").format(done=done, count=len(state.buttons)))
+    if held := _held(state):
+        typer.echo(_("REAL ALARMS now, as they are still pressed: {places}").format(places=held), err=True)
     if out is not None:
         _write(out, record)
 

@@ -68,6 +68,19 @@ def test_the_times_count_from_the_first_press() -> None:
     (state,) = test.states()
     assert (state.pressed_at_us, state.sent_ms, state.stored_ms, state.presses) == (10**15, 20.0, 66.0, 2)
     assert test.is_done()
+    assert test.is_over(), "a real press is none of the test's business"
+
+
+def test_a_test_is_not_over_while_a_button_is_held_as_that_would_be_a_real_alarm() -> None:
+    test = WalkTest([Button(A, "d", "a", "gate")], is_live=False)
+    test.pressed(event(A), 1.0, 10**15)
+    test.stored(event(A), 1.1)
+    assert (test.is_done(), test.is_over()) == (True, False)
+    test.pressed(event(A, Transition.CLEARED), 2.0, 10**15)
+    assert (test.is_done(), test.is_over()) == (True, True)
+    test.pressed(event(A, Transition.RETRIGGERED), 3.0, 10**15)
+    assert not test.is_over()
+    assert test.states()[0].presses == 2
 
 
 class Desk:
