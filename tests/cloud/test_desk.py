@@ -11,7 +11,7 @@ from cloud.database.tables import alarm_event, dead_letter
 from cloud.desk import run_desk
 from cloud.desk.operations import acknowledge, list_alarms
 from cloud.settings import DatabaseSettings, Settings
-from contract.alarms import AlarmEvent, Transition, encode_alarm
+from contract.alarms import AlarmEvent, Mode, Transition, encode_alarm
 from contract.errors import Refusal
 from contract.receipts import Verdict
 from contract.topics import CLOUD_READY, Channel
@@ -72,6 +72,21 @@ def test_a_whole_story(desk: Counters, gateway: GatewayClient, database: Databas
     send(gateway, msgspec.structs.replace(press, raised_at_us=later, at_us=later))
     (alarm,) = list_alarms(database)
     assert (alarm.triggers, alarm.acknowledged_by, alarm.cleared_at_us) == (2, None, None)
+    assert desk.stored == 3
+
+
+def test_second_presses_and_tests_are_stored_and_answered(
+    desk: Counters, gateway: GatewayClient, database: Database
+) -> None:
+    press = send(gateway, now_event())
+    acknowledge(database, press.alarm_id, "王芳")
+    again = msgspec.structs.replace(press, transition=Transition.RETRIGGERED, at_us=press.at_us + 2_000_000)
+    send(gateway, again)
+    later = press.at_us + 5_000_000
+    tried = send(gateway, msgspec.structs.replace(press, raised_at_us=later, at_us=later, mode=Mode.TEST))
+    (live,) = list_alarms(database, mode=Mode.LIVE)
+    assert (live.triggers, live.acknowledged_by, live.last_raised_at_us) == (2, None, again.at_us)
+    assert [alarm.alarm_id for alarm in list_alarms(database, mode=Mode.TEST)] == [tried.alarm_id]
     assert desk.stored == 3
 
 

@@ -113,6 +113,7 @@ def test_an_alarm_is_listed_acknowledged_and_closed(tmp_path: Path) -> None:
         rig.wait(lambda: rig.has_stored_raises(1))
         assert "zlan" not in langyan("alarms", "list", *settings).stderr
         (alarm,) = _alarms(*settings)
+        assert [_alarms(*settings, "--mode", mode) for mode in ("live", "test")] == [[alarm], []]
         assert (alarm["device"], alarm["acknowledged_by"]) == (DEVICE, None)
         acked = langyan("alarms", "ack", str(alarm["alarm_id"])[:10], *settings, "--by", "王警官")
         assert acked.returncode == 0, acked.stderr
