@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 import tty
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -21,9 +21,11 @@ from edge.modbus import pdu
 from simulators.framing import rtu_frame
 
 LIMIT_S = 20.0
+# For what never answers; everything else has all the time a busy machine may take.
+SHORT_S = 0.2
 T = TypeVar("T")
 Said = tuple[float, bytes]
-Answer = Callable[[bytes], Sequence[Said]]
+Answer = Callable[[bytes], Iterable[Said]]
 """From a request to what is said: each after so many seconds."""
 
 
@@ -109,7 +111,7 @@ def run_line(bus: Bus, story: Callable[[Line], Awaitable[T]]) -> T:
 
 
 async def read(
-    line: Line, address: int, *, unit: int = 1, count: int = 1, timeout_s: float = 0.2
+    line: Line, address: int, *, unit: int = 1, count: int = 1, timeout_s: float = LIMIT_S
 ) -> list[int] | type[EdgeError] | int:
     """Read holding registers: the cells, or the kind of failure, or the exception's code."""
     request = pdu.read_request(Table.HOLDING, address, count)

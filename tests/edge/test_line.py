@@ -7,6 +7,7 @@ import os
 import socket
 import termios
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from edge.modbus.wire import wire_at
 from edge.port_line import LONGEST_RESERVE_S
 from langyan.servers import free_port
 from tests.edge.peers import (
+    LIMIT_S,
     WIRE_S,
     Said,
     read,
@@ -55,25 +57,27 @@ def test_a_read_of_twenty_registers_at_9600_baud_takes_what_the_standard_says() 
 
 @pytest.mark.parametrize("baud", [9600, 38_400])
 def test_the_silence_before_a_request_is_kept_after_an_answer_and_after_none(baud: int) -> None:
+    wire = wire_at(baud)
     heard: list[float] = []
     said: list[float] = []
 
-    def answer(request: bytes) -> list[Said]:
+    def answer(request: bytes) -> Iterator[Said]:
         heard.append(time.monotonic())
         if rtu_address(request) == 99:
-            said.append(heard[-1] + 8 * wire_at(baud).character_s)
-            return []
+            said.append(heard[-1] + len(request) * wire.character_s)
+            return
+        yield wire.transaction_s(8, 7), b""
         said.append(time.monotonic())
-        return [(0.0, rtu_says(1, 0))]
+        yield 0.0, rtu_says(1, 0)
 
     async def story(line: Line) -> None:
         for address in (1, 2, 3, 99, 4, 5):
-            await read(line, address, timeout_s=0.02)
+            await read(line, address, timeout_s=0.02 if address == 99 else LIMIT_S)
 
     with serial_peer(answer, baud=baud) as bus:
         run_line(bus, story)
     assert len(heard) == 6
-    assert all(after - before >= wire_at(baud).gap_s for before, after in zip(said, heard[1:], strict=False))
+    assert all(after - before >= wire.gap_s for before, after in zip(said, heard[1:], strict=False))
 
 
 def test_the_rest_that_a_device_wants_is_kept() -> None:
@@ -85,7 +89,7 @@ def test_the_rest_that_a_device_wants_is_kept() -> None:
 
     async def story(line: Line) -> None:
         for _ in range(3):
-            await line.transact(1, READ_ONE, timeout_s=1.0, turnaround_s=0.03)
+            await line.transact(1, READ_ONE, timeout_s=LIMIT_S, turnaround_s=0.03)
 
     with tcp_peer(answer) as bus:
         run_line(bus, story)
@@ -228,10 +232,10 @@ def test_a_peer_that_closes_at_once_is_a_link_that_is_down_and_can_be_opened_aga
         line = make_line(TcpBus(id="lan", host="127.0.0.1", port=port), folder=Path("/"))
         with anyio.fail_after(20):
             await line.open()
-            assert await read(line, 0, timeout_s=5.0) is LinkDownError
-            assert await read(line, 0, timeout_s=5.0) is LinkDownError
+            assert await read(line, 0) is LinkDownError
+            assert await read(line, 0) is LinkDownError
             await line.open()
-            assert await read(line, 0, timeout_s=5.0) == [42]
+            assert await read(line, 0) == [42]
         line.close()
         assert line.counters.drops == 1
 
@@ -268,15 +272,15 @@ async def test_an_adapter_unplugged_and_plugged_in_again_is_found_under_its_name
     with serving(tmp_path, rtu_toml(), device) as (_, control):
         line = make_line(RtuBus(id="line", port="tty-line", baud=115_200), folder=tmp_path)
         await line.open()
-        assert len(await line.transact(1, request, timeout_s=1.0)) == 3
+        assert len(await line.transact(1, request, timeout_s=LIMIT_S)) == 3
         control.unplug("line")
         with pytest.raises(LinkDownError):
-            await line.transact(1, request, timeout_s=1.0)
+            await line.transact(1, request, timeout_s=LIMIT_S)
         with pytest.raises(LinkDownError, match=os.strerror(errno.ENOENT)):
             await line.open()
         control.plug("line")
         await line.open()
-        assert len(await line.transact(1, request, timeout_s=1.0)) == 3
+        assert len(await line.transact(1, request, timeout_s=LIMIT_S)) == 3
         assert control.stats().buses["line"].counts.early == 0
         line.close()
 
@@ -290,8 +294,8 @@ async def test_coils_are_written_and_read_back_on_a_slow_line_without_breaking_a
         await line.open()
         for cells in ((1,), (1, 0, 1, 1), (0, 0, 0, 1)):
             write = pdu.write_request(Table.COIL, 0, cells)
-            assert pdu.cells_of(write, await line.transact(1, write, timeout_s=1.0)) == ()
-            got = pdu.cells_of(read_back, await line.transact(1, read_back, timeout_s=1.0))
+            assert pdu.cells_of(write, await line.transact(1, write, timeout_s=LIMIT_S)) == ()
+            got = pdu.cells_of(read_back, await line.transact(1, read_back, timeout_s=LIMIT_S))
             assert tuple(got[: len(cells)]) == cells
         line.close()
         stats = control.stats().buses["line"].counts
@@ -308,12 +312,12 @@ async def test_a_foreign_server_is_read_and_written() -> None:
     line = make_line(TcpBus(id="lan", host="127.0.0.1", port=port), folder=Path("/"))
     await line.open()
     try:
-        assert await read(line, 3, count=20, timeout_s=5.0) == [*range(3, 23)]
+        assert await read(line, 3, count=20) == [*range(3, 23)]
         for cells in ([777], [8, 9, 10]):
             write = pdu.write_request(Table.HOLDING, 4, cells)
-            await line.transact(1, write, timeout_s=5.0)
-            assert await read(line, 4, count=len(cells), timeout_s=5.0) == cells
-        assert await read(line, 5000, timeout_s=5.0) == 2
+            await line.transact(1, write, timeout_s=LIMIT_S)
+            assert await read(line, 4, count=len(cells)) == cells
+        assert await read(line, 5000) == 2
     finally:
         line.close()
         await server.shutdown()  # type: ignore[no-untyped-call]
