@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import anyio
 
@@ -127,7 +127,7 @@ class TcpPort:
         raise LinkDownError(f"{self.name} cannot be opened: {why}")
 
 
-async def _connect(loop: asyncio.AbstractEventLoop, connection: socket.socket, address: object) -> int:
+async def _connect(loop: asyncio.AbstractEventLoop, connection: socket.socket, address: tuple[Any, ...]) -> int:
     with connection:
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
