@@ -1,128 +1,288 @@
 """One task owns one line: it asks the schedule, sends one request, decodes, hands on the sample."""
 
+import asyncio
 import logging
 import random
+from collections import deque
 from collections.abc import Sequence
+from typing import Protocol
 
 import anyio
-from anyio.streams.memory import MemoryObjectSendStream
 from msgspec import Struct
 
-from contract.telemetry import Sample
+from contract.telemetry import Sample, Value
 from device_profiles.codec import BlockDecoder
+from device_profiles.model import Transport
 from device_profiles.site import PlacedDevice
 from edge.clock import Clock
-from edge.errors import DeviceRefusedError, FrameError, LinkDownError, LinkTimeoutError
+from edge.commands import Write, plan_write
+from edge.errors import (
+    BusBusyError,
+    DeviceRefusedError,
+    EdgeError,
+    FrameError,
+    LinkDownError,
+    LinkTimeoutError,
+    WriteExpiredError,
+)
 from edge.health import BusHealth
-from edge.modbus_line import Line
+from edge.line import Line
+from edge.modbus.pdu import cells_of, read_request
 from edge.plan import Block, plan_device
-from edge.schedule import Poll, Schedule
+from edge.schedule import Poll, Schedule, UnitState
+from edge.waker import Waker
 
 log = logging.getLogger(__name__)
 
 FIRST_REOPEN_S = 0.5
 LONGEST_REOPEN_S = 15.0
 NO_ANSWER_LIMIT_S = 10.0
+# Nothing may be due for long; the task still says that it lives.
+LONGEST_REST_S = 5.0
+# Commands that wait for their turn: people press a few, and a rule switches one siren a device.
+MAX_WAITING_WRITES = 64
+WRITE_LIMIT_S = 30.0
+
+
+class Sink(Protocol):
+    """Where samples go.
+
+    Attributes:
+        is_behind: it has as much as it can hold; wait in `room` before the next.
+    """
+
+    is_behind: bool
+
+    def take(self, sample: Sample) -> None:
+        """Take one sample; never waits."""
+
+    async def room(self) -> None:
+        """Wait until it is no longer behind."""
+
+
+class Watch(Protocol):
+    """Who keeps an eye on the devices."""
+
+    def heard(self, device: str, now: float) -> None:
+        """Note that the device answered."""
+
+    def missed(self, device: str, now: float) -> None:
+        """Note that it did not."""
+
+    def bus_down(self, bus: str, now: float) -> None:
+        """Note that its line cannot be opened."""
 
 
 class _Read(Struct, frozen=True):
     """One planned read with everything its turn needs."""
 
     placed: PlacedDevice
+    device: str
     block: Block
+    request: bytes
     decoder: BlockDecoder
 
 
 class Bus:
-    """One line and the devices on it."""
+    """One line and the devices on it.
+
+    Attributes:
+        turned_at: when the task last turned, by the loop's clock; a task that hangs stops turning.
+    """
 
     def __init__(
-        self, name: str, devices: Sequence[PlacedDevice], *, line: Line, health: BusHealth, clock: Clock
+        self,
+        name: str,
+        devices: Sequence[PlacedDevice],
+        *,
+        line: Line,
+        health: BusHealth,
+        clock: Clock,
+        watch: Watch,
+        transport: Transport = Transport.RTU,
     ) -> None:
         """Plan the reads; nothing is opened yet."""
+        self.turned_at = 0.0
         self._name = name
         self._line = line
         self._health = health
+        health.line = line.counters
         self._clock = clock
+        self._watch = watch
+        self._devices = {placed.device.id: placed for placed in devices}
         self._is_down = False
-        self._reopen_s = FIRST_REOPEN_S
+        self._reopen_s = 0.0
         self._answered_at = 0.0
+        self._waker = Waker()
+        self._writes: deque[Write] = deque()
+        self._wrote_last = False
+        self._schedule: Schedule | None = None
         self._reads = [
-            _Read(placed, block, BlockDecoder(block.points, block.address))
+            _Read(
+                placed,
+                placed.device.id,
+                block,
+                read_request(block.table, block.address, block.count),
+                BlockDecoder(block.points, block.address),
+            )
             for placed in devices
-            for block in plan_device(placed.profile)
+            for block in plan_device(placed.profile, transport=transport)
         ]
 
-    async def run(self, out: MemoryObjectSendStream[Sample], stop: anyio.Event) -> None:
+    @property
+    def units(self) -> dict[int, UnitState]:
+        """How each unit stands; empty before the first turn."""
+        return {} if self._schedule is None else self._schedule.units
+
+    def has_device(self, device: str) -> bool:
+        """Tell whether the device hangs on this line."""
+        return device in self._devices
+
+    async def run(self, sink: Sink, stop: anyio.Event) -> None:
         """Poll until `stop`; the transaction under way is finished, its sample handed on.
 
         A port that is not there is said once, tried again with growing rests, and said once when a unit answers again.
         """
-        async with out:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._wake_at, stop)
             while not stop.is_set():
                 try:
                     await self._line.open()
                     self._health.is_up = True
-                    await self._poll(out, stop)
+                    await self._poll(sink, stop)
                 except LinkDownError as error:
-                    log.log(logging.DEBUG if self._is_down else logging.WARNING, "%s. %s", error, error.hint)
-                    self._is_down = True
-                    await _rest(self._reopen_s * random.uniform(0.8, 1.2), stop)  # noqa: S311 - jitter, not a secret
-                    self._reopen_s = min(self._reopen_s * 2, LONGEST_REOPEN_S)
+                    self._note_down(error)
+                    await self._rest(self._reopen_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
+                    self._reopen_s = min(max(self._reopen_s * 2, FIRST_REOPEN_S), LONGEST_REOPEN_S)
                 finally:
                     self._health.is_up = False
                     self._line.close()
+            self._refuse_writes(LinkDownError(f"bus {self._name}: the gateway is stopping"))
 
-    async def _poll(self, out: MemoryObjectSendStream[Sample], stop: anyio.Event) -> None:
-        polls = [
+    async def write(self, device: str, point: str, value: Value) -> Value:
+        """Write one point when its turn comes, and read it back.
+
+        Returns:
+            The value read back, equal to the one written but for the rounding of the point's scale.
+
+        Raises:
+            UnknownPointError, NotWritableError, BadCommandError: nothing was sent.
+            BusBusyError: too many wait already.
+            WriteExpiredError: its turn did not come within `WRITE_LIMIT_S`; it will not come any more.
+            LinkDownError, LinkTimeoutError, FrameError, DeviceRefusedError: the device may or may not have done it.
+            NotTakenError: it answered, and reads back as something else.
+        """
+        write = plan_write(self._devices, device, point, value)
+        if len(self._writes) >= MAX_WAITING_WRITES:
+            raise BusBusyError(f"bus {self._name}: {MAX_WAITING_WRITES} commands wait already")
+        self._writes.append(write)
+        self._waker.wake()
+        try:
+            with anyio.fail_after(WRITE_LIMIT_S):
+                return await write.done
+        except TimeoutError as error:
+            raise WriteExpiredError(f"bus {self._name}, device {device}: no turn in {WRITE_LIMIT_S:.0f} s") from error
+
+    async def _wake_at(self, stop: anyio.Event) -> None:
+        await stop.wait()
+        self._waker.wake()
+
+    async def _rest(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while (now := loop.time()) < until:
+            self.turned_at = now
+            if await self._waker.wait_until(min(until, now + LONGEST_REST_S)):
+                return
+
+    async def _poll(self, sink: Sink, stop: anyio.Event) -> None:
+        clock = asyncio.get_running_loop().time
+        if self._schedule is None:
+            self._schedule = Schedule(self._polls(), now=clock())
+        schedule = self._schedule
+        self._answered_at = clock()
+        while not stop.is_set():
+            self.turned_at = now = clock()
+            if self._writes and not (self._wrote_last and schedule.is_urgent_due(now)):
+                self._wrote_last = True
+                await self._write(self._writes.popleft())
+                continue
+            self._wrote_last = False
+            poll = schedule.take(now)
+            if poll is None:
+                until = schedule.next_at()
+                await self._waker.wait_until(
+                    now + LONGEST_REST_S if until is None else min(until, now + LONGEST_REST_S)
+                )
+                continue
+            await self._transact(schedule, poll, sink)
+            if sink.is_behind:
+                await sink.room()
+
+    def _polls(self) -> list[Poll]:
+        return [
             Poll(read.placed.unit, index, read.block.every_s, read.block.is_urgent)
             for index, read in enumerate(self._reads)
         ]
-        schedule = Schedule(polls, now=anyio.current_time())
-        self._answered_at = anyio.current_time()
-        while not stop.is_set():
-            now = anyio.current_time()
-            poll = schedule.most_urgent(now)
-            if poll is None:
-                await _rest(max(0.0, (schedule.next_at() or now + 1.0) - now), stop)
-                continue
-            await self._transact(schedule, poll, out)
-            self._check_progress(schedule)
 
-    async def _transact(self, schedule: Schedule, poll: Poll, out: MemoryObjectSendStream[Sample]) -> None:
-        read = self._reads[poll.block]
-        block, link, device = read.block, read.placed.profile.link, read.placed.device.id
-        cells: list[int] = []
+    async def _transact(self, schedule: Schedule, poll: Poll, sink: Sink) -> None:
+        read, health, clock = self._reads[poll.block], self._health, asyncio.get_running_loop().time
+        link = read.placed.profile.link
+        timeout_s = schedule.wait_s(poll, link.timeout_s) if self._line.is_tagged else link.timeout_s
+        started_at = clock()
+        health.polls += 1
         try:
-            cells = await self._line.read(poll.unit, block.table, block.address, block.count, timeout_s=link.timeout_s)
-        except (LinkTimeoutError, FrameError) as error:
-            if isinstance(error, LinkTimeoutError):
-                self._health.timeouts += 1
-            else:
-                self._health.frame_errors += 1
-            if schedule.silent(poll, anyio.current_time()):
-                log.warning("device %s is mute: %s. %s", device, error, error.hint)
-            await self._line.listen_out(link.timeout_s)
+            reply = await self._line.transact(
+                poll.unit, read.request, timeout_s=timeout_s, turnaround_s=link.turnaround_s
+            )
+            cells = cells_of(read.request, reply)
+        except (LinkTimeoutError, FrameError, LinkDownError) as error:
+            health.timeouts += isinstance(error, LinkTimeoutError)
+            health.frame_errors += isinstance(error, FrameError)
+            self._note_silence(schedule, poll, error, cost_s=clock() - started_at)
+            if isinstance(error, LinkDownError):
+                raise
+            self._check_progress(schedule)
         except DeviceRefusedError as error:
             # It answers, so it is not mute; it just does not have this block.
-            self._health.refusals += 1
-            log.debug("device %s: %s. %s", device, error, error.hint)
-            self._note_answer(schedule, poll, device)
+            health.refusals += 1
+            log.debug("device %s: %s. %s", read.device, error, error.hint)
+            self._note_answer(schedule, poll, started_at)
         else:
-            self._health.answers += 1
-            self._note_answer(schedule, poll, device)
-        self._health.mute_units = schedule.mute_units()
-        if cells:
-            await self._hand_on(read, cells, out)
-        await anyio.sleep(max(self._line.gap_s, link.turnaround_s))
+            health.answers += 1
+            self._note_answer(schedule, poll, started_at)
+            points, bad = read.decoder.decode(cells)
+            if bad:
+                health.bad_values += len(bad)
+                log.debug("device %s: no reading of %s", read.device, ", ".join(f"{key}: {why}" for key, why in bad))
+            if points:
+                sink.take(Sample(read.device, self._clock.stamp(read.device), points))
 
-    def _note_answer(self, schedule: Schedule, poll: Poll, device: str) -> None:
-        self._answered_at = anyio.current_time()
+    def _note_answer(self, schedule: Schedule, poll: Poll, started_at: float) -> None:
+        now = asyncio.get_running_loop().time()
+        device = self._reads[poll.block].device
+        self._answered_at = now
+        self._watch.heard(device, now)
         if self._is_down:
             log.info("bus %s: back", self._name)
-        self._is_down, self._reopen_s = False, FIRST_REOPEN_S
-        if schedule.answered(poll, self._answered_at):
+        self._is_down, self._reopen_s = False, 0.0
+        if schedule.answered(poll, now, took_s=now - started_at):
+            self._health.mute_units = schedule.mute_units()
             log.info("device %s answers again", device)
+
+    def _note_silence(self, schedule: Schedule, poll: Poll, error: EdgeError, *, cost_s: float) -> None:
+        now = asyncio.get_running_loop().time()
+        device = self._reads[poll.block].device
+        self._watch.missed(device, now)
+        if schedule.silent(poll, now, cost_s=cost_s):
+            log.warning("device %s is mute: %s. %s", device, error, error.hint)
+        self._health.mute_units = schedule.mute_units()
+
+    def _note_down(self, error: LinkDownError) -> None:
+        log.log(logging.DEBUG if self._is_down else logging.WARNING, "%s. %s", error, error.hint)
+        self._is_down = True
+        self._watch.bus_down(self._name, asyncio.get_running_loop().time())
+        self._refuse_writes(error)
 
     def _check_progress(self, schedule: Schedule) -> None:
         """Open the line anew when all of it has been mute for long: a half-open connection looks just like that.
@@ -130,21 +290,29 @@ class Bus:
         Raises:
             LinkDownError: nobody has answered for `NO_ANSWER_LIMIT_S`.
         """
-        silence_s = anyio.current_time() - self._answered_at
+        silence_s = asyncio.get_running_loop().time() - self._answered_at
         if schedule.is_all_mute() and silence_s > NO_ANSWER_LIMIT_S:
             raise LinkDownError(f"bus {self._name}: nobody has answered for {silence_s:.0f} s; opening it anew")
 
-    async def _hand_on(self, read: _Read, cells: list[int], out: MemoryObjectSendStream[Sample]) -> None:
-        device = read.placed.device.id
-        points, bad = read.decoder.decode(cells)
-        self._health.bad_values += len(bad)
-        for key, why in bad:
-            log.debug("device %s, point %s: no reading: %s", device, key, why)
-        if points:
-            await out.send(Sample(device, self._clock.stamp(device), points))
+    async def _write(self, write: Write) -> None:
+        """Do one write; whatever becomes of it is told to who asked."""
+        if write.done.done():
+            return
+        try:
+            value = await write.perform(self._line)
+        except EdgeError as error:
+            self._health.writes_failed += 1
+            if not write.done.done():
+                write.done.set_exception(error)
+            if isinstance(error, LinkDownError):
+                raise
+        else:
+            self._health.writes += 1
+            if not write.done.done():
+                write.done.set_result(value)
 
-
-async def _rest(seconds: float, stop: anyio.Event) -> None:
-    """Wait, but not past `stop`."""
-    with anyio.move_on_after(seconds):
-        await stop.wait()
+    def _refuse_writes(self, error: LinkDownError) -> None:
+        while self._writes:
+            write = self._writes.popleft()
+            if not write.done.done():
+                write.done.set_exception(error)

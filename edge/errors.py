@@ -61,3 +61,43 @@ class StoreInUseError(StoreUnusableError):
     """Another running gateway has this outbox."""
 
     hint = "Stop the other gateway, or give this one an outbox.path of its own."
+
+
+class CommandError(EdgeError):
+    """A command that was not carried out, or not proven to be."""
+
+
+class UnknownPointError(CommandError):
+    """The command names a device or point that the site does not have."""
+
+    hint = "`langyan edge check` lists the site's devices and points."
+
+
+class NotWritableError(CommandError):
+    """The point may not be written."""
+
+    hint = "Only points that their profile calls writable can be written."
+
+
+class BadCommandError(CommandError):
+    """The value is not one that the point can hold."""
+
+    hint = "See the point's type, range and words in its profile."
+
+
+class BusBusyError(CommandError):
+    """Too many commands wait for their turn on the bus."""
+
+    hint = "Wait for their answers, and ask again."
+
+
+class WriteExpiredError(CommandError):
+    """The command's turn did not come in time; it was not sent."""
+
+    hint = "The bus may be down or overloaded; `langyan edge status` tells."
+
+
+class NotTakenError(CommandError):
+    """The device answered, and yet the point reads back as something else."""
+
+    hint = "The device may be in a local or locked mode, or its profile may not fit."

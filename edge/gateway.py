@@ -3,35 +3,59 @@
 import logging
 import os
 import secrets
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 import anyio
+from anyio import to_thread
+from anyio.abc import TaskGroup
 
+from contract.alarms import AlarmEvent, Mode, Transition, decode_alarm
+from contract.errors import DecodeError
 from contract.presence import Birth, Device
-from contract.telemetry import Sample
-from device_profiles.site import RtuBus, Site
+from contract.receipts import Receipt, Verdict
+from device_profiles.model import Transport
+from device_profiles.site import Site, TcpBus
 from edge.broker import Link
 from edge.bus import Bus
-from edge.clock import Clock, now_us
+from edge.capture import capture_handler
+from edge.clock import Clock
+from edge.control import control_path, serve_control
 from edge.errors import EdgeError
 from edge.health import BusHealth, Health
 from edge.keeper import Keeper
-from edge.modbus_line import ModbusLine
-from edge.outbox import Outbox
-from edge.rules import Judge
+from edge.line import make_line
+from edge.machine import read_machine
+from edge.metrics import render, serve_metrics
+from edge.outbox import Batch, Outbox
+from edge.own_alarms import OwnAlarms
+from edge.requests import Requests
+from edge.rules import Judge, Judged, Standing, read_modes
+from edge.status import Board
 from edge.store import Store
+from edge.supervision import Supervisor
+from edge.switchboard import Switchboard
 from edge.uplink import UplinkSender
+from edge.walktest import WalkTests
+from edge.watchdog import Mark, Notifier, Watchdog, keep_watch
 
 log = logging.getLogger(__name__)
 
-# Samples between the buses and the keeper: full means the disk is slower than the field, and the field waits.
-INBOX_SAMPLES = 512
 # How long a gateway that was told to stop tries to hand over what waits; the rest goes at the next start.
 DRAIN_LIMIT_S = 5.0
 # How long saying good-bye to the broker may take after that.
 GOODBYE_LIMIT_S = 3.0
 # A transaction under way may take its timeout (60 s at most in a profile) before its bus ends.
 BUS_END_LIMIT_S = 65.0
+# Longer than any step may take: a write waits for a read of 60 s, and reads back.
+BUS_STEP_LIMIT_S = 200.0
+STEP_LIMIT_S = 60.0
+# A refused password is tried again once a minute.
+UPLINK_STEP_LIMIT_S = 180.0
+SUPERVISE_EVERY_S = 1.0
+MODES_NOTE = "modes"
 
 
 class MissingPasswordError(EdgeError):
@@ -48,71 +72,251 @@ async def run_gateway(site: Site, stop: anyio.Event) -> None:
         MissingPasswordError: see there.
     """
     link = Link(site.file.uplink, _password(site), site.file.gateway.id)
-    boot = secrets.token_hex(4)
     settings = site.file.outbox
-    path = site.path.parent / settings.path
-    health = Health({bus.id: BusHealth() for bus in site.file.bus})
-    with Outbox(path, max_bytes=settings.max_bytes, alarm_bytes=settings.alarm_bytes) as outbox:
-        if outbox.set_aside:
-            health.store.files_set_aside += 1
-            log.error("the outbox was damaged; it was set aside as %s and a new one begun", outbox.set_aside)
-        judge = Judge(
-            site.file.gateway.id,
-            [placed for devices in site.devices.values() for placed in devices],
-            active=outbox.active(),
+    with Outbox(
+        site.path.parent / settings.path,
+        max_bytes=settings.max_bytes,
+        alarm_bytes=settings.alarm_bytes,
+        gateway=site.file.gateway.id,
+        boot=secrets.token_hex(4),
+        clock=Clock(),
+        deflate_from_bytes=link.settings.deflate_from_bytes,
+    ) as outbox:
+        await _Gateway(site, outbox, link).run(stop)
+
+
+class _Gateway:
+    """A site's gateway with all its parts, wired to each other; made within the loop."""
+
+    def __init__(self, site: Site, outbox: Outbox, link: Link) -> None:
+        now, gateway = anyio.current_time(), site.file.gateway.id
+        devices = [placed for placed_on_bus in site.devices.values() for placed in placed_on_bus]
+        self._site, self._now = site, anyio.current_time
+        self._clock = outbox.clock
+        self._health = Health({bus.id: BusHealth() for bus in site.file.bus})
+        self._store = Store(
+            outbox, health=self._health.store, clock_health=self._health.clock, sync_s=site.file.outbox.sync_s
         )
-        store = Store(outbox, boot=boot, health=health.store)
-        keeper = Keeper(
-            store,
-            judge,
-            commit_s=settings.commit_s,
-            deflate_from_bytes=link.settings.deflate_from_bytes,
-            health=health.store,
+        standings = outbox.standings()
+        raised_at_us = {source: standing.raised_at_us for source, standing in standings.items()}
+        self._judge = Judge(
+            gateway,
+            devices,
+            active=standings,
+            rules=site.file.rule,
+            drills=site.file.drill,
+            modes=read_modes(outbox.note(MODES_NOTE), boot=self._clock.readers.machine),
+            place=site.file.gateway.site,
+            now=now,
+            at_us=self._clock.steady_us(),
         )
-        sender = UplinkSender(link, store, birth=_birth(site, boot), health=health.uplink)
-        async with anyio.create_task_group() as uplink:
-            uplink.start_soon(sender.run, name="uplink")
-            await _run_field(site, keeper, health, stop)
-            log.info("stopping: %d readings wait for their receipt", health.store.readings_waiting)
-            sender.drain(DRAIN_LIMIT_S)
-            uplink.cancel_scope.deadline = anyio.current_time() + DRAIN_LIMIT_S + GOODBYE_LIMIT_S
+        self._supervisor = Supervisor(gateway, devices, now, active=raised_at_us)
+        self._own_alarms = OwnAlarms(gateway, active=raised_at_us)
+        self._make_buses()
+        self._switchboard = Switchboard(list(self._buses.values()))
+        self._walktests = WalkTests(gateway, devices, set_mode=self._set_mode, wall_us=self._clock.now_us)
+        self._keeper = Keeper(
+            self._store,
+            self._judge,
+            commit_s=site.file.outbox.commit_s,
+            act=self._switchboard.act,
+            noted=self._walktests.pressed,
+            health=self._health.store,
+        )
+        self._store.on_fault = self._note_fault
+        self._requests = Requests(self._buses, set_mode=self._set_mode, reset=self._reset)
+        self._sender = UplinkSender(
+            link,
+            self._store,
+            birth=_birth(site, self._store.boot, self._clock.now_us()),
+            health=self._health.uplink,
+            on_receipt=self._note_receipt,
+        )
+        self._notifier = Notifier(os.environ)
+        self._watchdog = Watchdog(self._marks(), now=now)
+        self._board = Board(
+            site,
+            self._health,
+            self._supervisor,
+            version=version("langyan"),
+            boot=self._store.boot,
+            now=now,
+            breakers=self._breakers,
+            stalled=self._watchdog.stalled,
+        )
+        self._modes_changed = anyio.Event()
 
+    async def run(self, stop: anyio.Event) -> None:
+        """Be a gateway until `stop`."""
+        async with anyio.create_task_group() as background:
+            background.start_soon(self._store.run, name="store")
+            background.start_soon(self._keep_modes, name="modes")
+            await self._open_doors(background)
+            background.start_soon(
+                partial(keep_watch, self._watchdog, self._notifier, status=self._status_line, note_lag=self._note_lag)
+            )
+            async with anyio.create_task_group() as uplink:
+                uplink.start_soon(self._sender.run, name="uplink")
+                self._notifier.ready()
+                await self._run_field(stop)
+                self._notifier.stopping()
+                log.info("stopping: %d readings wait for their receipt", self._health.store.readings_waiting)
+                self._sender.drain(DRAIN_LIMIT_S)
+                uplink.cancel_scope.deadline = self._now() + DRAIN_LIMIT_S + GOODBYE_LIMIT_S
+            background.cancel_scope.cancel()
 
-async def _run_field(site: Site, keeper: Keeper, health: Health, stop: anyio.Event) -> None:
-    """Poll all buses until `stop`; returns when the last sample is on the disk."""
-    out, inbox = anyio.create_memory_object_stream[Sample](max_buffer_size=INBOX_SAMPLES)
-    clock = Clock()
-    async with anyio.create_task_group() as keeping:
-        keeping.start_soon(keeper.run, inbox, stop, name="keeper")
-        async with out, anyio.create_task_group() as buses:
-            for bus in site.file.bus:
-                port = str(site.path.parent / bus.port) if isinstance(bus, RtuBus) else ""
-                line = ModbusLine(bus, port=port)
-                task = Bus(bus.id, site.devices[bus.id], line=line, health=health.buses[bus.id], clock=clock)
-                buses.start_soon(task.run, out.clone(), stop, name=f"bus {bus.id}")
-            buses.start_soon(_report_health, site.file.gateway.health_s, health, out.clone(), stop, name="health")
-            await stop.wait()
-            buses.cancel_scope.deadline = anyio.current_time() + BUS_END_LIMIT_S
+    async def _open_doors(self, background: TaskGroup) -> None:
+        """Let commands on this machine, and a Prometheus, ask; without these doors the gateway works all the same."""
+        site = self._site
+        handlers = {
+            **self._requests.handlers(self._board),
+            "walktest": self._walktests.handle,
+            "capture": capture_handler(site, self._lines),
+        }
+        path = control_path(site.path.parent / site.file.outbox.path)
+        await _try_to_open(background, partial(serve_control, path, handlers), f"control socket {path}")
+        port = site.file.gateway.metrics_port
+        if port is not None:
+            await _try_to_open(background, partial(serve_metrics, port, self._metrics), f"metrics port {port}")
 
-
-async def _report_health(
-    every_s: float, health: Health, out: anyio.abc.ObjectSendStream[Sample], stop: anyio.Event
-) -> None:
-    async with out:
-        while not stop.is_set():
-            with anyio.move_on_after(every_s):
+    async def _run_field(self, stop: anyio.Event) -> None:
+        """Poll all buses until `stop`; returns when the last sample is on the disk."""
+        async with anyio.create_task_group() as keeping:
+            keeping.start_soon(self._keeper.run, name="keeper")
+            async with anyio.create_task_group() as buses:
+                for name, bus in self._buses.items():
+                    buses.start_soon(bus.run, self._keeper, stop, name=f"bus {name}")
+                buses.start_soon(self._switchboard.run, stop, name="switchboard")
+                buses.start_soon(self._report, stop, name="health")
+                buses.start_soon(self._supervise, stop, name="supervision")
                 await stop.wait()
-            for sample in health.samples(now_us()):
-                await out.send(sample)
+                buses.cancel_scope.deadline = self._now() + BUS_END_LIMIT_S
+            self._keeper.close()
+
+    def _make_buses(self) -> None:
+        site = self._site
+        self._lines = {bus.id: make_line(bus, folder=site.path.parent) for bus in site.file.bus}
+        self._buses = {
+            bus.id: Bus(
+                bus.id,
+                site.devices[bus.id],
+                line=self._lines[bus.id],
+                health=self._health.buses[bus.id],
+                clock=self._clock,
+                watch=self._supervisor,
+                transport=Transport.TCP if isinstance(bus, TcpBus) else Transport.RTU,
+            )
+            for bus in site.file.bus
+        }
+
+    async def _supervise(self, stop: anyio.Event) -> None:
+        while not stop.is_set():
+            now = self._now()
+            self._say(self._supervisor.tick(now, self._clock.steady_us()))
+            self._board.note(now)
+            with anyio.move_on_after(SUPERVISE_EVERY_S):
+                await stop.wait()
+
+    async def _report(self, stop: anyio.Event) -> None:
+        folder = (self._site.path.parent / self._site.file.outbox.path).parent
+        while not stop.is_set():
+            with anyio.move_on_after(self._site.file.gateway.health_s):
+                await stop.wait()
+            await to_thread.run_sync(read_machine, self._health.machine, folder)
+            for sample in self._health.samples(self._clock.stamp("gateway"), self._breakers()):
+                self._keeper.take(sample)
+            self._health.machine.loop_lag_ms = 0.0
+
+    async def _keep_modes(self) -> None:
+        """Write down which devices are in a test, so that a restart does not end it."""
+        while True:
+            await self._modes_changed.wait()
+            self._modes_changed = anyio.Event()
+            state = self._judge.modes(self._now(), self._clock.steady_us())
+            try:
+                await self._store.put_note(MODES_NOTE, state.encode(boot=self._clock.readers.machine))
+            except EdgeError as error:
+                log.warning("the mode of devices would not outlive a restart: %s. %s", error, error.hint)
+
+    def _set_mode(self, mode: Mode, devices: Sequence[str] | None, for_s: float) -> None:
+        now = self._now()
+        judged = self._judge.set_mode(mode, devices, now + for_s, now=now, at_us=self._clock.steady_us())
+        who = "all devices" if devices is None else ", ".join(devices)
+        log.info("%s: mode %s for %.0f s", who, mode.value, for_s)
+        self._keeper.take_judged(judged)
+        self._modes_changed.set()
+
+    def _reset(self, source: str) -> int:
+        """Let a latched alarm go; returns how many events that made."""
+        judged = self._judge.reset(source, self._now(), self._clock.steady_us())
+        self._keeper.take_judged(judged)
+        return len(judged.events)
+
+    def _note_fault(self, kind: str, stands: bool) -> None:  # noqa: FBT001 - the store's signature
+        event = self._own_alarms.set(kind, stands=stands, at_us=self._clock.steady_us())
+        if event is not None:
+            self._say([event])
+
+    def _note_receipt(self, batch: Batch, receipt: Receipt) -> None:
+        is_wanted = batch.is_alarm and receipt.verdict is Verdict.STORED and self._walktests.is_running
+        if is_wanted and (event := self._event_of(batch)) is not None:
+            self._walktests.stored(event)
+
+    def _event_of(self, batch: Batch) -> AlarmEvent | None:
+        try:
+            return decode_alarm(batch.payload, gateway=self._site.file.gateway.id)
+        except DecodeError:
+            return None
+
+    def _say(self, events: list[AlarmEvent]) -> None:
+        """Keep events that no rule made: what stands of them is remembered like that of the rules."""
+        if events:
+            standing = {
+                event.source: None if event.transition is Transition.CLEARED else Standing(event.raised_at_us).encode()
+                for event in events
+            }
+            self._keeper.take_judged(Judged(tuple(events), (), tuple(standing.items())))
+
+    def _marks(self) -> dict[str, Mark]:
+        marks = {
+            f"bus {name}": Mark(lambda bus=bus: bus.turned_at, BUS_STEP_LIMIT_S)  # type: ignore[misc]
+            for name, bus in self._buses.items()
+        }
+        marks["keeper"] = Mark(lambda: self._keeper.kept_at, STEP_LIMIT_S)
+        marks["uplink"] = Mark(lambda: self._sender.progress_at, UPLINK_STEP_LIMIT_S)
+        return marks
+
+    def _breakers(self) -> dict[str, dict[int, str]]:
+        return {
+            name: {unit: state.breaker.value for unit, state in bus.units.items()} for name, bus in self._buses.items()
+        }
+
+    def _note_lag(self, seconds: float) -> None:
+        self._health.machine.loop_lag_ms = max(self._health.machine.loop_lag_ms, seconds * 1000)
+
+    def _status_line(self) -> str:
+        store, uplink = self._health.store, "up" if self._health.uplink.is_up else "down"
+        mute = sum(bus.mute_units for bus in self._health.buses.values())
+        return f"uplink {uplink}, {store.readings_waiting} readings wait, {mute} units mute"
+
+    def _metrics(self) -> str:
+        return render(self._board.snapshot(self._now()))
 
 
-def _birth(site: Site, boot: str) -> Birth:
+async def _try_to_open(background: TaskGroup, serve: Callable[..., Coroutine[Any, Any, None]], name: str) -> None:
+    try:
+        await background.start(serve, name=name)
+    except OSError as error:
+        log.error("%s cannot be opened: %s", name, error)  # noqa: TRY400 - not a bug
+
+
+def _birth(site: Site, boot: str, at_us: int) -> Birth:
     return Birth(
         gateway=site.file.gateway.id,
         boot=boot,
         version=version("langyan"),
         site=site.file.gateway.site,
-        at_us=now_us(),
+        at_us=at_us,
         devices=tuple(
             Device(placed.device.id, placed.profile.profile, placed.profile.version, placed.device.name)
             for devices in site.devices.values()

@@ -1,137 +1,172 @@
-"""The keeper: judges every sample, puts alarms on the disk at once and readings in groups."""
+"""The keeper: judges every sample at once, puts alarms on the disk at once and readings in groups."""
 
+import asyncio
 import logging
+from collections.abc import Callable
 
 import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream
 
 from contract.alarms import AlarmEvent, Transition
-from contract.compression import pack
-from contract.limits import MAX_PAYLOAD_BYTES
-from contract.telemetry import Sample, encode_telemetry
+from contract.telemetry import Sample
 from edge.errors import StoreFullError
 from edge.health import StoreHealth
-from edge.rules import Judge
+from edge.rules import Action, Judge, Judged
 from edge.store import Store
+from edge.waker import Waker
 
 log = logging.getLogger(__name__)
 
-# One batch stays under the broker's and the ingester's limits: about 60 bytes of JSON a reading.
-MAX_BATCH_READINGS = 2_000
-# While the disk takes nothing, so many stay in memory: some minutes of a school.
+# A commit costs the disk the same for one reading or for two thousand; more would make a late first one.
+COMMIT_READINGS = 2_000
+# So many wait in memory before the buses wait: a disk that is this slow is slower than the field.
 MAX_PENDING_READINGS = 20_000
+MAX_PENDING_EVENTS = 1_000
 FULL_DISK_RETRY_S = 1.0
+# Delays and windows of rules are judged this often between readings.
+TICK_S = 0.2
 
 
 class Keeper:
-    """Takes samples from all buses until every bus has hung up."""
+    """Takes samples from all buses until it is closed.
+
+    Attributes:
+        is_behind: it holds as much as it can; wait in `room` before the next sample.
+        kept_at: when it last turned, by the loop's clock.
+    """
 
     def __init__(
-        self, store: Store, judge: Judge, *, commit_s: float, deflate_from_bytes: int, health: StoreHealth
+        self,
+        store: Store,
+        judge: Judge,
+        *,
+        commit_s: float,
+        act: Callable[[Action], None],
+        noted: Callable[[AlarmEvent], None],
+        health: StoreHealth,
     ) -> None:
-        """`commit_s` is the longest a reading stays in memory only."""
+        """Prepare.
+
+        Args:
+            store: where everything goes.
+            judge: the rules.
+            commit_s: longest time that a reading stays in memory only.
+            act: carries out what a rule wants switched; must not wait.
+            noted: told of every event before it is on the disk; must not wait.
+            health: counters to move.
+        """
+        self.is_behind = False
+        self.kept_at = 0.0
         self._store = store
         self._judge = judge
         self._commit_s = commit_s
-        self._deflate_from_bytes = deflate_from_bytes
+        self._act = act
+        self._noted = noted
         self._health = health
-        self._is_full = False
+        self._is_closed = self._is_full = False
         self._pending: list[Sample] = []
         self._readings = 0
+        self._events: list[AlarmEvent] = []
+        self._standing: dict[str, bytes | None] = {}
+        self._wakers = self._to_commit, self._to_keep, self._to_tick, self._to_retry = [Waker() for _ in range(4)]
+        self._room = anyio.Event()
 
-    async def run(self, inbox: MemoryObjectReceiveStream[Sample], stop: anyio.Event) -> None:
-        """Keep all that comes; returns when the inbox is closed and everything is on the disk.
-
-        No wait on the inbox is ever cut short: a receive that is cancelled in the moment a sample arrives
-        would lose it. The clock of the commits therefore runs in a task of its own.
-        """
-        ended = anyio.Event()
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._commit_for_ever, ended)
-            async with inbox:
-                async for sample in inbox:
-                    self._add(sample)
-                    await self._judge_sample(sample, stop)
-                    if self._readings >= MAX_BATCH_READINGS and not self._is_full:
-                        await self._commit()
-            ended.set()
-        # What came while the clock's last commit was under way.
-        await self._commit()
-        if self._readings:
-            log.error("%d readings found no room on the disk and are lost with this stop", self._readings)
-
-    async def _commit_for_ever(self, ended: anyio.Event) -> None:
-        while not ended.is_set():
-            with anyio.move_on_after(FULL_DISK_RETRY_S + self._commit_s if self._is_full else self._commit_s):
-                await ended.wait()
-            await self._commit()
-
-    def _add(self, sample: Sample) -> None:
+    def take(self, sample: Sample) -> None:
+        """Judge one sample and keep it in memory; the next commit puts it on the disk."""
         self._pending.append(sample)
         self._readings += len(sample.points)
+        judged = self._judge.feed(sample, asyncio.get_running_loop().time())
+        if judged:
+            self.take_judged(judged)
+        if self._readings >= COMMIT_READINGS:
+            self.is_behind = self.is_behind or self._readings >= MAX_PENDING_READINGS
+            self._to_commit.wake()
 
-    async def _judge_sample(self, sample: Sample, stop: anyio.Event) -> None:
-        events = self._judge.feed(sample, anyio.current_time())
-        if not events:
-            return
-        for event in events:
-            log.info("alarm %s %s: %s", event.transition.value, event.source, event.text.get("en", event.kind))
-        while not await self._kept(events):
-            if stop.is_set():
-                log.error("stopping with %d alarm events that found no room", len(events))
-                return
-            # The field waits: an alarm that is not kept must not be overtaken by readings.
-            with anyio.move_on_after(FULL_DISK_RETRY_S):
-                await stop.wait()
-        self._health.alarms_raised += sum(event.transition is Transition.RAISED for event in events)
+    def take_judged(self, judged: Judged) -> None:
+        """Keep what the rules (or somebody else) found, and have switched what they want switched."""
+        for action in judged.actions:
+            self._act(action)
+        for event in judged.events:
+            text = event.text.get("en", event.kind)
+            log.info("alarm %s %s (%s): %s", event.transition.value, event.source, event.mode.value, text)
+            self._health.alarms_raised += event.transition is Transition.RAISED
+            self._noted(event)
+        if judged.events or judged.standing:
+            self._events.extend(judged.events)
+            self._standing.update(judged.standing)
+            self.is_behind = self.is_behind or len(self._events) >= MAX_PENDING_EVENTS
+            self._to_keep.wake()
 
-    async def _kept(self, events: list[AlarmEvent]) -> bool:
-        try:
-            await self._store.put_alarms(events)
-        except StoreFullError as error:
-            self._say(error)
-            return False
-        self._is_full = False
-        return True
+    async def room(self) -> None:
+        """Wait until there is room; the field waits rather than losing what it says."""
+        while self.is_behind:
+            await self._room.wait()
+
+    def close(self) -> None:
+        """Say that no more samples come: `run` puts down what it holds and returns."""
+        self._is_closed = True
+        for waker in self._wakers:
+            waker.wake()
+
+    async def run(self) -> None:
+        """Keep all that comes; returns when closed and everything is on the disk, or alarms find no room there."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._commit_for_ever)
+            tasks.start_soon(self._keep_events_for_ever)
+            tasks.start_soon(self._tick_for_ever)
+        if self._events:
+            log.error("%d alarm events found no room on the disk and are lost with this stop", len(self._events))
+
+    async def _commit_for_ever(self) -> None:
+        loop = asyncio.get_running_loop()
+        due_at = loop.time()
+        while not self._is_closed:
+            self.kept_at = loop.time()
+            due_at = max(due_at + self._commit_s, self.kept_at)
+            if self._readings < COMMIT_READINGS:
+                await self._to_commit.wait_until(due_at)
+            await self._commit()
+        await self._commit()
 
     async def _commit(self) -> None:
         samples = self._pending
-        if not samples:
-            return
-        self._pending, self._readings = [], 0
-        await self._put(samples)
+        if samples:
+            self._pending, self._readings = [], 0
+            await self._store.put_telemetry(samples)
+            self._look_for_room()
 
-    async def _put(self, samples: list[Sample]) -> None:
-        encoding, payload = pack(encode_telemetry(samples), at_least=self._deflate_from_bytes)
-        is_large = len(payload) > MAX_PAYLOAD_BYTES or _readings(samples) > 2 * MAX_BATCH_READINGS
-        if is_large and len(samples) > 1:
-            half = len(samples) // 2
-            await self._put(samples[:half])
-            await self._put(samples[half:])
-            return
-        try:
-            await self._store.put_telemetry(payload, encoding, readings=_readings(samples))
-        except StoreFullError as error:
-            self._say(error)
-            self._take_back(samples)
-        else:
-            self._is_full = False
+    async def _keep_events_for_ever(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._events or self._standing or not self._is_closed:
+            if not self._events and not self._standing:
+                await self._to_keep.wait_until(loop.time() + 60.0)
+                continue
+            events, standing = tuple(self._events), dict(self._standing)
+            self._standing.clear()
+            try:
+                await self._store.put_alarms(events, tuple(standing.items()))
+            except StoreFullError as error:
+                self._standing = standing | self._standing
+                log.log(logging.DEBUG if self._is_full else logging.ERROR, "%s. %s", error, error.hint)
+                self._is_full = True
+                if self._is_closed:
+                    return
+                await self._to_retry.wait_until(loop.time() + FULL_DISK_RETRY_S)
+            else:
+                self._is_full = False
+                del self._events[: len(events)]
+                self._look_for_room()
 
-    def _take_back(self, samples: list[Sample]) -> None:
-        """Keep in memory what found no room on the disk, up to `MAX_PENDING_READINGS`; the oldest goes first."""
-        self._pending[:0] = samples
-        self._readings += _readings(samples)
-        given_up = 0
-        while self._readings - given_up > MAX_PENDING_READINGS:
-            given_up += len(self._pending.pop(0).points)
-        self._readings -= given_up
-        if given_up:
-            self._store.give_up(given_up)
+    async def _tick_for_ever(self) -> None:
+        loop, clock = asyncio.get_running_loop(), self._store.clock
+        while not self._is_closed:
+            due_at, now = self._judge.next_at(), loop.time()
+            if due_at is not None and due_at <= now:
+                wall_us = clock.now_us() if clock.timeline.is_trusted else None
+                self.take_judged(self._judge.tick(now, clock.steady_us(), wall_us=wall_us))
+            await self._to_tick.wait_until(loop.time() + TICK_S)
 
-    def _say(self, error: StoreFullError) -> None:
-        log.log(logging.DEBUG if self._is_full else logging.ERROR, "%s. %s", error, error.hint)
-        self._is_full = True
-
-
-def _readings(samples: list[Sample]) -> int:
-    return sum(len(sample.points) for sample in samples)
+    def _look_for_room(self) -> None:
+        if self.is_behind and self._readings < MAX_PENDING_READINGS // 2 and len(self._events) < MAX_PENDING_EVENTS:
+            self.is_behind = False
+            self._room.set()
+            self._room = anyio.Event()

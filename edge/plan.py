@@ -6,7 +6,17 @@ from itertools import groupby
 from msgspec import Struct
 
 from contract.alarms import Severity
-from device_profiles.model import UNDELAYED_ALARMS, BlockDef, PointDef, Profile, Table, Transport
+from device_profiles.model import (
+    UNDELAYED_ALARMS,
+    BitsRule,
+    BlockDef,
+    CombinationRule,
+    PointDef,
+    PointRule,
+    Profile,
+    Table,
+    Transport,
+)
 
 # Another request costs a serial line 20 characters: 8 of the request, 5 around the answer's words and twice 3.5 of
 # silence. Reading through ten unused words costs as much, so more of them are never worth it there.
@@ -63,11 +73,11 @@ def plan_device(profile: Profile, *, transport: Transport = Transport.RTU) -> li
 
 
 def urgent_points(profile: Profile) -> frozenset[str]:
-    """Name the points whose rules raise panic, tamper or anything critical."""
+    """Name the points whose rules raise panic, tamper or anything critical; combinations have none."""
     return frozenset(
         point
         for rule in profile.rule
-        if rule.alarm in UNDELAYED_ALARMS or rule.severity is Severity.CRITICAL
+        if not isinstance(rule, CombinationRule) and _is_urgent(rule)
         for point in rule.points
     )
 
@@ -95,6 +105,13 @@ def group_points(points: Sequence[PointDef], *, profile: Profile, transport: Tra
         end = max(end, stop)
     if run:
         yield run
+
+
+def _is_urgent(rule: PointRule) -> bool:
+    alarms = [(rule.alarm, rule.severity)]
+    if isinstance(rule, BitsRule):
+        alarms.extend((flag.alarm or rule.alarm, flag.severity or rule.severity) for flag in rule.flag)
+    return any(alarm in UNDELAYED_ALARMS or severity is Severity.CRITICAL for alarm, severity in alarms)
 
 
 def _gap_limit(profile: Profile, table: Table, transport: Transport) -> int:

@@ -18,7 +18,7 @@ READ_BYTES = 512
 # So much and no answer: nobody can be understood on such a line.
 MAX_BABBLE_BYTES = 65_536
 # A unit that is later than this after its timeout needs a longer timeout in its profile.
-LONGEST_RESERVE_S = 0.3
+LONGEST_RESERVE_S = 0.1
 # How long somebody may talk unasked before a request gives up waiting for silence.
 LONGEST_WAIT_FOR_SILENCE_S = 1.0
 

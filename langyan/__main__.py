@@ -1,5 +1,5 @@
 """`python -m langyan`, the same as `langyan`."""
 
-from langyan.cli import main
+from langyan.entry import main
 
 main()

@@ -20,7 +20,7 @@ def loaded_by(code: str) -> set[str]:
 
 
 def command(*words: str) -> str:
-    return f"import sys\nsys.argv = {['langyan', *words]!r}\nfrom langyan.cli import main\nmain()\n"
+    return f"import sys\nsys.argv = {['langyan', *words]!r}\nfrom langyan.entry import main\nmain()\n"
 
 
 def test_the_contract_needs_nothing_but_msgspec() -> None:
@@ -43,3 +43,11 @@ def test_the_gateway_loads_nothing_of_the_cloud() -> None:
 
 def test_the_cloud_loads_nothing_of_the_gateway() -> None:
     assert loaded_by(command("cloud", "--help")) & {"edge", "simulators", "pymodbus", "serial"} == set()
+
+
+def test_a_running_gateway_carries_no_command_line(tmp_path: Path) -> None:
+    (tmp_path / "site.toml").write_text("not a site")
+    code = command("edge", "run", str(tmp_path / "site.toml")).replace(
+        "main()", "\ntry: main()\nexcept SystemExit: pass"
+    )
+    assert loaded_by(code) & {"typer", "rich", "click", "pymodbus", "serial"} == set()

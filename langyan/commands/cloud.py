@@ -8,8 +8,9 @@ from cloud.desk import run_desk
 from cloud.errors import CloudError
 from cloud.ingest import run_ingest
 from cloud.settings import Settings, load_settings, secret_variables
-from langyan.commands.common import VERBOSE, fail, run_until_signal, start_logging
+from langyan.commands.common import VERBOSE, fail, run_until_signal
 from langyan.i18n import translate as _
+from langyan.running import start_logging
 
 app = typer.Typer(no_args_is_help=True)
 

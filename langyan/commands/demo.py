@@ -9,11 +9,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from langyan.commands.common import INTERRUPTED, fail
+from langyan.commands.common import fail
 from langyan.demo.run import Options, Report, play
 from langyan.demo.story import SHORTEST_S
 from langyan.errors import LangyanError
 from langyan.i18n import translate as _
+from langyan.running import INTERRUPTED
 
 app = typer.Typer()
 

@@ -6,15 +6,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from device_profiles.site import RtuBus, Site
-from edge.errors import EdgeError
-from edge.gateway import run_gateway
+from device_profiles.model import CombinationRule, Transport
+from device_profiles.rule_checks import rule_names
+from device_profiles.site import RtuBus, Site, TcpBus
 from edge.plan import plan_device
 from langyan.commands.capture import capture, play
-from langyan.commands.common import PROFILES, VERBOSE, load_site_file, run_until_signal, start_logging
+from langyan.commands.common import PROFILES, VERBOSE, load_site_file
+from langyan.commands.requests import mode, reset, write
 from langyan.commands.service import install
 from langyan.commands.status import status
 from langyan.commands.walktest import walktest
+from langyan.gateway_process import run_gateway_process
 from langyan.i18n import translate as _
 
 app = typer.Typer(no_args_is_help=True)
@@ -25,9 +27,7 @@ SITE = typer.Argument(..., help=_("The site file: gateway, buses, devices (TOML)
 @app.command(help=_("Run the gateway until Ctrl-C or SIGTERM. Nothing already read is lost on a stop."))
 def run(site_file: Path = SITE, *, profiles: Path | None = PROFILES, verbose: bool = VERBOSE) -> None:
     """Run the gateway."""
-    site = load_site_file(site_file, profiles=profiles)
-    start_logging(verbose=verbose, secret_envs=[site.file.uplink.password_env])
-    run_until_signal(lambda stop: run_gateway(site, stop), expected=EdgeError)
+    raise typer.Exit(run_gateway_process(site_file, profiles=profiles, verbose=verbose))
 
 
 @app.command(help=_("Check a site file and every profile it names; lists all faults, or what will be read."))
@@ -40,6 +40,9 @@ app.command("status", help=_("Show how the running gateway stands, what is wrong
 app.command("walktest", help=_("Press every button, and see each one arrive in the cloud; writes the record."))(
     walktest
 )
+app.command("write", help=_("Write a point of a device, and read it back."))(write)
+app.command("mode", help=_("Put devices into a test or a drill; it ends by itself."))(mode)
+app.command("reset", help=_("Let a latched alarm go."))(reset)
 app.command("capture", help=_("Record what crosses a bus, with its timing, into one file."))(capture)
 app.command("replay", help=_("Show what a gateway would have read from a recording."))(play)
 app.command("install", help=_("Make the gateway a service of systemd: writes the unit, says the next commands."))(
@@ -56,10 +59,16 @@ def _print_plan(site: Site) -> None:
         for placed in site.devices[bus.id]:
             reads = [
                 f"{block.table} {block.address}+{block.count} / {block.every_s:g} s"
-                for block in plan_device(placed.profile)
+                for block in plan_device(
+                    placed.profile, transport=Transport.TCP if isinstance(bus, TcpBus) else Transport.RTU
+                )
             ]
             name = f"{placed.device.id} {placed.device.name}".strip()
-            points, alarms = len(placed.profile.point), sum(len(rule.points) for rule in placed.profile.rule)
+            points = len(placed.profile.point)
+            alarms = sum(
+                len(rule_names(rule)) * (1 if isinstance(rule, CombinationRule) else len(rule.points))
+                for rule in placed.profile.rule
+            )
             table.add_row(
                 f"{bus.id} ({where})", str(placed.unit), name, placed.profile.profile, str(points), "\n".join(reads),
                 str(alarms),

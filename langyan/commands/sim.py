@@ -9,9 +9,10 @@ import typer
 
 from device_profiles.recording import Recording
 from device_profiles.site import RtuBus, Site
-from langyan.commands.common import PROFILES, VERBOSE, fail, load_site_file, run_until_signal, start_logging
+from langyan.commands.common import PROFILES, VERBOSE, fail, load_site_file, run_until_signal
 from langyan.commands.recording import RECORDING, load_recording
 from langyan.i18n import translate as _
+from langyan.running import start_logging
 from simulators.control_client import Control, ControlError
 from simulators.errors import SimulatorError
 from simulators.replay import serve_replay

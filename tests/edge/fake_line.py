@@ -1,29 +1,37 @@
-"""A line without a wire: answers from a script, counts what it was asked."""
+"""A line without a wire: answers from a script, counts what it was asked, remembers what was written."""
 
+import struct
 from collections.abc import Callable, Sequence
 
 import anyio
 
-from device_profiles.model import Table
 from edge.errors import LinkDownError
+from edge.line import LineCounters, Tap
 
 Answer = list[int] | Exception
 
 
 class FakeLine:
-    """Has the interface of `edge.modbus_line.Line`.
+    """Has the interface of `edge.line.Line`.
 
     Attributes:
         opened, closed: how often.
-        asked: (unit, table, address, count) of every request.
+        asked: (unit, function, address, count) of every read.
+        written: (unit, request) of every write.
+        cells: what was written, by (unit, address); answers reads before the script does.
         down_for: how many openings fail first.
     """
 
+    is_tagged = False
+
     def __init__(self, answer: Callable[[int, int], Answer], *, down_for: int = 0, latency_s: float = 0.0) -> None:
-        self.gap_s = 0.0
+        self.tap: Tap | None = None
+        self.counters = LineCounters()
         self.opened = self.closed = 0
-        self.asked: list[tuple[int, Table, int, int]] = []
-        self.finished = self.listened_out = 0
+        self.asked: list[tuple[int, int, int, int]] = []
+        self.written: list[tuple[int, bytes]] = []
+        self.cells: dict[tuple[int, int], int] = {}
+        self.finished = 0
         self.down_for = down_for
         self._answer = answer
         self._latency_s = latency_s
@@ -36,17 +44,33 @@ class FakeLine:
     def close(self) -> None:
         self.closed += 1
 
-    async def read(self, unit: int, table: Table, address: int, count: int, *, timeout_s: float) -> list[int]:
-        self.asked.append((unit, table, address, count))
-        await anyio.sleep(min(self._latency_s, timeout_s))
+    async def transact(self, unit: int, request: bytes, *, timeout_s: float, turnaround_s: float = 0.0) -> bytes:
+        function, address, count = struct.unpack_from(">BHH", request)
+        if function > 4:
+            self.written.append((unit, request))
+            self._write(unit, function, address, request)
+            return request[:5]
+        self.asked.append((unit, function, address, count))
+        await anyio.sleep(min(self._latency_s, timeout_s) + 0.0 * turnaround_s)
         answer = self._answer(unit, count)
         self.finished += 1
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        cells = [self.cells.get((unit, address + at), cell) for at, cell in enumerate(answer[:count])]
+        return _reply(function, cells)
 
-    async def listen_out(self, timeout_s: float) -> None:
-        self.listened_out += timeout_s > 0
+    def _write(self, unit: int, function: int, address: int, request: bytes) -> None:
+        if function == 5:
+            self.cells[unit, address] = int(request[3] == 0xFF)
+        elif function == 6:
+            self.cells[unit, address] = int.from_bytes(request[3:5])
+
+
+def _reply(function: int, cells: Sequence[int]) -> bytes:
+    if function <= 2:
+        packed = sum(cell << place for place, cell in enumerate(cells)).to_bytes((len(cells) + 7) // 8, "little")
+        return bytes([function, len(packed)]) + packed
+    return struct.pack(f">BB{len(cells)}H", function, 2 * len(cells), *cells)
 
 
 def constant(cells: Sequence[int]) -> Callable[[int, int], Answer]:

@@ -5,7 +5,18 @@ from msgspec.structs import replace
 
 from contract.alarms import Severity
 from device_profiles.catalogue import list_profiles, load_profile
-from device_profiles.model import BlockDef, ContactRule, Link, PointDef, PointType, Profile, Table, Transport
+from device_profiles.model import (
+    BitsRule,
+    BlockDef,
+    ContactRule,
+    Flag,
+    Link,
+    PointDef,
+    PointType,
+    Profile,
+    Table,
+    Transport,
+)
 from edge.plan import plan_device
 
 TEXT = {"en": "x", "zh": "x"}
@@ -104,3 +115,11 @@ def test_on_a_serial_line_only_short_gaps_are_worth_reading_through() -> None:
     wide = replace(profile(point("a", Table.HOLDING, 0), point("b", Table.HOLDING, 14)), link=replace(LINK, max_gap=60))
     assert len(plan_device(wide, transport=Transport.RTU)) == 2
     assert len(plan_device(wide, transport=Transport.TCP)) == 1
+
+
+def test_a_flag_that_is_critical_makes_its_word_urgent() -> None:
+    given = profile(point("status", Table.INPUT, 0), point("other", Table.INPUT, 20))
+    flags = (Flag("low", 0, TEXT), Flag("fire", 1, TEXT, severity=Severity.CRITICAL))
+    rule = BitsRule("faults", ("status",), "fault", Severity.LOW, TEXT, flag=flags)
+    blocks = plan_device(replace(given, rule=(rule,)))
+    assert [(block.address, block.is_urgent) for block in blocks] == [(0, True), (20, False)]
