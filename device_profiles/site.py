@@ -40,6 +40,7 @@ class Uplink(Struct, frozen=True, forbid_unknown_fields=True):
         resend_s: silence after which an unreceipted telemetry batch goes again (doubling, capped).
         alarm_resend_s: the same for alarms.
         deflate_from_bytes: telemetry batches of this size and more are deflated; smaller ones stay readable.
+        backfill_readings_s: a backlog is sent no faster than this, on a metered line; 0 as fast as it is taken.
     """
 
     host: str = "127.0.0.1"
@@ -51,22 +52,25 @@ class Uplink(Struct, frozen=True, forbid_unknown_fields=True):
     resend_s: Annotated[float, Meta(ge=0.1, le=600.0)] = 5.0
     alarm_resend_s: Annotated[float, Meta(ge=0.1, le=60.0)] = 1.0
     deflate_from_bytes: Annotated[int, Meta(ge=0)] = 1024
+    backfill_readings_s: Annotated[float, Meta(ge=0.0, le=10_000_000.0)] = 0.0
 
 
 class Outbox(Struct, frozen=True, forbid_unknown_fields=True):
     """Where readings wait for their receipt, and how much room they may take.
 
     Attributes:
-        path: SQLite file, relative to the site file.
+        path: the file for alarms, relative to the site file; readings lie in the folder `<path>.log` beside it.
         max_bytes: room for telemetry; the oldest goes first when it is full.
-        alarm_bytes: room that only alarms may use.
-        commit_s: longest time a reading stays uncommitted; what a power cut may lose.
+        alarm_bytes: room that only alarms may use; the disk keeps it free for them.
+        commit_s: longest time a reading stays in memory only; what a kill of the process may lose.
+        sync_s: how often the disk is made to take the readings; what a power cut may lose.
     """
 
     path: str = "outbox.db"
     max_bytes: Annotated[int, Meta(ge=65_536)] = 256 * 1024 * 1024
     alarm_bytes: Annotated[int, Meta(ge=65_536)] = 16 * 1024 * 1024
     commit_s: Annotated[float, Meta(ge=0.05, le=10.0)] = 0.5
+    sync_s: Annotated[float, Meta(ge=0.1, le=60.0)] = 5.0
 
 
 class RtuBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="rtu"):

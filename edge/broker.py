@@ -65,12 +65,12 @@ def make_client(link: Link, *, will: Death) -> aiomqtt.Client:
 
 
 async def subscribe(client: aiomqtt.Client, gateway: str) -> None:
-    """Subscribe to receipts and to the workers' word that they are ready.
+    """Subscribe to receipts, to commands, and to the workers' word that they are ready.
 
     Raises:
         RefusedError: the broker does not let us.
     """
-    filters = [(topic(gateway, Channel.RECEIPT), 1), (CLOUD_READY, 1)]
+    filters = [(topic(gateway, Channel.RECEIPT), 1), (topic(gateway, Channel.COMMAND), 1), (CLOUD_READY, 1)]
     for (name, _), code in zip(filters, await client.subscribe(filters), strict=False):
         value = getattr(code, "value", code)
         if isinstance(value, int) and value >= REFUSED_FROM:

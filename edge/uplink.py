@@ -3,8 +3,9 @@
 import json
 import logging
 import math
-import random
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
 
 import aiomqtt
 import anyio
@@ -13,25 +14,21 @@ from msgspec import Struct
 from contract import cloudevents, presence, senml
 from contract.errors import DecodeError, first_error
 from contract.presence import Birth, Death
-from contract.receipts import Verdict, decode_receipt
-from contract.telemetry import BatchHeader, Lane
+from contract.receipts import Receipt, Verdict, decode_receipt
+from contract.telemetry import BatchHeader, ClockSource, Lane
 from contract.topics import CLOUD_READY, Channel, topic
 from edge.broker import Link, is_refusal, make_client, publish_properties, subscribe
 from edge.errors import StoreFullError
 from edge.health import UplinkHealth
-from edge.outbox import Batch
+from edge.outbox import Batch, Ref
+from edge.pacing import Rate, Reconnects
 from edge.store import Store
-from edge.window import Window
+from edge.window import Flight, Window
 
 log = logging.getLogger(__name__)
 # aiomqtt warns of many publishes under way; the window bounds them.
 logging.getLogger("mqtt").setLevel(logging.ERROR)
 
-# The first try again comes at once, as a broker that restarts is back within a second; a city of gateways
-# spreads over the jitter.
-FIRST_RECONNECT_S = 0.25
-LONGEST_RECONNECT_S = 2.0
-REFUSED_RECONNECT_S = 60.0
 LONGEST_SILENCE_S = 60.0
 PUBLISH_LIMIT_S = 20.0
 # Receipts are written down in groups: a receipt that a power cut loses costs one repeated batch, no more.
@@ -48,6 +45,25 @@ MAX_UNPUBLISHED_BYTES = 32_768
 LIVE_LAG_BATCHES = 24
 # Longer decimal numbers are no numbers of ours: SQLite's go to 2**63 - 1.
 MAX_DIGITS = 18
+# Connected, and nobody has told the time: alarms go out with an estimated one after this, and readings, which can
+# wait longer for a good one, after that.
+ALARM_TIME_PATIENCE_S = 2.0
+TIME_PATIENCE_S = 30.0
+ASK_AGAIN_S = 5.0
+# A receipt that took longer says too little of the time; and one in a connection's first seconds may answer a batch
+# that was sent before it.
+LONGEST_ROUND_TRIP_S = 2.0
+YOUNG_S = 10.0
+
+
+class Commands(Protocol):
+    """Who takes the commands that come over the uplink."""
+
+    async def run(self, client: aiomqtt.Client) -> None:
+        """Carry out what `take` got, and publish the results, until cancelled."""
+
+    def take(self, payload: bytes) -> None:
+        """Take one message from the command topic; never waits."""
 
 
 class _Cursor(Struct):
@@ -60,27 +76,56 @@ class _Cursor(Struct):
 
 
 class UplinkSender:
-    """One gateway's way to the cloud."""
+    """One gateway's way to the cloud.
 
-    def __init__(self, link: Link, store: Store, *, birth: Birth, health: UplinkHealth) -> None:
-        """Prepare; nothing is connected yet."""
+    Attributes:
+        progress_at: when it last did something useful, by the loop's clock: turned its loops, or tried to connect.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        store: Store,
+        *,
+        birth: Birth,
+        health: UplinkHealth,
+        on_receipt: Callable[[Batch, Receipt], None] | None = None,
+        commands: Commands | None = None,
+    ) -> None:
+        """Prepare; nothing is connected yet.
+
+        Args:
+            link: where to.
+            store: what to send.
+            birth: who we are; its time is set anew at each connection.
+            health: counters to move.
+            on_receipt: told of every alarm event's receipt; must not wait.
+            commands: takes commands; without it they are passed over.
+        """
         self._link = link
         self._store = store
         self._birth = birth
         self._health = health
-        self._store_name = store.name
+        self._on_receipt = on_receipt
+        self._commands = commands
+        self.progress_at = 0.0
+        self._stores = store.stores()
         self._is_down = False
-        self._reconnect_s = FIRST_RECONNECT_S
+        self._reconnects = Reconnects()
         self._publishing = 0
-        self._progress_at = 0.0
+        self._published_at = 0.0
+        self._connected_at = 0.0
         self._cursor = _Cursor()
-        self._settled: list[int] = []
+        self._settled: list[Ref] = []
+        self._alarms: dict[Ref, Batch] = {}
         self._ready_at: dict[str, float] = {}
+        self._asked: tuple[bytes, float] = (b"", 0.0)
         # Never, until `drain` says when.
         self._drain_until = math.inf
         self._sending: anyio.CancelScope | None = None
         settings = link.settings
-        self._window = Window(
+        self._backfill = Rate(settings.backfill_readings_s)
+        self._window: Window[Ref] = Window(
             room={
                 Lane.ALARM: ALARMS_UNDER_WAY,
                 Lane.LIVE: settings.window,
@@ -98,6 +143,7 @@ class UplinkSender:
         """Stay connected and send, until cancelled or drained; never gives up."""
         while not self._is_drained():
             refused = False
+            self._turn()
             try:
                 async with make_client(self._link, will=self._will()) as client:
                     await self._serve(client)
@@ -107,13 +153,11 @@ class UplinkSender:
                 refused = is_refusal(error)
                 log.log(logging.DEBUG if self._is_down else logging.WARNING, "uplink: %s; trying again", error)
                 self._is_down = True
+                self._health.now.error, self._health.now.is_refused = str(error), refused
             finally:
                 self._health.is_up = False
                 self._window.cut(anyio.current_time())
-            # A refused password is not mended by asking more often.
-            pause_s = REFUSED_RECONNECT_S if refused else self._reconnect_s
-            await self._pause(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
-            self._reconnect_s = min(self._reconnect_s * 2, LONGEST_RECONNECT_S)
+            await self._pause(self._reconnects.pause_s(is_refused=refused))
 
     def drain(self, limit_s: float) -> None:
         """Ask `run` to say good-bye and return, once nothing waits for a receipt or `limit_s` has passed."""
@@ -121,6 +165,9 @@ class UplinkSender:
         if self._sending is not None:
             self._sending.deadline = self._drain_until
         self._store.ring()
+
+    def _turn(self) -> None:
+        self.progress_at = anyio.current_time()
 
     def _is_drained(self) -> bool:
         if self._drain_until == math.inf:
@@ -140,70 +187,99 @@ class UplinkSender:
             # Listening first: only it notices at once that the connection is lost.
             tasks.start_soon(self._listen, client)
             await subscribe(client, self._link.gateway)
-            await self._publish_presence(client, self._birth)
+            self._connected_at = self._health.now.connected_at = anyio.current_time()
+            await self._say_birth(client)
             await self._settle()
-            await self._begin_anew()
+            self._begin_anew()
             self._health.is_up = True
             self._health.connects += 1
+            self._health.now.error, self._health.now.is_refused = "", False
             tasks.start_soon(self._settle_for_ever)
-            tasks.start_soon(self._watch_progress)
+            tasks.start_soon(self._watch_progress, client)
+            if self._commands is not None:
+                tasks.start_soon(self._commands.run, client)
             with anyio.CancelScope(deadline=self._drain_until) as self._sending:
-                await self._send_until_drained(client, tasks)
+                # Each in a task of its own: an alarm does not even wait for readings to be had from the disk.
+                async with anyio.create_task_group() as lanes:
+                    lanes.start_soon(self._send_until_drained, client, tasks, (Lane.ALARM,))
+                    lanes.start_soon(self._send_until_drained, client, tasks, (Lane.LIVE, Lane.BACKFILL))
+            await self._settle()
             await self._publish_presence(client, Death(self._birth.gateway, self._birth.boot, "stopped"))
             tasks.cancel_scope.cancel()
 
     def _will(self) -> Death:
         return Death(self._birth.gateway, self._birth.boot, "lost")
 
-    async def _begin_anew(self) -> None:
+    def _begin_anew(self) -> None:
         """What waits now is backlog; what comes from now on is live and goes before it."""
-        self._cursor.mark = self._cursor.live = await self._store.newest()
+        self._cursor.mark = self._cursor.live = self._store.newest()
 
-    async def _publish_presence(self, client: aiomqtt.Client, message: Birth | Death) -> None:
+    async def _say_birth(self, client: aiomqtt.Client) -> None:
+        """Say who we are, and ask what time it is: the birth's receipt will tell."""
+        correlation = f"time:{secrets.token_hex(6)}".encode()
+        self._asked = (correlation, anyio.current_time())
+        await self._publish_presence(
+            client,
+            Birth(
+                self._birth.gateway, self._birth.boot, self._birth.version, self._birth.site,
+                self._store.clock.now_us(), self._birth.devices,
+            ),
+            ResponseTopic=topic(self._link.gateway, Channel.RECEIPT),
+            CorrelationData=correlation,
+        )  # fmt: skip
+
+    async def _publish_presence(self, client: aiomqtt.Client, message: Birth | Death, **properties: object) -> None:
         await client.publish(
             topic(self._link.gateway, Channel.BIRTH),
             presence.encode_presence(message),
             qos=1,
             retain=True,
-            properties=publish_properties(ContentType=presence.MEDIA_TYPE),
+            properties=publish_properties(ContentType=presence.MEDIA_TYPE, **properties),
             timeout=PUBLISH_LIMIT_S,
         )
 
-    async def _send_until_drained(self, client: aiomqtt.Client, tasks: anyio.abc.TaskGroup) -> None:
+    async def _send_until_drained(
+        self, client: aiomqtt.Client, tasks: anyio.abc.TaskGroup, lanes: tuple[Lane, ...]
+    ) -> None:
         while not self._is_drained():
             # Taken before looking, so that what is put meanwhile rings this bell and no wait misses it.
             bell = self._store.bell
+            self._turn()
             count = 0
-            async for batch, lane in self._next():
-                again = self._window.sent(batch.id, lane, size=len(batch.payload))
+            async for batch, lane in self._next(lanes):
+                now = anyio.current_time()
+                again = self._window.sent(batch.ref, lane, size=len(batch.payload), now=now)
                 self._health.sent += 1
                 self._health.sent_again += again
                 self._health.under_way = len(self._window)
+                if lane is Lane.BACKFILL:
+                    self._backfill.spend(batch.readings, now)
+                if batch.is_alarm and self._on_receipt is not None:
+                    self._alarms[batch.ref] = batch
                 tasks.start_soon(self._publish, client, batch, lane)
                 count += 1
             if self._drain_until != math.inf:
                 await self._settle()
             if not count:
-                await self._wait_for_work(bell)
+                await self._wait_for_work(bell, lanes)
 
-    async def _next(self) -> AsyncIterator[tuple[Batch, Lane]]:
-        """Yield what should leave now, the most urgent first: alarms, again and new, then readings likewise."""
-        if self._store.name != self._store_name:
+    async def _next(self, lanes: tuple[Lane, ...]) -> AsyncIterator[tuple[Batch, Lane]]:
+        """Yield what should leave now of these lanes, the most urgent first: what goes again, then what is new."""
+        if self._store.stores() != self._stores:
             self._start_over()
-        if await self._store.newest() - self._cursor.live > LIVE_LAG_BATCHES:
-            await self._begin_anew()
-        overdue = self._window.overdue(anyio.current_time())
-        for lanes in ((Lane.ALARM,), (Lane.LIVE, Lane.BACKFILL)):
-            for number, lane in overdue:
-                if lane in lanes and self._may_send(lane):
-                    batch = await self._store.get(number)
-                    if batch is None:
-                        self._window.forget(number)
-                    else:
-                        yield batch, lane
-            for lane in lanes:
-                async for batch in self._new(lane):
+        if self._store.newest() - self._cursor.live > LIVE_LAG_BATCHES:
+            self._begin_anew()
+        await self._look_at_clock(lanes)
+        for ref, lane in self._window.overdue(anyio.current_time()):
+            if lane in lanes and self._may_send(lane):
+                batch = await self._store.get(ref)
+                if batch is None:
+                    self._window.forget(ref)
+                else:
                     yield batch, lane
+        for lane in lanes:
+            async for batch in self._new(lane):
+                yield batch, lane
 
     async def _new(self, lane: Lane) -> AsyncIterator[Batch]:
         room = self._window.room(lane)
@@ -214,36 +290,58 @@ class UplinkSender:
             if not self._may_send(lane):
                 return
             setattr(self._cursor, lane.value, batch.id)
-            if batch.id not in self._window:
+            if batch.ref not in self._window:
                 yield batch
 
     def _may_send(self, lane: Lane) -> bool:
         """Tell whether the wire has room: on a slow one, telemetry must not pile up in front of an alarm."""
+        if lane is Lane.BACKFILL and not self._backfill.is_free(anyio.current_time()):
+            return False
         return lane is Lane.ALARM or self._window.unpublished_bytes() < MAX_UNPUBLISHED_BYTES
 
     def _start_over(self) -> None:
-        """The outbox file was damaged and replaced: its numbers begin anew."""
-        self._store_name = self._store.name
-        self._cursor = _Cursor()
-        self._settled = []
-        self._window.clear()
+        """A damaged file was replaced: what it held goes by another name now."""
+        old, self._stores = self._stores, self._store.stores()
+        if old[0] != self._stores[0]:
+            self._cursor.alarm = 0
+        if old[1] != self._stores[1]:
+            self._cursor = _Cursor(alarm=self._cursor.alarm)
+        for ref in [ref for ref in self._window if ref.store not in self._stores]:
+            self._window.forget(ref)
+            self._alarms.pop(ref, None)
 
-    async def _wait_for_work(self, bell: anyio.Event) -> None:
+    async def _look_at_clock(self, lanes: tuple[Lane, ...]) -> None:
+        if not self._store.is_timed and self._time_is_up_in(lanes) <= 0:
+            await self._store.estimate_time()
+
+    def _time_is_up_in(self, lanes: tuple[Lane, ...]) -> float:
+        """Say for how long what waits for the true time may go on waiting."""
+        patience_s = TIME_PATIENCE_S
+        if Lane.ALARM in lanes:
+            patience_s = ALARM_TIME_PATIENCE_S if self._store.waiting_alarms() else math.inf
+        return self._connected_at + patience_s - anyio.current_time()
+
+    async def _wait_for_work(self, bell: anyio.Event, lanes: tuple[Lane, ...]) -> None:
+        now = anyio.current_time()
         next_at = self._window.next_at()
-        limit_s = LONGEST_SILENCE_S if next_at is None else max(0.0, next_at - anyio.current_time())
-        with anyio.move_on_after(limit_s):
+        limit_s = LONGEST_SILENCE_S if next_at is None else max(0.0, next_at - now)
+        if not self._store.is_timed:
+            limit_s = min(limit_s, max(0.0, self._time_is_up_in(lanes)))
+        if Lane.BACKFILL in lanes and not self._backfill.is_free(now):
+            limit_s = min(limit_s, self._backfill.free_at() - now)
+        with anyio.move_on_after(min(limit_s, LONGEST_SILENCE_S)):
             await bell.wait()
 
     async def _publish(self, client: aiomqtt.Client, batch: Batch, lane: Lane) -> None:
         gateway = self._link.gateway
+        header = BatchHeader(gateway, batch.boot, lane, batch.id, batch.encoding, batch.clock)
         properties = publish_properties(
             ContentType=cloudevents.MEDIA_TYPE if batch.is_alarm else senml.MEDIA_TYPE,
-            ResponseTopic=topic(gateway, Channel.RECEIPT),
-            CorrelationData=f"{batch.store}:{batch.id}".encode(),
-            UserProperty=BatchHeader(gateway, batch.boot, lane, batch.id, batch.encoding).to_properties(),
+            CorrelationData=batch.ref.to_bytes(),
+            UserProperty=header.to_properties(),
         )
         if not self._publishing:
-            self._progress_at = anyio.current_time()
+            self._published_at = anyio.current_time()
         self._publishing += 1
         try:
             await client.publish(
@@ -255,12 +353,11 @@ class UplinkSender:
             )
         finally:
             self._publishing -= 1
-        self._progress_at = anyio.current_time()
-        if batch.store == self._store_name:
-            self._window.published(batch.id, self._progress_at)
+        self._published_at = anyio.current_time()
+        self._window.published(batch.ref, self._published_at)
         self._store.ring()
 
-    async def _watch_progress(self) -> None:
+    async def _watch_progress(self, client: aiomqtt.Client) -> None:
         """Break a connection on which the broker takes nothing any more, however alive it looks.
 
         Raises:
@@ -268,17 +365,24 @@ class UplinkSender:
         """
         while True:
             await anyio.sleep(1.0)
-            if self._publishing and anyio.current_time() - self._progress_at > PUBLISH_LIMIT_S:
+            self._turn()
+            if self._publishing and anyio.current_time() - self._published_at > PUBLISH_LIMIT_S:
                 raise aiomqtt.MqttError(f"the broker has acknowledged nothing for {PUBLISH_LIMIT_S:.0f} s")
+            if not self._store.clock.timeline.is_trusted and anyio.current_time() - self._asked[1] > ASK_AGAIN_S:
+                await self._say_birth(client)
 
     async def _listen(self, client: aiomqtt.Client) -> None:
+        command = topic(self._link.gateway, Channel.COMMAND)
         async for message in client.messages:
             if message.topic.value == CLOUD_READY:
-                await self._take_ready(_worker(message))
+                self._take_ready(_worker(message))
+            elif message.topic.value == command:
+                if self._commands is not None:
+                    self._commands.take(bytes(message.payload))
             else:
-                self._take_receipt(message)
+                await self._take_receipt(message)
 
-    async def _take_ready(self, worker: str) -> None:
+    def _take_ready(self, worker: str) -> None:
         """A cloud worker has just subscribed: what was sent before it did, nobody took."""
         now = anyio.current_time()
         lanes = LANES_OF[worker]
@@ -289,37 +393,53 @@ class UplinkSender:
         log.info("uplink: the cloud's %s is ready; sending what has no receipt", worker)
         self._window.all_again(now, lanes)
         if Lane.LIVE in lanes:
-            await self._begin_anew()
+            self._begin_anew()
+            # If nobody was there to be asked for the time, somebody is now.
+            self._asked = (self._asked[0], -math.inf)
         self._store.ring()
 
-    def _take_receipt(self, message: aiomqtt.Message) -> None:
-        number = self._batch_number(message)
+    async def _take_receipt(self, message: aiomqtt.Message) -> None:
         try:
-            receipt = decode_receipt(message.payload)
+            receipt = decode_receipt(bytes(message.payload))
         except DecodeError as error:
             log.warning("uplink: a receipt cannot be read: %s", error)
             return
-        if number is None:
+        now = anyio.current_time()
+        correlation = bytes(getattr(message.properties, "CorrelationData", b""))
+        if correlation and correlation == self._asked[0]:
+            await self._learn(receipt, round_trip_s=now - self._asked[1])
+        ref = self._ref(correlation)
+        if ref is None:
             return
         self._health.receipts += 1
+        self._health.now.receipt_at = now
         if self._is_down:
             log.info("uplink: back")
-        self._is_down, self._reconnect_s = False, FIRST_RECONNECT_S
+        self._is_down = False
+        self._reconnects.reset()
         if receipt.verdict is Verdict.REFUSED:
             self._health.refused += receipt.refused or 1
-            log.warning("uplink: the cloud refused (part of) batch %d: %s", number, receipt.reason)
-        self._window.receipt(number)
+            log.warning("uplink: the cloud refused (part of) batch %s: %s", correlation.decode(), receipt.reason)
+        flight = self._window.receipt(ref)
         self._health.under_way = len(self._window)
-        self._settled.append(number)
+        self._settled.append(ref)
         self._store.ring()
+        if self._on_receipt is not None and (batch := self._alarms.pop(ref, None)) is not None:
+            self._on_receipt(batch, receipt)
+        if flight is not None and _tells_time(flight, self._connected_at, now):
+            await self._learn(receipt, round_trip_s=now - flight.sent_at)
 
-    def _batch_number(self, message: aiomqtt.Message) -> int | None:
-        """Read our own correlation data; None when it names another outbox file, or nothing."""
-        correlation = getattr(message.properties, "CorrelationData", b"")
+    async def _learn(self, receipt: Receipt, *, round_trip_s: float) -> None:
+        """Take the cloud's word for the time: it was right somewhere between asking and hearing."""
+        half_us = round(round_trip_s * 1e6 / 2)
+        await self._store.learn_time(ClockSource.CLOUD, receipt.at_us, half_us, ago_us=half_us)
+
+    def _ref(self, correlation: bytes) -> Ref | None:
+        """Read our own correlation data; None when it names another outbox, or nothing."""
         store, _, number = correlation.decode("ascii", "replace").partition(":")
-        if store != self._store_name or not number.isascii() or not number.isdecimal() or len(number) > MAX_DIGITS:
+        if store not in self._stores or not number.isascii() or not number.isdecimal() or len(number) > MAX_DIGITS:
             return None
-        return int(number)
+        return Ref(store, int(number))
 
     async def _settle_for_ever(self) -> None:
         while True:
@@ -327,21 +447,30 @@ class UplinkSender:
             await self._settle()
 
     async def _settle(self) -> None:
-        """Forget what has its receipt; on a full disk later, as forgetting needs room too."""
-        numbers, self._settled = self._settled, []
-        if not numbers:
+        """Forget what has its receipt."""
+        refs, self._settled = self._settled, []
+        if not refs:
             return
         is_done = False
         try:
-            await self._store.settle(numbers)
+            await self._store.settle(refs)
             is_done = True
         except StoreFullError as error:
             log.debug("uplink: %s", error)
         finally:
             if not is_done:
                 # Whatever cut this short, the receipts are still good.
-                self._settled[:0] = numbers
+                self._settled[:0] = refs
         self._store.ring()
+
+
+def _tells_time(flight: Flight, connected_at: float, now: float) -> bool:
+    """Tell whether a receipt surely answers the one sending of its batch, and soon enough to say what time it is."""
+    return (
+        flight.sent_count == 1
+        and now - flight.sent_at < LONGEST_ROUND_TRIP_S
+        and flight.sent_at > connected_at + YOUNG_S
+    )
 
 
 def _worker(message: aiomqtt.Message) -> str:

@@ -8,7 +8,7 @@ import anyio.lowlevel
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from cloud.answers import Refused, dead_letter
+from cloud.answers import Refused, answer, dead_letter
 from cloud.counters import Counters
 from cloud.database import PersistentDatabase, dead_letters
 from cloud.database.gateways import note_presence
@@ -44,7 +44,10 @@ def interpret_presence(message: Message, *, registry: Registry | None = None) ->
 async def keep_presence(
     worker: MqttWorker, database: PersistentDatabase, settings: Settings, counters: Counters
 ) -> None:
-    """Note every birth and death until the messages end; they have no receipts, being retained.
+    """Note every birth and death until the messages end.
+
+    A birth that asks for a receipt gets one: so a gateway without a clock learns the time when it connects. What is
+    retained has been kept by the broker, and who asked does not wait any more.
 
     What is waiting goes in one transaction: after a subscription the births of a whole city arrive at once.
     """
@@ -68,8 +71,16 @@ async def keep_presence(
                 await anyio.lowlevel.checkpoint()
         if taken:
             await _keep(taken, database, settings, counters)
+        refused = {entry.message.mid: entry.content for entry in taken if isinstance(entry.content, Refused)}
         for message in messages:
-            worker.ack(message)
+            if message.response_topic is None or message.retained:
+                worker.ack(message)
+                continue
+            why = refused.get(message.mid)
+            reason = f"{why.refusal}: {why.why}" if why else ""
+            taken_in = 0 if why else 1
+            gateway = gateway_of(message)
+            answer(worker, message, gateway=gateway, stored=taken_in, refused=1 - taken_in, reason=reason)
 
 
 async def _keep(taken: Sequence[Taken], database: PersistentDatabase, settings: Settings, counters: Counters) -> None:

@@ -9,7 +9,7 @@ from contract.compression import ContentEncoding
 from contract.limits import MAX_STRING_CHARS, MAX_TIME_US, MIN_TIME_US
 from contract.presence import Birth, Death, Device
 from contract.receipts import Receipt, Verdict
-from contract.telemetry import BatchHeader, Lane, Point, Sample
+from contract.telemetry import BatchHeader, ClockMark, ClockSource, Lane, Point, Sample
 
 ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", fullmatch=True)
 times_us = st.integers(MIN_TIME_US, MAX_TIME_US - 1)
@@ -42,6 +42,7 @@ headers = st.builds(
     lane=st.sampled_from(Lane),
     seq=st.integers(0, 10**18 - 1),
     encoding=st.sampled_from(ContentEncoding),
+    clock=st.none() | st.builds(ClockMark, st.sampled_from(ClockSource), st.integers(0, 10**18 - 1)),
 )
 receipts = st.builds(
     Receipt, st.sampled_from(Verdict), times_us, st.integers(0, 10**6), st.integers(0, 10**6), st.text(max_size=300)

@@ -9,7 +9,7 @@ from contract.compression import ContentEncoding
 from contract.errors import DecodeError, EncodeError, Refusal
 from contract.ids import alarm_id, is_id
 from contract.presence import decode_presence
-from contract.telemetry import NO_BOOT, BatchHeader, Lane, header_from_properties
+from contract.telemetry import NO_BOOT, BatchHeader, ClockMark, ClockSource, Lane, header_from_properties
 from contract.topics import CLOUD_READY, Channel, Topic, every, parse_topic, topic
 from tests.contract.golden import V1
 from tests.contract.strategies import ids
@@ -45,12 +45,19 @@ def test_a_foreign_sender_needs_no_header() -> None:
 def test_the_header_on_the_wire() -> None:
     header = BatchHeader("school-17", "0f3a9c51", Lane.BACKFILL, 4711, ContentEncoding.DEFLATE)
     assert header.to_properties() == [
-        ("gateway", "school-17"),
         ("boot", "0f3a9c51"),
-        ("lane", "backfill"),
         ("seq", "4711"),
+        ("lane", "backfill"),
         ("content-encoding", "deflate"),
     ]
+    plain = BatchHeader("school-17", "0f3a9c51", Lane.LIVE, 4711, clock=ClockMark(ClockSource.CLOUD, 12))
+    assert plain.to_properties() == [("boot", "0f3a9c51"), ("seq", "4711"), ("clock", "cloud;12")]
+
+
+@pytest.mark.parametrize("text", ["", "atomic", "ntp;", "ntp;-1", "ntp;x", "ntp;" + "1" * 19, "ntp;٣", ";5"])
+def test_a_clock_that_is_not_understood_refuses_no_batch(text: str) -> None:
+    header = header_from_properties([("clock", text)], gateway="school-17")
+    assert header.clock in (None, ClockMark(ClockSource.NTP))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from contract.telemetry import (
     decode_telemetry,
     encode_telemetry,
     header_from_properties,
+    shift_telemetry,
 )
 from tests.contract.strategies import alarms, batches, births, deaths, headers, receipts, times_us
 
@@ -84,6 +85,14 @@ def test_receipts(receipt: Receipt) -> None:
 @given(births | deaths)
 def test_presence(message: Birth | Death) -> None:
     assert decode_presence(encode_presence(message), gateway=message.gateway) == message
+
+
+# Steady times of a machine, and what makes wall time of them.
+@given(batch=batches, offset_us=st.integers(0, 10**15))
+def test_a_shift_moves_the_times_and_nothing_else(batch: list[Sample], offset_us: int) -> None:
+    steady = [Sample(sample.device, sample.at_us % 10**13, sample.points) for sample in batch]
+    moved = [Sample(sample.device, sample.at_us + offset_us, sample.points) for sample in steady]
+    assert shift_telemetry(encode_telemetry(steady), offset_us) == encode_telemetry(moved)
 
 
 @given(headers)

@@ -2,7 +2,7 @@ from contract.telemetry import Lane
 from edge.window import Window
 
 
-def window() -> Window:
+def window() -> Window[int]:
     return Window(
         room={Lane.ALARM: 2, Lane.LIVE: 3, Lane.BACKFILL: 1},
         patience_s={Lane.ALARM: 1.0, Lane.LIVE: 5.0, Lane.BACKFILL: 5.0},
@@ -11,7 +11,7 @@ def window() -> Window:
     )
 
 
-def send(one: Window, number: int, lane: Lane, now: float = 0.0, *, size: int = 100) -> bool:
+def send(one: Window[int], number: int, lane: Lane, now: float = 0.0, *, size: int = 100) -> bool:
     again = one.sent(number, lane, size=size)
     one.published(number, now)
     return again
@@ -105,5 +105,5 @@ def test_what_was_on_the_wire_at_every_loss_steps_back_and_the_others_go_on() ->
     assert 1 in [number for number, _ in one.overdue(now)], "once taken, it is no suspect any more"
 
 
-def _again_at(one: Window, number: int) -> float:
+def _again_at(one: Window[int], number: int) -> float:
     return one._flights[number].again_at

@@ -1,0 +1,539 @@
+"""The alarm file: a SQLite file with every alarm event until its receipt has come, and what must outlive a restart.
+
+A commit is on the disk when it returns, through a power cut too. While the disk takes nothing the same tables are
+kept in memory, bounded, and written down when it does again. Used from one thread at a time.
+"""
+
+import contextlib
+import secrets
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from contract.alarms import AlarmEvent, Transition, encode_alarm
+from contract.compression import ContentEncoding
+from contract.telemetry import ClockMark, ClockSource, clock_from_text
+from edge.clock import Clock, TimelineState, is_wall
+from edge.errors import StoreFullError, StoreUnusableError
+from edge.outbox.ballast import Ballast
+from edge.outbox.batch import Batch, Depth
+from edge.outbox.stamping import Fixed, Unstamped, encode_unstamped, wall_of
+from edge.rules.standing import Standing, read_standings
+
+SCHEMA_VERSION = 2
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+-- clock: how good the times are; empty while they are steady times of the machine boot in `machine`.
+CREATE TABLE alarm (
+    id INTEGER PRIMARY KEY, boot TEXT NOT NULL, source TEXT NOT NULL, at_us INTEGER NOT NULL,
+    machine TEXT NOT NULL, guess_us INTEGER NOT NULL, clock TEXT NOT NULL, payload BLOB NOT NULL
+);
+-- What the rules remember of an alarm that stands, so that a restart neither raises it again nor forgets to clear it.
+CREATE TABLE active (source TEXT PRIMARY KEY, standing BLOB NOT NULL) WITHOUT ROWID;
+-- When a standing alarm was raised: as the rules count, and the wall time that its id was made of, once it has one.
+CREATE TABLE raised (
+    source TEXT PRIMARY KEY, raised_us INTEGER NOT NULL, machine TEXT NOT NULL, wall_us INTEGER
+) WITHOUT ROWID;
+-- The machine's boots in their order, and the offset from steady to wall time, once fixed.
+CREATE TABLE machine (
+    seq INTEGER PRIMARY KEY, boot TEXT NOT NULL UNIQUE, offset_us INTEGER, clock TEXT NOT NULL, timeline BLOB NOT NULL
+);
+"""
+_TABLES = ("meta", "alarm", "active", "raised", "machine")
+_COLUMNS = "id, boot, source, at_us, machine, guess_us, clock, payload"
+_INSERT = f"INSERT INTO alarm ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our own words
+_ROW_BYTES = 64
+# Numbers are reserved so many at a time, so that none is used twice although what is settled leaves no trace.
+_RESERVE = 10_000
+MAX_EVENTS_IN_MEMORY = 1_000
+# Machine boots that are remembered; older ones have long been settled.
+_MAX_MACHINES = 64
+_TRIES = 3
+_MEMORY = ":memory:"
+
+Remembered = Sequence[tuple[str, bytes | None]]
+Found = TypeVar("Found")
+
+
+class Machine(Struct, frozen=True):
+    """A boot of the machine, as the file remembers it."""
+
+    boot: str
+    fixed: Fixed | None = None
+    timeline: TimelineState | None = None
+
+
+class _SentData(Struct):
+    at_us: int
+
+
+class _Sent(Struct):
+    """The part of a CloudEvent that tells when it happened."""
+
+    data: _SentData
+
+
+_sent_decoder = msgspec.json.Decoder(_Sent)
+
+
+class AlarmFile:
+    """An open alarm file.
+
+    Attributes:
+        store: random name of this file.
+        set_aside: damaged files that this one replaced.
+        spoilt: events given up because their rows were damaged.
+        fault: why the disk does not take events just now: "outbox-full", "outbox-unwritable"; None while it does.
+    """
+
+    def __init__(self, path: Path, *, max_bytes: int, run: str, ballast: Ballast) -> None:
+        """Open or create the file; a damaged one is set aside, and while the disk takes nothing it lives in memory.
+
+        Args:
+            path: of the file.
+            max_bytes: room for events.
+            run: of the gateway, put into every event's batch.
+            ballast: given up when the disk is full.
+
+        Raises:
+            StoreUnusableError: its folder is missing, or may not be used.
+        """
+        self._path = path
+        self._max_bytes = max_bytes
+        self._run = run
+        self._ballast = ballast
+        self.set_aside: list[Path] = []
+        self.spoilt = 0
+        self.fault: str | None = None
+        if not path.parent.is_dir():
+            raise StoreUnusableError(f"outbox {path} cannot be opened: there is no folder {path.parent}")
+        self._connection = _memory()
+        self._open()
+        self._load()
+
+    def _open(self) -> None:
+        try:
+            self._connection = self._open_file()
+        except sqlite3.DatabaseError as error:
+            self._recover(error)
+            if self.fault is not None:
+                _read_without_writing(self._path, self._connection)
+
+    def close(self) -> None:
+        """Close the file; everything put into it is already on the disk, or `fault` says why not."""
+        self._connection.close()
+
+    def put(
+        self, events: Sequence[AlarmEvent], standing: Remembered, *, clock: Clock, fixed: Mapping[str, Fixed]
+    ) -> None:
+        """Keep events, one batch each, and what the rules remember; on the disk when it returns, see `fault`.
+
+        Args:
+            events: with steady times; they are stamped if the time is known.
+            standing: by source what the rules want to be told after a restart; None forgets it.
+            clock: says what time it is.
+            fixed: offsets of the machine's boots.
+
+        Raises:
+            StoreFullError: the room for alarms is used up; nothing was kept.
+        """
+
+        def work() -> None:
+            rows = [self._row(event, clock, fixed) for event in events]
+            self._check_room(rows)
+            self._connection.executemany(_INSERT, rows)
+            for source, blob in standing:
+                if blob is None:
+                    self._connection.execute("DELETE FROM active WHERE source = ?", (source,))
+                else:
+                    self._connection.execute("INSERT OR REPLACE INTO active VALUES (?, ?)", (source, blob))
+
+        self._do(work)
+        self._measure()
+
+    def next_batches(self, *, after: int, limit: int) -> list[Batch]:
+        """Return up to `limit` events with numbers above `after`, oldest first."""
+        return self._read("WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+
+    def get(self, number: int) -> Batch | None:
+        """Return one event; None when it is no longer there."""
+        return next(iter(self._read("WHERE id = ?", (number,))), None)
+
+    def settle(self, numbers: Sequence[int]) -> None:
+        """Forget events whose receipt has come; unknown numbers are skipped.
+
+        Raises:
+            StoreFullError: another program holds the file.
+        """
+        rows = [(number,) for number in numbers if number < 2**63]
+        self._do(lambda: self._connection.executemany("DELETE FROM alarm WHERE id = ?", rows))
+        self._measure()
+
+    def depth(self) -> Depth:
+        """Return what waits."""
+        return self._depth
+
+    def oldest(self) -> Batch | None:
+        """Return the event that waits longest."""
+        return next(iter(self.next_batches(after=0, limit=1)), None)
+
+    def standings(self, machine: str, fixed: Mapping[str, Fixed]) -> dict[str, Standing]:
+        """Return the alarms that stand, by source, with times that the rules can compare with today's.
+
+        What was raised on an earlier boot of the machine is given in wall time, or, while that is not known, as the
+        beginning of steady time; its events get the true time all the same, see `_raised_at`.
+        """
+        remembered = read_standings(dict(self._connection.execute("SELECT source, standing FROM active").fetchall()))
+        found = {}
+        for source, raised_us, boot, wall_us in self._connection.execute("SELECT * FROM raised").fetchall():
+            standing = remembered.get(source, Standing(raised_us))
+            if boot != machine and not is_wall(raised_us):
+                known_us = wall_of(raised_us, boot, fixed) if wall_us is None else wall_us
+                standing = replace(standing, raised_at_us=known_us or 1, triggered_at_us=0)
+            found[source] = standing
+        return found
+
+    def note(self, key: str) -> bytes | None:
+        """Return what was kept under a key."""
+        row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (f"note.{key}",)).fetchone()
+        return str(row[0]).encode() if row else None
+
+    def put_note(self, key: str, text: bytes) -> None:
+        """Keep a few bytes of UTF-8 through restarts.
+
+        Raises:
+            StoreFullError: another program holds the file.
+        """
+        row = (f"note.{key}", text.decode())
+        self._do(lambda: self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", row))
+
+    def machines(self) -> list[Machine]:
+        """Return the machine's boots, the latest first."""
+        ql = "SELECT boot, offset_us, clock, timeline FROM machine ORDER BY seq DESC"
+        return [_machine(*row) for row in self._connection.execute(ql).fetchall()]
+
+    def put_machines(self, machines: Sequence[Machine]) -> None:
+        """Remember boots, the earliest first: those known are changed, others added.
+
+        Raises:
+            StoreFullError: another program holds the file.
+        """
+        ql = (
+            "INSERT INTO machine (boot, offset_us, clock, timeline) VALUES (?, ?, ?, ?) ON CONFLICT (boot)"
+            " DO UPDATE SET offset_us = excluded.offset_us, clock = excluded.clock, timeline = excluded.timeline"
+        )
+
+        def work() -> None:
+            self._connection.executemany(ql, [_row(machine) for machine in machines])
+            forget = "DELETE FROM machine WHERE seq <= (SELECT max(seq) FROM machine) - ?"
+            self._connection.execute(forget, (_MAX_MACHINES,))
+
+        self._do(work)
+
+    def unstamped(self) -> Iterator[Batch]:
+        """Give the newest waiting event of each machine boot that is not stamped."""
+        yield from self._read("WHERE id IN (SELECT max(id) FROM alarm WHERE clock = '' GROUP BY machine)", ())
+
+    def return_to_disk(self) -> None:
+        """After a fault: write down what is in memory, if the disk takes it again; else all stays as it is."""
+        if self.fault is None:
+            return
+        connection = None
+        try:
+            connection = self._open_file()
+            connection.execute("BEGIN IMMEDIATE")
+            for table in _TABLES:
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own words
+                _copy(self._connection, connection, table)
+            connection.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            if connection is not None:
+                connection.close()
+            if _is_damage(error):
+                self._put_aside()
+            return
+        self._connection.close()
+        self._connection = connection
+        self.fault = None
+
+    def _row(self, event: AlarmEvent, clock: Clock, fixed: Mapping[str, Fixed]) -> tuple[object, ...]:
+        """Make the row of an event, stamped if the time is known, and note when its alarm was raised."""
+        machine = clock.readers.machine
+        raised_us, raised_machine = self._raised_at(event, clock, fixed)
+        if event.transition is Transition.CLEARED:
+            self._connection.execute("DELETE FROM raised WHERE source = ?", (event.source,))
+        elif event.transition is Transition.RAISED:
+            wall_us = raised_us if is_wall(raised_us) else None
+            values = (event.source, event.raised_at_us, raised_machine, wall_us)
+            self._connection.execute("INSERT OR REPLACE INTO raised VALUES (?, ?, ?, ?)", values)
+        if is_wall(raised_us) and (machine in fixed or is_wall(event.at_us)):
+            at_us = max(clock.timeline.wall(event.at_us), raised_us)
+            payload = encode_alarm(replace(event, raised_at_us=raised_us, at_us=at_us))
+            machine, guess_us, mark = "", 0, clock.mark().to_text()
+        else:
+            payload = encode_unstamped(Unstamped(replace(event, raised_at_us=raised_us), machine, raised_machine))
+            guess_us, mark = clock.guess_us(), ""
+        self._next += 1
+        return self._next - 1, self._run, event.source, event.at_us, machine, guess_us, mark, payload
+
+    def _raised_at(self, event: AlarmEvent, clock: Clock, fixed: Mapping[str, Fixed]) -> tuple[int, str]:
+        """Return when the event's alarm was raised: the wall time that its id is made of, or, while that is not known,
+        the steady time of a machine boot.
+        """
+        ql = "SELECT raised_us, machine, wall_us FROM raised WHERE source = ?"
+        known = self._connection.execute(ql, (event.source,)).fetchone()
+        if known is not None and event.transition is not Transition.RAISED:
+            raised_us, machine, wall_us = known
+            # Put down before the time was known: the offset that was fixed for it then, not the clock as it is now.
+            return (wall_us or wall_of(raised_us, machine, fixed) or raised_us), machine
+        machine = clock.readers.machine
+        return (clock.timeline.wall(event.raised_at_us) if machine in fixed else event.raised_at_us), machine
+
+    def _check_room(self, rows: Sequence[tuple[object, ...]]) -> None:
+        size = sum(len(row[-1]) + _ROW_BYTES for row in rows if isinstance(row[-1], bytes))
+        if self._depth.bytes + size > self._max_bytes:
+            raise StoreFullError(f"outbox {self._path}: {self._max_bytes} bytes for alarms are used up")
+        if self.fault is not None and self._depth.batches + len(rows) > MAX_EVENTS_IN_MEMORY:
+            raise StoreFullError(f"outbox {self._path} cannot be written, and {self._depth.batches} events wait")
+        if self._next > self._reserved:
+            self._reserve()
+
+    def _reserve(self) -> None:
+        self._reserved = self._next + _RESERVE
+        self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('reserved', ?)", (str(self._reserved),))
+
+    def _load(self) -> None:
+        """Take over what the file knows, and reserve numbers for this run."""
+        meta = dict(self._connection.execute("SELECT key, value FROM meta").fetchall())
+        highest = self._connection.execute("SELECT coalesce(max(id), 0) FROM alarm").fetchone()[0]
+        self.store = meta.get("store") or secrets.token_hex(6)
+        self._next = max(int(meta.get("reserved", "1")), highest + 1)
+
+        def begin() -> None:
+            self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('store', ?)", (self.store,))
+            self._reserve()
+
+        self._do(begin)
+        self._measure()
+
+    def _measure(self) -> None:
+        ql = "SELECT count(*), coalesce(sum(length(payload)), 0) FROM alarm"
+        count, size = self._connection.execute(ql).fetchone()
+        self._depth = Depth(count, count, size + count * _ROW_BYTES)
+
+    def _read(self, where: str, values: tuple[int, ...]) -> list[Batch]:
+        """Read events; a row that cannot be one is deleted and counted, so that it cannot come up for ever."""
+
+        def work() -> list[Batch]:
+            rows = self._connection.execute(f"SELECT {_COLUMNS} FROM alarm {where}", values).fetchall()  # noqa: S608
+            batches = [_batch(self.store, row) for row in rows]
+            for row, batch in zip(rows, batches, strict=True):
+                if batch is None:
+                    self.spoilt += 1
+                    self._connection.execute("DELETE FROM alarm WHERE id = ?", (row[0],))
+            return [batch for batch in batches if batch is not None]
+
+        return self._do(work)
+
+    def _do(self, work: Callable[[], Found]) -> Found:
+        """Do `work` in one transaction, whatever the disk does; on another file, or in memory, if need be.
+
+        Raises:
+            StoreFullError: another program holds the file, or nothing helped.
+        """
+        for _ in range(_TRIES):
+            try:
+                with self._transaction():
+                    return work()
+            except sqlite3.DatabaseError as error:
+                self._recover(error)
+        raise StoreFullError(f"outbox {self._path} cannot be written")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        is_done = False
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            self._connection.execute("COMMIT")
+            is_done = True
+        finally:
+            if not is_done:
+                with contextlib.suppress(sqlite3.DatabaseError):
+                    self._connection.execute("ROLLBACK")
+
+    def _recover(self, error: sqlite3.DatabaseError) -> None:
+        """Make another try possible after `error`.
+
+        Raises:
+            StoreFullError: another program holds the file, or there is nothing left to try.
+        """
+        kind = _kind(error)
+        if kind in ("SQLITE_BUSY", "SQLITE_LOCKED") or self.fault is not None:
+            raise StoreFullError(f"outbox {self._path} cannot be written: {error}") from error
+        if _is_damage(error):
+            self._put_aside()
+        elif kind == "SQLITE_FULL":
+            if not self._ballast.give_up():
+                self._go_to_memory("outbox-full")
+        else:
+            self._go_to_memory("outbox-unwritable")
+
+    def _open_file(self) -> sqlite3.Connection:
+        """Open or make the file.
+
+        Raises:
+            DatabaseError: see SQLite; also for a file of another version.
+        """
+        connection = sqlite3.connect(self._path, timeout=2.0, isolation_level=None, check_same_thread=False)
+        try:
+            # Nobody else reads it while it is open, so there is no shared memory file that would be written too.
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            connection.execute("PRAGMA journal_mode = WAL")
+            # FULL: a commit is on the disk when it returns, also after a power cut.
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA journal_size_limit = 1048576")
+            _check_pages(connection)
+            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+                make_tables(connection)
+            _check_schema(connection)
+        except sqlite3.DatabaseError:
+            connection.close()
+            raise
+        return connection
+
+    def _put_aside(self) -> None:
+        """Put a damaged file aside and go on with a new one: nobody stands beside a gateway in a cabinet.
+
+        What can be read of it is taken over. When not even that is possible, memory takes its place.
+        """
+        self._connection.close()
+        aside = self._path.with_name(f"{self._path.name}.damaged-{secrets.token_hex(4)}")
+        try:
+            self._path.rename(aside)
+            for suffix in ("-wal", "-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    Path(f"{self._path}{suffix}").rename(f"{aside}{suffix}")
+            fresh = self._open_file()
+            with contextlib.closing(sqlite3.connect(aside)) as old:
+                for table in _TABLES:
+                    _copy(old, fresh, table)
+        except (OSError, sqlite3.DatabaseError):
+            self._connection = _memory()
+            self.fault = "outbox-unwritable"
+            return
+        self._connection = fresh
+        self.set_aside.append(aside)
+        # Another name: what is under way of the damaged file has numbers that may come again.
+        self.store = secrets.token_hex(6)
+        self._reserved = 0
+        fresh.execute("INSERT OR REPLACE INTO meta VALUES ('store', ?)", (self.store,))
+        self._measure()
+
+    def _go_to_memory(self, fault: str) -> None:
+        memory = _memory()
+        for table in _TABLES:
+            _copy(self._connection, memory, table)
+        self._connection.close()
+        self._connection = memory
+        self.fault = fault
+
+
+def make_tables(connection: sqlite3.Connection) -> None:
+    """Make the tables of the present version in an empty file."""
+    connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+
+
+def _memory() -> sqlite3.Connection:
+    connection = sqlite3.connect(_MEMORY, isolation_level=None, check_same_thread=False)
+    make_tables(connection)
+    return connection
+
+
+def _read_without_writing(path: Path, target: sqlite3.Connection) -> None:
+    """Take over a file on a disk that cannot be written: SQLite reads its journal only where it may write too."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(OSError, sqlite3.DatabaseError):
+        for suffix in ("", "-wal"):
+            if Path(f"{path}{suffix}").exists():
+                shutil.copy(f"{path}{suffix}", folder)
+        with contextlib.closing(sqlite3.connect(Path(folder) / path.name)) as copy:
+            for table in _TABLES:
+                _copy(copy, target, table)
+
+
+def _copy(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> None:
+    """Copy a table, or what can be read of it."""
+    rows: list[tuple[object, ...]] = []
+    with contextlib.suppress(sqlite3.DatabaseError):
+        # Row by row, so that those before the damage are had.
+        rows.extend(source.execute(f"SELECT * FROM {table}"))  # noqa: S608 - our own words
+    if rows:
+        places = ", ".join("?" * len(rows[0]))
+        with contextlib.suppress(sqlite3.IntegrityError):
+            target.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({places})", rows)  # noqa: S608
+
+
+def _kind(error: sqlite3.DatabaseError) -> str:
+    """Name SQLite's primary result code, or the extended one for failures of reading and writing."""
+    name = getattr(error, "sqlite_errorname", "SQLITE_CORRUPT")
+    return name if name.startswith("SQLITE_IOERR") else "_".join(name.split("_")[:2])
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Tell a file that cannot be read for what it was written from one that cannot be written."""
+    kinds = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_ERROR", "SQLITE_IOERR_READ")
+    return _kind(error) in (*kinds, "SQLITE_IOERR_SHORT_READ", "SQLITE_IOERR_CORRUPTFS")
+
+
+def _check_pages(connection: sqlite3.Connection) -> None:
+    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(verdict)
+
+
+def _check_schema(connection: sqlite3.Connection) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    if version != SCHEMA_VERSION or not set(_TABLES) <= set(names):
+        raise sqlite3.DatabaseError(f"version {version} is not {SCHEMA_VERSION}, or a table is missing")
+
+
+def _batch(store: str, row: tuple[object, ...]) -> Batch | None:
+    """Make a batch of a row; None when a damaged sector has made it something else."""
+    number, boot, source, at_us, machine, guess_us, text, payload = row
+    mark = clock_from_text(str(text))
+    if not (isinstance(number, int) and isinstance(at_us, int) and isinstance(guess_us, int)):
+        return None
+    if not isinstance(payload, bytes) or (mark is None and (text or not machine)):
+        return None
+    newest_us = at_us
+    if mark is not None:
+        try:
+            newest_us = _sent_decoder.decode(payload).data.at_us
+        except msgspec.DecodeError:
+            return None
+    return Batch(
+        store, number, True, 1, str(boot), ContentEncoding.IDENTITY, payload,
+        clock=mark, machine=str(machine), newest_us=newest_us, guess_us=guess_us, source=str(source), at_us=at_us,
+    )  # fmt: skip
+
+
+def _row(machine: Machine) -> tuple[str, int | None, str, bytes]:
+    fixed, timeline = machine.fixed, machine.timeline
+    blob = msgspec.json.encode(timeline) if timeline else b""
+    return machine.boot, fixed.offset_us if fixed else None, fixed.mark.to_text() if fixed else "", blob
+
+
+def _machine(boot: str, offset_us: int | None, text: str, blob: bytes) -> Machine:
+    mark = clock_from_text(text) or ClockMark(ClockSource.ESTIMATED)
+    fixed = None if offset_us is None else Fixed(offset_us, mark)
+    with contextlib.suppress(msgspec.DecodeError):
+        return Machine(boot, fixed, msgspec.json.decode(blob, type=TimelineState))
+    return Machine(boot, fixed)
