@@ -24,8 +24,9 @@ HOT_CELSIUS = 80.0
 # A gateway on NTP or on receipts is at most so far off.
 WRONG_CLOCK_MS = 1000.0
 LONG_LAG_MS = 500.0
-# An outbox that is full before tomorrow needs somebody today.
+# An outbox that is full before tomorrow needs somebody today; one with room for a month nobody.
 DAY_S = 86_400.0
+MONTH_S = 30 * DAY_S
 MEBI = 1024 * 1024
 
 
@@ -138,11 +139,11 @@ def _outbox(snapshot: Snapshot) -> Iterator[Advice]:
     readings_bytes = store.bytes_waiting - store.alarm_bytes_waiting
     room = snapshot.max_bytes - readings_bytes
     is_stuck = not snapshot.uplink.is_up or _is_unanswered(snapshot)
-    if is_stuck and snapshot.growth_bytes_s > 0 and not snapshot.evicted:
-        lasts_s = room / snapshot.growth_bytes_s
+    lasts_s = room / snapshot.growth_bytes_s if snapshot.growth_bytes_s > 0 else MONTH_S
+    if is_stuck and lasts_s < MONTH_S and not snapshot.evicted:
         yield (_warning if lasts_s > DAY_S else _bad)(
             "outbox-filling",
-            _("The outbox fills: {used:.0f} of {room:.0f} MiB used, room for {time} at the present rate").format(
+            _("The outbox fills: {used:.1f} of {room:.0f} MiB used, room for {time} at the present rate").format(
                 used=readings_bytes / MEBI, room=snapshot.max_bytes / MEBI, time=duration(lasts_s)
             ),
             _("Mend the uplink before; then the oldest readings go. Alarms have room of their own."),

@@ -60,6 +60,11 @@ def filling_slowly(health: Health) -> None:
     health.store.bytes_waiting += 1024
 
 
+def filling_for_months(health: Health) -> None:
+    unreachable(health)
+    health.store.bytes_waiting += 100
+
+
 def full(health: Health) -> None:
     health.store.readings_evicted += 10
 
@@ -126,6 +131,7 @@ CASES: dict[str, tuple[Callable[[Health], None], tuple[str, ...], dict[str, str]
     "desk away": (desk_away, (), {"no-receipts": "langyan cloud desk"}),
     "outbox filling": (filling, (), {"broker-unreachable": "", "outbox-filling": "Mend the uplink"}),
     "outbox filling slowly": (filling_slowly, (), {"broker-unreachable": "", "outbox-filling": ""}),
+    "outbox filling for months": (filling_for_months, (), {"broker-unreachable": ""}),
     "outbox full": (full, (), {"readings-given-up": "outbox.max_bytes"}),
     "disk cannot be written": (unwritable, (), {"outbox-unwritable": "SD card"}),
     "port missing": (no_port, (), {"port-missing": "/dev/serial/by-id/"}),
