@@ -139,8 +139,9 @@ class Outbox:
         self._log.put(batches)
 
     def sync(self) -> None:
-        """Have the disk take the telemetry that the kernel has."""
+        """Have the disk take the telemetry that the kernel has, and see whether it has room again."""
         self._log.sync()
+        self._log.look_for_room()
 
     def next_telemetry(self, lane: Lane, *, mark: int, after: int, limit: int) -> list[Batch]:
         """Return up to `limit` batches of a lane with numbers above `after`, oldest first, as they are sent.

@@ -42,7 +42,8 @@ class TelemetryLog:
         store: random name of this log.
         evicted: readings given up for want of room, or spoilt, since it was opened.
         set_aside: damaged files of which a copy was kept.
-        fault: why the disk does not take batches just now: "outbox-full", "outbox-unwritable"; None while it does.
+        fault: why the disk does not take batches just now, or only in the place of older ones: "outbox-full",
+            "outbox-unwritable"; None while it does.
         is_held: the disk's room belongs to alarms just now; batches stay in memory.
     """
 
@@ -66,7 +67,7 @@ class TelemetryLog:
         self._segments: list[Segment] = []
         self._memory: dict[int, Batch] = {}
         self._current: Segment | None = None
-        self._is_dirty = False
+        self._is_dirty = self._is_short = False
         self._journal = -1
         with contextlib.suppress(OSError):
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -108,7 +109,7 @@ class TelemetryLog:
             self.fault = _fault(error)
             self._keep_in_memory(batches)
         else:
-            self.fault = None
+            self.fault = "outbox-full" if self._is_short else None
             self._memory.clear()
         self._measure()
 
@@ -163,6 +164,14 @@ class TelemetryLog:
             # What was not taken may be lost whatever comes after it, so another file is begun.
             self.fault, self._current = _fault(error), None
 
+    def look_for_room(self) -> None:
+        """End a fault that was a full disk, once there is room for a whole file without giving up another."""
+        if self._is_short:
+            disk = os.statvfs(self._folder)
+            self._is_short = disk.f_bavail * disk.f_frsize < 2 * self._segment_bytes
+            if not self._is_short and self.fault == "outbox-full" and not self._memory:
+                self.fault = None
+
     def unstamped(self) -> Iterator[Batch]:
         """Give the newest waiting batch that is not stamped of each file and of the memory, newest first."""
         yield from [batch for batch in self._memory.values() if batch.clock is None][-1:]
@@ -205,6 +214,7 @@ class TelemetryLog:
                 current.append(batches)
             except OSError as error:
                 if error.errno in _FULL and self._evict():
+                    self._is_short = True
                     continue
                 if error.errno not in _FULL:
                     # A file that failed so is not trusted with more.
