@@ -91,7 +91,7 @@ class BatchHeader(Struct, frozen=True):
         gateway: must be the gateway of the topic.
         boot: id of the gateway's present run, changing at every start; `NO_BOOT` if it gives none.
         lane: live or backfill for telemetry, alarm for alarms.
-        seq: number of the batch in the gateway's outbox; rises, with gaps.
+        seq: a number that rises, with gaps; 0 when the sender leaves it to the correlation data.
         encoding: how the payload is packed.
         clock: how good its times are; None when the sender does not say.
     """
@@ -105,7 +105,9 @@ class BatchHeader(Struct, frozen=True):
 
     def to_properties(self) -> list[tuple[str, str]]:
         """Write the MQTT user properties, in fixed order; what the receiver assumes anyway is left out."""
-        properties = [("boot", self.boot), ("seq", str(self.seq))]
+        properties = [("boot", self.boot)]
+        if self.seq:
+            properties.append(("seq", str(self.seq)))
         if self.lane is not Lane.LIVE:
             properties.append(("lane", self.lane.value))
         if self.encoding is not ContentEncoding.IDENTITY:

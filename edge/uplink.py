@@ -334,7 +334,8 @@ class UplinkSender:
 
     async def _publish(self, client: aiomqtt.Client, batch: Batch, lane: Lane) -> None:
         gateway = self._link.gateway
-        header = BatchHeader(gateway, batch.boot, lane, batch.id, batch.encoding, batch.clock)
+        # The correlation data have the batch's number.
+        header = BatchHeader(gateway, batch.boot, lane, 0, batch.encoding, batch.clock)
         properties = publish_properties(
             ContentType=cloudevents.MEDIA_TYPE if batch.is_alarm else senml.MEDIA_TYPE,
             CorrelationData=batch.ref.to_bytes(),

@@ -313,7 +313,7 @@ class AlarmFile:
         """Take over what the file knows, and reserve numbers for this run."""
         meta = dict(self._connection.execute("SELECT key, value FROM meta").fetchall())
         highest = self._connection.execute("SELECT coalesce(max(id), 0) FROM alarm").fetchone()[0]
-        self.store = meta.get("store") or secrets.token_hex(6)
+        self.store = meta.get("store") or secrets.token_hex(4)
         self._next = max(int(meta.get("reserved", "1")), highest + 1)
 
         def begin() -> None:
@@ -432,7 +432,7 @@ class AlarmFile:
         self._connection = fresh
         self.set_aside.append(aside)
         # Another name: what is under way of the damaged file has numbers that may come again.
-        self.store = secrets.token_hex(6)
+        self.store = secrets.token_hex(4)
         self._reserved = 0
         fresh.execute("INSERT OR REPLACE INTO meta VALUES ('store', ?)", (self.store,))
         self._measure()

@@ -72,7 +72,7 @@ class TelemetryLog:
         with contextlib.suppress(OSError):
             folder.mkdir(mode=0o700, exist_ok=True)
         self._load()
-        self.store = self._segments[-1].head.store if self._segments else secrets.token_hex(6)
+        self.store = self._segments[-1].head.store if self._segments else secrets.token_hex(4)
         self._newest = max((segment.last for segment in self._segments), default=0)
         self._newest += NUMBERS_A_RUN if self._segments else 0
         self._replay_journal()
