@@ -59,11 +59,11 @@ YOUNG_S = 10.0
 class Commands(Protocol):
     """Who takes the commands that come over the uplink."""
 
-    async def run(self, client: aiomqtt.Client) -> None:
-        """Carry out what `take` got, and publish the results, until cancelled."""
-
     def take(self, payload: bytes) -> None:
         """Take one message from the command topic; never waits."""
+
+    async def answer(self, client: aiomqtt.Client) -> None:
+        """Publish the answers on this connection, until cancelled."""
 
 
 class _Cursor(Struct):
@@ -197,7 +197,7 @@ class UplinkSender:
             tasks.start_soon(self._settle_for_ever)
             tasks.start_soon(self._watch_progress, client)
             if self._commands is not None:
-                tasks.start_soon(self._commands.run, client)
+                tasks.start_soon(self._commands.answer, client)
             with anyio.CancelScope(deadline=self._drain_until) as self._sending:
                 # Each in a task of its own: an alarm does not even wait for readings to be had from the disk.
                 async with anyio.create_task_group() as lanes:
@@ -378,7 +378,8 @@ class UplinkSender:
             if message.topic.value == CLOUD_READY:
                 self._take_ready(_worker(message))
             elif message.topic.value == command:
-                if self._commands is not None:
+                # One that the broker kept for whoever comes is nobody's wish any more.
+                if self._commands is not None and not message.retain:
                     self._commands.take(bytes(message.payload))
             else:
                 await self._take_receipt(message)
