@@ -1,10 +1,10 @@
 """One task owns one line: it asks the schedule, sends one request, decodes, hands on the sample."""
 
-import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Protocol
 
 import anyio
@@ -27,7 +27,7 @@ from edge.errors import (
 )
 from edge.health import BusHealth
 from edge.line import Line
-from edge.modbus.pdu import cells_of, read_request
+from edge.modbus.pdu import read_request, reader_of
 from edge.plan import Block, plan_device
 from edge.schedule import Poll, Schedule, UnitState
 from edge.waker import Waker
@@ -74,12 +74,15 @@ class Watch(Protocol):
 
 
 class _Read(Struct, frozen=True):
-    """One planned read with everything its turn needs."""
+    """One planned read with everything its turn needs, looked up once."""
 
-    placed: PlacedDevice
+    unit: int
     device: str
     block: Block
+    timeout_s: float
+    turnaround_s: float
     request: bytes
+    cells_of: Callable[[bytes], Sequence[int]]
     decoder: BlockDecoder
 
 
@@ -118,13 +121,7 @@ class Bus:
         self._wrote_last = False
         self._schedule: Schedule | None = None
         self._reads = [
-            _Read(
-                placed,
-                placed.device.id,
-                block,
-                read_request(block.table, block.address, block.count),
-                BlockDecoder(block.points, block.address),
-            )
+            _plan_read(placed, block)
             for placed in devices
             for block in plan_device(placed.profile, transport=transport)
         ]
@@ -188,21 +185,19 @@ class Bus:
         self._waker.wake()
 
     async def _rest(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
-        while (now := loop.time()) < until:
+        until = monotonic() + seconds
+        while (now := monotonic()) < until:
             self.turned_at = now
             if await self._waker.wait_until(min(until, now + LONGEST_REST_S)):
                 return
 
     async def _poll(self, sink: Sink, stop: anyio.Event) -> None:
-        clock = asyncio.get_running_loop().time
         if self._schedule is None:
-            self._schedule = Schedule(self._polls(), now=clock())
+            self._schedule = Schedule(self._polls(), now=monotonic())
         schedule = self._schedule
-        self._answered_at = clock()
+        self._answered_at = monotonic()
         while not stop.is_set():
-            self.turned_at = now = clock()
+            self.turned_at = now = monotonic()
             if self._writes and not (self._wrote_last and schedule.is_urgent_due(now)):
                 self._wrote_last = True
                 await self._write(self._writes.popleft())
@@ -221,25 +216,22 @@ class Bus:
 
     def _polls(self) -> list[Poll]:
         return [
-            Poll(read.placed.unit, index, read.block.every_s, read.block.is_urgent)
-            for index, read in enumerate(self._reads)
+            Poll(read.unit, index, read.block.every_s, read.block.is_urgent) for index, read in enumerate(self._reads)
         ]
 
     async def _transact(self, schedule: Schedule, poll: Poll, sink: Sink) -> None:
-        read, health, clock = self._reads[poll.block], self._health, asyncio.get_running_loop().time
-        link = read.placed.profile.link
-        timeout_s = schedule.wait_s(poll, link.timeout_s) if self._line.is_tagged else link.timeout_s
-        started_at = clock()
+        read, health = self._reads[poll.block], self._health
+        timeout_s = schedule.wait_s(poll, read.timeout_s) if self._line.is_tagged else read.timeout_s
+        started_at = monotonic()
         health.polls += 1
         try:
             reply = await self._line.transact(
-                poll.unit, read.request, timeout_s=timeout_s, turnaround_s=link.turnaround_s
+                poll.unit, read.request, timeout_s=timeout_s, turnaround_s=read.turnaround_s
             )
-            cells = cells_of(read.request, reply)
         except (LinkTimeoutError, FrameError, LinkDownError) as error:
             health.timeouts += isinstance(error, LinkTimeoutError)
             health.frame_errors += isinstance(error, FrameError)
-            self._note_silence(schedule, poll, error, cost_s=clock() - started_at)
+            self._note_silence(schedule, poll, error, cost_s=monotonic() - started_at)
             if isinstance(error, LinkDownError):
                 raise
             self._check_progress(schedule)
@@ -251,7 +243,7 @@ class Bus:
         else:
             health.answers += 1
             self._note_answer(schedule, poll, started_at)
-            points, bad = read.decoder.decode(cells)
+            points, bad = read.decoder.decode(read.cells_of(reply))
             if bad:
                 health.bad_values += len(bad)
                 log.debug("device %s: no reading of %s", read.device, ", ".join(f"{key}: {why}" for key, why in bad))
@@ -259,7 +251,7 @@ class Bus:
                 sink.take(Sample(read.device, self._clock.stamp(read.device), points))
 
     def _note_answer(self, schedule: Schedule, poll: Poll, started_at: float) -> None:
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         device = self._reads[poll.block].device
         self._answered_at = now
         self._watch.heard(device, now)
@@ -271,7 +263,7 @@ class Bus:
             log.info("device %s answers again", device)
 
     def _note_silence(self, schedule: Schedule, poll: Poll, error: EdgeError, *, cost_s: float) -> None:
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         device = self._reads[poll.block].device
         self._watch.missed(device, now)
         if schedule.silent(poll, now, cost_s=cost_s):
@@ -281,7 +273,7 @@ class Bus:
     def _note_down(self, error: LinkDownError) -> None:
         log.log(logging.DEBUG if self._is_down else logging.WARNING, "%s. %s", error, error.hint)
         self._is_down = True
-        self._watch.bus_down(self._name, asyncio.get_running_loop().time())
+        self._watch.bus_down(self._name, monotonic())
         self._refuse_writes(error)
 
     def _check_progress(self, schedule: Schedule) -> None:
@@ -290,7 +282,7 @@ class Bus:
         Raises:
             LinkDownError: nobody has answered for `NO_ANSWER_LIMIT_S`.
         """
-        silence_s = asyncio.get_running_loop().time() - self._answered_at
+        silence_s = monotonic() - self._answered_at
         if schedule.is_all_mute() and silence_s > NO_ANSWER_LIMIT_S:
             raise LinkDownError(f"bus {self._name}: nobody has answered for {silence_s:.0f} s; opening it anew")
 
@@ -316,3 +308,17 @@ class Bus:
             write = self._writes.popleft()
             if not write.done.done():
                 write.done.set_exception(error)
+
+
+def _plan_read(placed: PlacedDevice, block: Block) -> _Read:
+    link, request = placed.profile.link, read_request(block.table, block.address, block.count)
+    return _Read(
+        placed.unit,
+        placed.device.id,
+        block,
+        link.timeout_s,
+        link.turnaround_s,
+        request,
+        reader_of(request),
+        BlockDecoder(block.points, block.address),
+    )

@@ -1,8 +1,8 @@
 """The keeper: judges every sample at once, puts alarms on the disk at once and readings in groups."""
 
-import asyncio
 import logging
 from collections.abc import Callable
+from time import monotonic
 
 import anyio
 
@@ -74,7 +74,7 @@ class Keeper:
         """Judge one sample and keep it in memory; the next commit puts it on the disk."""
         self._pending.append(sample)
         self._readings += len(sample.points)
-        judged = self._judge.feed(sample, asyncio.get_running_loop().time())
+        judged = self._judge.feed(sample, monotonic())
         if judged:
             self.take_judged(judged)
         if self._readings >= COMMIT_READINGS:
@@ -117,10 +117,9 @@ class Keeper:
             log.error("%d alarm events found no room on the disk and are lost with this stop", len(self._events))
 
     async def _commit_for_ever(self) -> None:
-        loop = asyncio.get_running_loop()
-        due_at = loop.time()
+        due_at = monotonic()
         while not self._is_closed:
-            self.kept_at = loop.time()
+            self.kept_at = monotonic()
             due_at = max(due_at + self._commit_s, self.kept_at)
             if self._readings < COMMIT_READINGS:
                 await self._to_commit.wait_until(due_at)
@@ -135,10 +134,9 @@ class Keeper:
             self._look_for_room()
 
     async def _keep_events_for_ever(self) -> None:
-        loop = asyncio.get_running_loop()
         while self._events or self._standing or not self._is_closed:
             if not self._events and not self._standing:
-                await self._to_keep.wait_until(loop.time() + 60.0)
+                await self._to_keep.wait_until(monotonic() + 60.0)
                 continue
             events, standing = tuple(self._events), dict(self._standing)
             self._standing.clear()
@@ -150,20 +148,20 @@ class Keeper:
                 self._is_full = True
                 if self._is_closed:
                     return
-                await self._to_retry.wait_until(loop.time() + FULL_DISK_RETRY_S)
+                await self._to_retry.wait_until(monotonic() + FULL_DISK_RETRY_S)
             else:
                 self._is_full = False
                 del self._events[: len(events)]
                 self._look_for_room()
 
     async def _tick_for_ever(self) -> None:
-        loop, clock = asyncio.get_running_loop(), self._store.clock
+        clock = self._store.clock
         while not self._is_closed:
-            due_at, now = self._judge.next_at(), loop.time()
+            due_at, now = self._judge.next_at(), monotonic()
             if due_at is not None and due_at <= now:
                 wall_us = clock.now_us() if clock.timeline.is_trusted else None
                 self.take_judged(self._judge.tick(now, clock.steady_us(), wall_us=wall_us))
-            await self._to_tick.wait_until(loop.time() + TICK_S)
+            await self._to_tick.wait_until(monotonic() + TICK_S)
 
     def _look_for_room(self) -> None:
         if self.is_behind and self._readings < MAX_PENDING_READINGS // 2 and len(self._events) < MAX_PENDING_EVENTS:

@@ -3,7 +3,7 @@
 Source of everything here: MODBUS Application Protocol Specification V1.1b3, sections 6 and 7.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from struct import Struct, pack, unpack_from
 
@@ -117,6 +117,20 @@ def cells_of(request: bytes, reply: bytes) -> Sequence[int]:
     if function in _BIT_READS:
         return b"".join([_BITS[byte] for byte in reply[2:]])[: _count(request)]
     return _words(len(reply) - 2 >> 1).unpack_from(reply, 2)
+
+
+def reader_of(request: bytes) -> Callable[[bytes], Sequence[int]]:
+    """Return what takes the cells out of an answer that is known to fit the request, as `Line.transact` returns it."""
+    count = _count(request)
+    if request[0] in _BIT_READS:
+        bits = _BITS
+
+        def read_bits(reply: bytes) -> bytes:
+            return b"".join([bits[byte] for byte in reply[2:]])[:count]
+
+        return read_bits
+    unpack = _words(count).unpack_from
+    return lambda reply: unpack(reply, 2)
 
 
 def exception_text(code: int) -> str:
