@@ -114,7 +114,7 @@ class _ResultData(Struct, frozen=True, omit_defaults=True):
 _COMMAND = "langyan.command."
 _RESULT = "langyan.result."
 _TYPES: dict[str, type[Order]] = {"write": Write, "mode": SetMode, "reset": Reset}
-_order_decoders = {word: msgspec.json.Decoder(kind) for word, kind in _TYPES.items()}
+_ORDER_DECODERS = {word: msgspec.json.Decoder(kind) for word, kind in _TYPES.items()}
 _head_decoder = msgspec.json.Decoder(_Head)
 _result_decoder = msgspec.json.Decoder(_ResultData)
 _encoder = msgspec.json.Encoder()
@@ -146,7 +146,7 @@ def decode_command(payload: bytes, *, gateway: str) -> Command:
     """
     envelope = cloudevents.decode(payload)
     prefix, _, word = envelope.type.partition(_COMMAND)
-    decoder = _order_decoders.get(word)
+    decoder = _ORDER_DECODERS.get(word)
     if prefix or decoder is None:
         raise _refused(f"type {envelope.type[:80]!r}: {_COMMAND} and {', '.join(_TYPES)}")
     if envelope.subject != gateway:

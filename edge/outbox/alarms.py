@@ -6,9 +6,7 @@ kept in memory, bounded, and written down when it does again. Used from one thre
 
 import contextlib
 import secrets
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -25,28 +23,9 @@ from edge.errors import StoreFullError, StoreUnusableError
 from edge.outbox.ballast import Ballast
 from edge.outbox.batch import Batch, Depth
 from edge.outbox.stamping import Fixed, Unstamped, encode_unstamped, wall_of
+from edge.outbox.tables import TABLES, copy_table, is_damage, kind_of, open_file, open_memory, read_without_writing
 from edge.rules.standing import Standing, read_standings
 
-SCHEMA_VERSION = 2
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
--- clock: how good the times are; empty while they are steady times of the machine boot in `machine`.
-CREATE TABLE alarm (
-    id INTEGER PRIMARY KEY, boot TEXT NOT NULL, source TEXT NOT NULL, at_us INTEGER NOT NULL,
-    machine TEXT NOT NULL, guess_us INTEGER NOT NULL, clock TEXT NOT NULL, payload BLOB NOT NULL
-);
--- What the rules remember of an alarm that stands, so that a restart neither raises it again nor forgets to clear it.
-CREATE TABLE active (source TEXT PRIMARY KEY, standing BLOB NOT NULL) WITHOUT ROWID;
--- When a standing alarm was raised: as the rules count, and the wall time that its id was made of, once it has one.
-CREATE TABLE raised (
-    source TEXT PRIMARY KEY, raised_us INTEGER NOT NULL, machine TEXT NOT NULL, wall_us INTEGER
-) WITHOUT ROWID;
--- The machine's boots in their order, and the offset from steady to wall time, once fixed.
-CREATE TABLE machine (
-    seq INTEGER PRIMARY KEY, boot TEXT NOT NULL UNIQUE, offset_us INTEGER, clock TEXT NOT NULL, timeline BLOB NOT NULL
-);
-"""
-_TABLES = ("meta", "alarm", "active", "raised", "machine")
 _COLUMNS = "id, boot, source, at_us, machine, guess_us, clock, payload"
 _INSERT = f"INSERT INTO alarm ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our own words
 _ROW_BYTES = 64
@@ -56,7 +35,6 @@ MAX_EVENTS_IN_MEMORY = 1_000
 # Machine boots that are remembered; older ones have long been settled.
 _MAX_MACHINES = 64
 _TRIES = 3
-_MEMORY = ":memory:"
 
 Remembered = Sequence[tuple[str, bytes | None]]
 Found = TypeVar("Found")
@@ -114,17 +92,17 @@ class AlarmFile:
         self.fault: str | None = None
         if not path.parent.is_dir():
             raise StoreUnusableError(f"outbox {path} cannot be opened: there is no folder {path.parent}")
-        self._connection = _memory()
+        self._connection = open_memory()
         self._open()
         self._load()
 
     def _open(self) -> None:
         try:
-            self._connection = self._open_file()
+            self._connection = open_file(self._path)
         except sqlite3.DatabaseError as error:
             self._recover(error)
             if self.fault is not None:
-                _read_without_writing(self._path, self._connection)
+                read_without_writing(self._path, self._connection)
 
     def close(self) -> None:
         """Close the file; everything put into it is already on the disk, or `fault` says why not."""
@@ -247,16 +225,16 @@ class AlarmFile:
             return
         connection = None
         try:
-            connection = self._open_file()
+            connection = open_file(self._path)
             connection.execute("BEGIN IMMEDIATE")
-            for table in _TABLES:
+            for table in TABLES:
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own words
-                _copy(self._connection, connection, table)
+                copy_table(self._connection, connection, table)
             connection.execute("COMMIT")
         except sqlite3.DatabaseError as error:
             if connection is not None:
                 connection.close()
-            if _is_damage(error):
+            if is_damage(error):
                 self._put_aside()
             return
         self._connection.close()
@@ -375,39 +353,16 @@ class AlarmFile:
         Raises:
             StoreFullError: another program holds the file, or there is nothing left to try.
         """
-        kind = _kind(error)
+        kind = kind_of(error)
         if kind in ("SQLITE_BUSY", "SQLITE_LOCKED") or self.fault is not None:
             raise StoreFullError(f"outbox {self._path} cannot be written: {error}") from error
-        if _is_damage(error):
+        if is_damage(error):
             self._put_aside()
         elif kind == "SQLITE_FULL":
             if not self._ballast.give_up():
                 self._go_to_memory("outbox-full")
         else:
             self._go_to_memory("outbox-unwritable")
-
-    def _open_file(self) -> sqlite3.Connection:
-        """Open or make the file.
-
-        Raises:
-            DatabaseError: see SQLite; also for a file of another version.
-        """
-        connection = sqlite3.connect(self._path, timeout=2.0, isolation_level=None, check_same_thread=False)
-        try:
-            # Nobody else reads it while it is open, so there is no shared memory file that would be written too.
-            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            connection.execute("PRAGMA journal_mode = WAL")
-            # FULL: a commit is on the disk when it returns, also after a power cut.
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA journal_size_limit = 1048576")
-            _check_pages(connection)
-            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-                make_tables(connection)
-            _check_schema(connection)
-        except sqlite3.DatabaseError:
-            connection.close()
-            raise
-        return connection
 
     def _put_aside(self) -> None:
         """Put a damaged file aside and go on with a new one: nobody stands beside a gateway in a cabinet.
@@ -421,12 +376,12 @@ class AlarmFile:
             for suffix in ("-wal", "-shm"):
                 with contextlib.suppress(FileNotFoundError):
                     Path(f"{self._path}{suffix}").rename(f"{aside}{suffix}")
-            fresh = self._open_file()
+            fresh = open_file(self._path)
             with contextlib.closing(sqlite3.connect(aside)) as old:
-                for table in _TABLES:
-                    _copy(old, fresh, table)
+                for table in TABLES:
+                    copy_table(old, fresh, table)
         except (OSError, sqlite3.DatabaseError):
-            self._connection = _memory()
+            self._connection = open_memory()
             self.fault = "outbox-unwritable"
             return
         self._connection = fresh
@@ -438,71 +393,12 @@ class AlarmFile:
         self._measure()
 
     def _go_to_memory(self, fault: str) -> None:
-        memory = _memory()
-        for table in _TABLES:
-            _copy(self._connection, memory, table)
+        memory = open_memory()
+        for table in TABLES:
+            copy_table(self._connection, memory, table)
         self._connection.close()
         self._connection = memory
         self.fault = fault
-
-
-def make_tables(connection: sqlite3.Connection) -> None:
-    """Make the tables of the present version in an empty file."""
-    connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-
-
-def _memory() -> sqlite3.Connection:
-    connection = sqlite3.connect(_MEMORY, isolation_level=None, check_same_thread=False)
-    make_tables(connection)
-    return connection
-
-
-def _read_without_writing(path: Path, target: sqlite3.Connection) -> None:
-    """Take over a file on a disk that cannot be written: SQLite reads its journal only where it may write too."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(OSError, sqlite3.DatabaseError):
-        for suffix in ("", "-wal"):
-            if Path(f"{path}{suffix}").exists():
-                shutil.copy(f"{path}{suffix}", folder)
-        with contextlib.closing(sqlite3.connect(Path(folder) / path.name)) as copy:
-            for table in _TABLES:
-                _copy(copy, target, table)
-
-
-def _copy(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> None:
-    """Copy a table, or what can be read of it."""
-    rows: list[tuple[object, ...]] = []
-    with contextlib.suppress(sqlite3.DatabaseError):
-        # Row by row, so that those before the damage are had.
-        rows.extend(source.execute(f"SELECT * FROM {table}"))  # noqa: S608 - our own words
-    if rows:
-        places = ", ".join("?" * len(rows[0]))
-        with contextlib.suppress(sqlite3.IntegrityError):
-            target.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({places})", rows)  # noqa: S608
-
-
-def _kind(error: sqlite3.DatabaseError) -> str:
-    """Name SQLite's primary result code, or the extended one for failures of reading and writing."""
-    name = getattr(error, "sqlite_errorname", "SQLITE_CORRUPT")
-    return name if name.startswith("SQLITE_IOERR") else "_".join(name.split("_")[:2])
-
-
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Tell a file that cannot be read for what it was written from one that cannot be written."""
-    kinds = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_ERROR", "SQLITE_IOERR_READ")
-    return _kind(error) in (*kinds, "SQLITE_IOERR_SHORT_READ", "SQLITE_IOERR_CORRUPTFS")
-
-
-def _check_pages(connection: sqlite3.Connection) -> None:
-    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if verdict != "ok":
-        raise sqlite3.DatabaseError(verdict)
-
-
-def _check_schema(connection: sqlite3.Connection) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    if version != SCHEMA_VERSION or not set(_TABLES) <= set(names):
-        raise sqlite3.DatabaseError(f"version {version} is not {SCHEMA_VERSION}, or a table is missing")
 
 
 def _batch(store: str, row: tuple[object, ...]) -> Batch | None:

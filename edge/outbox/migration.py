@@ -14,9 +14,9 @@ from contract.compression import ContentEncoding
 from contract.errors import DecodeError
 from contract.telemetry import NO_BOOT, ClockMark, ClockSource
 from edge.errors import StoreUnusableError
-from edge.outbox.alarms import make_tables
 from edge.outbox.batch import Batch
 from edge.outbox.log import TelemetryLog, remove
+from edge.outbox.tables import make_tables
 
 _OLD_VERSION = 1
 _ROWS_AT_ONCE = 200

@@ -25,6 +25,7 @@ from msgspec.structs import replace
 
 from contract.compression import ContentEncoding
 from contract.telemetry import ClockMark, ClockSource
+from edge.errors import EdgeError
 from edge.outbox.batch import Batch
 
 SUFFIX = ".seg"
@@ -44,8 +45,10 @@ RECORD_BYTES = _RECORD.size
 _ROW_BYTES = 8 + 4 + 4 + 4
 
 
-class SegmentError(Exception):
+class SegmentError(EdgeError):
     """The file is none of ours, or its head is damaged."""
+
+    hint = "It was set aside beside the outbox."
 
 
 class Head(Struct, frozen=True):

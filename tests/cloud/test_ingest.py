@@ -1,5 +1,4 @@
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -308,26 +307,6 @@ def test_it_starts_with_the_broker_away(make_settings: MakeSettings, influx: Inf
             gateway.send_until_answered(Channel.TELEMETRY, batch(1), correlation=b"x")
             assert gateway.receipt(b"x").stored == 1
         assert counters.reconnects == 0
-
-
-def test_a_birth_that_asks_for_a_receipt_is_told_the_time(settings: Settings, gateway: GatewayClient) -> None:
-    birth = encode_presence(Birth(gateway.gateway, "boot", "1", "三中", T0_US))
-    answer_to = topic(gateway.gateway, Channel.RECEIPT)
-    with running(run_ingest, settings):
-        before_us = time.time_ns() // 1_000
-        gateway.send(Channel.BIRTH, birth, correlation=b"time", response_topic=answer_to, retain=True)
-        told = gateway.receipt(b"time")
-        assert told.verdict is Verdict.STORED
-        assert before_us <= told.at_us <= time.time_ns() // 1_000
-        gateway.send(Channel.BIRTH, b"nonsense", correlation=b"bad", response_topic=answer_to)
-        assert gateway.receipt(b"bad").verdict is Verdict.REFUSED
-        gateway.send(Channel.BIRTH, birth, correlation=b"mute", retain=True)
-    with running(run_ingest, settings):
-        # This worker gets the retained birth, whose sender does not wait any more, before it answers this batch.
-        gateway.send(Channel.BIRTH, birth, correlation=b"again", response_topic=answer_to, retain=True)
-        gateway.receipt(b"again")
-    assert not gateway.receipts(b"mute")
-    assert len(gateway.receipts(b"time")) == 1
 
 
 def test_a_citys_births_at_once_are_all_kept_and_what_has_no_room_is_counted(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract.alarms import decode_alarm
+from contract.commands import decode_command, decode_result
 from contract.compression import ContentEncoding, unpack
 from contract.presence import decode_presence
 from contract.receipts import decode_receipt
@@ -38,6 +39,10 @@ class Golden:
                 return decode_presence(payload, gateway=GATEWAY)
             case "receipt":
                 return decode_receipt(payload)
+            case "command":
+                return decode_command(payload, gateway=GATEWAY)
+            case "result":
+                return decode_result(payload, gateway=GATEWAY)
         raise AssertionError(self.kind)
 
 

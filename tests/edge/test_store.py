@@ -16,8 +16,8 @@ import pytest
 from contract.telemetry import ClockSource, Lane
 from edge.errors import StoreFullError
 from edge.health import ClockHealth, StoreHealth
-from edge.outbox import Outbox, segment
-from edge.outbox.alarms import MAX_EVENTS_IN_MEMORY, AlarmFile
+from edge.outbox import Outbox, alarms, segment, tables
+from edge.outbox.alarms import MAX_EVENTS_IN_MEMORY
 from edge.store import Store
 from tests.edge.outbox_rig import NOON, SECOND, Machine, alarm, events_in, open_outbox, sample, telemetry
 
@@ -174,21 +174,21 @@ def test_a_disk_that_becomes_read_only_stops_nothing_and_is_used_again_when_it_c
 ) -> None:
     """What a worn card does; a true remount is refused while files are open for writing."""
     broken: list[int] = []
-    true_write, true_open = segment._write, AlarmFile._open_file
+    true_write, true_open = segment._write, tables.open_file
 
     def write(descriptor: int, raw: bytes, *, at: int) -> None:
         if broken:
             raise OSError(errno.EROFS, "Read-only file system")
         true_write(descriptor, raw, at=at)
 
-    def open_file(file: AlarmFile) -> sqlite3.Connection:
-        connection = true_open(file)
+    def open_file(path: Path) -> sqlite3.Connection:
+        connection = true_open(path)
         if broken:
             connection.execute("PRAGMA query_only = ON")
         return connection
 
     monkeypatch.setattr(segment, "_write", write)
-    monkeypatch.setattr(AlarmFile, "_open_file", open_file)
+    monkeypatch.setattr(alarms, "open_file", open_file)
 
     async def story(scene: Scene) -> None:
         await scene.put(0)
