@@ -7,9 +7,9 @@ the line; after `MUTE_AFTER` of them in a row (or the first, of a unit that neve
 longer each time; the one try after a rest is the half-open probe, and an answer to it closes the breaker.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
-from heapq import heapify, heappop, heappush, heapreplace
+from heapq import heappop, heappush
 
 from msgspec import Struct
 
@@ -49,6 +49,7 @@ class Poll(Struct, eq=False):
         due_at: next time it should be sent.
         is_first: it has not been sent yet.
         phase: its place among the polls of its urgency, above 0 to 1.
+        had_s: how much of the line it has had, by the queue's own count.
     """
 
     unit: int
@@ -58,6 +59,7 @@ class Poll(Struct, eq=False):
     due_at: float = 0.0
     is_first: bool = True
     phase: float = 1.0
+    had_s: float = 0.0
 
 
 class UnitState(Struct):
@@ -88,7 +90,50 @@ class UnitState(Struct):
         return self.failures >= (MUTE_AFTER if self.has_answered else 1)
 
 
-_Heap = list[tuple[float, int, Poll]]
+class _Queue:
+    """The polls of one urgency: those whose time has not come, by it; and those that wait, in fair order.
+
+    Fair by line time, not by turns (start-time fair queueing): whoever has had less of the line goes first. A unit that
+    takes a second to answer can so not have more of a full line than one that answers at once.
+    """
+
+    def __init__(self) -> None:
+        self._later: list[tuple[float, int, Poll]] = []
+        self._ready: list[tuple[float, float, int, Poll]] = []
+        self._virtual_s = 0.0
+
+    def put(self, poll: Poll, starts_at: float) -> None:
+        """Have a poll wait for its time."""
+        heappush(self._later, (starts_at, poll.block, poll))
+
+    def charge(self, poll: Poll, cost_s: float) -> None:
+        """Note how much line time a poll's turn took."""
+        poll.had_s = max(poll.had_s, self._virtual_s) + cost_s
+
+    def first(self, now: float, rests_until: Callable[[Poll], float]) -> Poll | None:
+        """Return the poll whose turn it is; one that rests is put off."""
+        while self._later and self._later[0][0] <= now:
+            _, number, poll = heappop(self._later)
+            heappush(self._ready, (max(poll.had_s, self._virtual_s), poll.due_at, number, poll))
+        while self._ready:
+            poll = self._ready[0][3]
+            starts_at = rests_until(poll)
+            if starts_at <= now:
+                return poll
+            heappop(self._ready)
+            self.put(poll, starts_at)
+        return None
+
+    def pop(self) -> Poll:
+        """Take the poll that `first` returned."""
+        self._virtual_s, _, _, poll = heappop(self._ready)
+        return poll
+
+    def next_at(self) -> float | None:
+        """Return when to look again."""
+        if self._ready:
+            return 0.0
+        return self._later[0][0] if self._later else None
 
 
 class Schedule:
@@ -97,18 +142,18 @@ class Schedule:
     def __init__(self, polls: Iterable[Poll], *, now: float) -> None:
         """Take the polls; all are due at once, urgent ones first, and then spread evenly over their periods."""
         self.units: dict[int, UnitState] = {}
-        self._urgent: _Heap = []
-        self._others: _Heap = []
+        self._urgent, self._others = _Queue(), _Queue()
         self._urgent_run = 0
         self._next_probe_at = 0.0
+        by_urgency: dict[bool, list[Poll]] = {True: [], False: []}
         for poll in polls:
             self.units.setdefault(poll.unit, UnitState())
-            poll.due_at, poll.is_first = now, True
-            (self._urgent if poll.is_urgent else self._others).append((now, poll.block, poll))
-        for heap in (self._urgent, self._others):
-            for place, (_, _, poll) in enumerate(heap):
-                poll.phase = (place + 1) / len(heap)
-            heapify(heap)
+            poll.due_at, poll.is_first, poll.had_s = now, True, 0.0
+            by_urgency[poll.is_urgent].append(poll)
+            self._queue_of(poll).put(poll, now)
+        for same in by_urgency.values():
+            for place, poll in enumerate(same):
+                poll.phase = (place + 1) / len(same)
 
     def take(self, now: float) -> Poll | None:
         """Take the poll to send at `now`: due, of a unit that does not rest; None when there is none.
@@ -117,21 +162,22 @@ class Schedule:
         them one of the others passes, so that a line with more alarm inputs than it can carry still brings every
         reading, late.
         """
-        is_urgent_due, is_other_due = self._settle(self._urgent, now), self._settle(self._others, now)
+        is_urgent_due = self._urgent.first(now, self._rests_until) is not None
+        is_other_due = self._others.first(now, self._rests_until) is not None
         if is_urgent_due and not (is_other_due and self._urgent_run >= URGENT_RUN):
             self._urgent_run += is_other_due
-            return heappop(self._urgent)[2]
+            return self._urgent.pop()
         self._urgent_run = 0
-        return heappop(self._others)[2] if is_other_due else None
+        return self._others.pop() if is_other_due else None
 
     def next_at(self) -> float | None:
         """Return when to ask again; None when there are no polls. It may be a little early, never late."""
-        heads = [heap[0][0] for heap in (self._urgent, self._others) if heap]
-        return min(heads, default=None)
+        times = [at for queue in (self._urgent, self._others) if (at := queue.next_at()) is not None]
+        return min(times, default=None)
 
     def is_urgent_due(self, now: float) -> bool:
         """Tell whether an urgent poll should be sent now."""
-        return self._settle(self._urgent, now)
+        return self._urgent.first(now, self._rests_until) is not None
 
     def wait_s(self, poll: Poll, timeout_s: float) -> float:
         """Return how long to wait for the answer on a line where a late one is recognised as such.
@@ -156,7 +202,7 @@ class Schedule:
             unit.failures, unit.rests_until = 0, 0.0
         unit.has_answered = True
         unit.slowest_s = max(unit.slowest_s, took_s)
-        self._give_back(poll, now)
+        self._give_back(poll, now, cost_s=took_s)
         return was_mute
 
     def silent(self, poll: Poll, now: float, *, cost_s: float = 0.0) -> bool:
@@ -170,7 +216,7 @@ class Schedule:
             rest_s = max(rest_s, FIRST_REST_S * 2.0 ** min(opened, 10))
         unit.rests_until = now + min(rest_s, LONGEST_REST_S)
         self._next_probe_at = max(self._next_probe_at, now + PAUSE_PER_SILENCE * cost_s)
-        self._give_back(poll, now)
+        self._give_back(poll, now, cost_s=cost_s)
         return unit.is_mute and not was_mute
 
     def mute_units(self) -> int:
@@ -181,23 +227,19 @@ class Schedule:
         """Tell whether every unit rests because it is mute."""
         return self.mute_units() == len(self.units)
 
-    def _settle(self, heap: _Heap, now: float) -> bool:
-        """Put off what stands first but rests; tell whether what stands first then is due."""
-        while heap and heap[0][0] <= now:
-            _, number, poll = heap[0]
-            unit = self.units[poll.unit]
-            if not unit.failures:
-                return True
-            starts_at = max(unit.rests_until, self._next_probe_at)
-            if starts_at <= now:
-                return True
-            heapreplace(heap, (starts_at, number, poll))
-        return False
+    def _queue_of(self, poll: Poll) -> _Queue:
+        return self._urgent if poll.is_urgent else self._others
 
-    def _give_back(self, poll: Poll, now: float) -> None:
+    def _rests_until(self, poll: Poll) -> float:
+        unit = self.units[poll.unit]
+        return max(unit.rests_until, self._next_probe_at) if unit.failures else 0.0
+
+    def _give_back(self, poll: Poll, now: float, *, cost_s: float) -> None:
         # All at once at the beginning, for a quick first picture; from then on spread, so that no burst stands in
-        # front of anybody. Who comes a whole period late stands behind all who wait: a full line is shared evenly.
+        # front of anybody.
         due_at = poll.due_at + poll.every_s * (poll.phase if poll.is_first else 1.0)
         poll.due_at = max(now, due_at)
         poll.is_first = False
-        heappush(self._urgent if poll.is_urgent else self._others, (poll.due_at, poll.block, poll))
+        queue = self._queue_of(poll)
+        queue.charge(poll, cost_s)
+        queue.put(poll, poll.due_at)

@@ -197,6 +197,23 @@ def test_a_unit_that_falls_silent_costs_its_neighbours_next_to_nothing() -> None
     assert sum(counts.values()) >= 0.97 * 7 * 20
 
 
+def test_a_slow_unit_has_no_more_of_a_full_line_than_the_others_leave() -> None:
+    polls = [Poll(unit, unit, 1.0) for unit in range(1, 9)]
+    schedule = Schedule(polls, now=0.0)
+    now, turns = 0.0, Counter[int]()
+    while now < 100.0:
+        poll = schedule.take(now)
+        if poll is None:
+            now = max(now, schedule.next_at() or now) + 1e-9
+            continue
+        took_s = 1.05 if poll.unit == 3 else WIRE_S
+        now += took_s
+        schedule.answered(poll, now, took_s=took_s)
+        turns[poll.unit] += 1
+    assert min(count for unit, count in turns.items() if unit != 3) >= 95
+    assert turns[3] >= 40
+
+
 def test_a_silent_unit_is_given_a_short_while_only_and_now_and_then_its_whole_timeout() -> None:
     poll = Poll(1, 0, 0.1)
     schedule = Schedule([poll], now=0.0)
