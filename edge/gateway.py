@@ -31,6 +31,7 @@ from edge.machine import read_machine
 from edge.metrics import render, serve_metrics
 from edge.outbox import Batch, Outbox
 from edge.own_alarms import OwnAlarms
+from edge.remote import RemoteCommands
 from edge.requests import Requests
 from edge.rules import Judge, Judged, Standing, read_modes
 from edge.status import Board
@@ -125,12 +126,15 @@ class _Gateway:
         )
         self._store.on_fault = self._note_fault
         self._requests = Requests(self._buses, set_mode=self._set_mode, reset=self._reset)
+        self._remote = RemoteCommands(gateway, clock=self._clock, on_command=self._requests.command)
         self._sender = UplinkSender(
             link,
             self._store,
             birth=_birth(site, self._store.boot, self._clock.now_us()),
             health=self._health.uplink,
+            on_sent=self._note_sent,
             on_receipt=self._note_receipt,
+            commands=self._remote,
         )
         self._notifier = Notifier(os.environ)
         self._watchdog = Watchdog(self._marks(), now=now)
@@ -151,9 +155,12 @@ class _Gateway:
         async with anyio.create_task_group() as background:
             background.start_soon(self._store.run, name="store")
             background.start_soon(self._keep_modes, name="modes")
+            background.start_soon(self._remote.run, name="commands")
             await self._open_doors(background)
             background.start_soon(
-                partial(keep_watch, self._watchdog, self._notifier, status=self._status_line, note_lag=self._note_lag)
+                partial(
+                    keep_watch, self._watchdog, self._notifier, status=self._status_line, note_lag=self._health.note_lag
+                )
             )
             async with anyio.create_task_group() as uplink:
                 uplink.start_soon(self._sender.run, name="uplink")
@@ -225,7 +232,6 @@ class _Gateway:
             await to_thread.run_sync(read_machine, self._health.machine, folder)
             for sample in self._health.samples(self._clock.stamp("gateway"), self._breakers()):
                 self._keeper.take(sample)
-            self._health.machine.loop_lag_ms = 0.0
 
     async def _keep_modes(self) -> None:
         """Write down which devices are in a test, so that a restart does not end it."""
@@ -257,8 +263,12 @@ class _Gateway:
         if event is not None:
             self._say([event])
 
+    def _note_sent(self, batch: Batch) -> None:
+        if self._walktests.is_running and (event := self._event_of(batch)) is not None:
+            self._walktests.sent(event)
+
     def _note_receipt(self, batch: Batch, receipt: Receipt) -> None:
-        is_wanted = batch.is_alarm and receipt.verdict is Verdict.STORED and self._walktests.is_running
+        is_wanted = receipt.verdict is Verdict.STORED and self._walktests.is_running
         if is_wanted and (event := self._event_of(batch)) is not None:
             self._walktests.stored(event)
 
@@ -291,13 +301,8 @@ class _Gateway:
             name: {unit: state.breaker.value for unit, state in bus.units.items()} for name, bus in self._buses.items()
         }
 
-    def _note_lag(self, seconds: float) -> None:
-        self._health.machine.loop_lag_ms = max(self._health.machine.loop_lag_ms, seconds * 1000)
-
     def _status_line(self) -> str:
-        store, uplink = self._health.store, "up" if self._health.uplink.is_up else "down"
-        mute = sum(bus.mute_units for bus in self._health.buses.values())
-        return f"uplink {uplink}, {store.readings_waiting} readings wait, {mute} units mute"
+        return self._board.line(self._now())
 
     def _metrics(self) -> str:
         return render(self._board.snapshot(self._now()))

@@ -89,6 +89,7 @@ class UplinkSender:
         *,
         birth: Birth,
         health: UplinkHealth,
+        on_sent: Callable[[Batch], None] | None = None,
         on_receipt: Callable[[Batch, Receipt], None] | None = None,
         commands: Commands | None = None,
     ) -> None:
@@ -99,6 +100,7 @@ class UplinkSender:
             store: what to send.
             birth: who we are; its time is set anew at each connection.
             health: counters to move.
+            on_sent: told of every alarm event that leaves; must not wait.
             on_receipt: told of every alarm event's receipt; must not wait.
             commands: takes commands; without it they are passed over.
         """
@@ -106,6 +108,7 @@ class UplinkSender:
         self._store = store
         self._birth = birth
         self._health = health
+        self._on_sent = on_sent
         self._on_receipt = on_receipt
         self._commands = commands
         self.progress_at = 0.0
@@ -256,6 +259,8 @@ class UplinkSender:
                     self._backfill.spend(batch.readings, now)
                 if batch.is_alarm and self._on_receipt is not None:
                     self._alarms[batch.ref] = batch
+                if batch.is_alarm and self._on_sent is not None:
+                    self._on_sent(batch)
                 tasks.start_soon(self._publish, client, batch, lane)
                 count += 1
             if self._drain_until != math.inf:

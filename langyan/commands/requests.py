@@ -8,7 +8,7 @@ import typer
 from contract.alarms import Mode
 from contract.telemetry import Value
 from edge.control import Control, ControlError, Message
-from edge.requests import MAX_MODE_S
+from edge.rules.modes import MAX_MODE_S
 from langyan.commands.common import PROFILES, fail, load_site_file
 from langyan.commands.status import SITE, socket_of
 from langyan.i18n import translate as _
@@ -61,7 +61,7 @@ def reset(
     profiles: Path | None = PROFILES,
 ) -> None:
     """Let a latched alarm go."""
-    ended = _ask(site_file, profiles, {"do": "reset", "source": source})["ended"]
+    ended = _ask(site_file, profiles, {"do": "reset", "source": source})["value"]
     typer.echo(_("The alarm has ended.") if ended else _("Nothing latched stands there; nothing has changed."))
 
 

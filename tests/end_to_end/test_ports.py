@@ -84,12 +84,12 @@ def _open(folder: Path) -> Iterator[Line]:
 
 def test_a_port_that_vanishes_is_said_once_and_is_back_by_itself(line: Line) -> None:
     line.control.unplug("line")
-    assert wait_until(lambda: line.said("WARNING") == 1, LONG_S)
+    assert wait_until(lambda: line.said("level=warning") == 1, LONG_S)
     # A few tries later it has still been said only once.
     assert wait_until(lambda: line.health("is_up") == 0.0, LONG_S)
     line.control.plug("line")
     line.wait_for_more_answers()
-    assert line.said("WARNING") == 1, line.gateway.log.read_text()
+    assert line.said("level=warning") == 1, line.gateway.log.read_text()
     assert line.said("bus line: back") == 1
     assert line.gateway.pid is not None
 
@@ -117,7 +117,7 @@ def test_a_mute_unit_is_said_once_and_the_others_go_on(line: Line) -> None:
 
 def test_noise_is_survived_and_counted(line: Line) -> None:
     line.control.noise("line", rate=0.3)
-    line.wait("timeouts", 3)
+    line.wait("frame_errors", 3)
     line.control.noise("line", rate=0.0)
     line.wait_for_more_answers(30)
     assert line.gateway.pid is not None
