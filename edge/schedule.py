@@ -49,7 +49,7 @@ class Poll(Struct, eq=False):
         due_at: next time it should be sent.
         is_first: it has not been sent yet.
         phase: its place among the polls of its urgency, above 0 to 1.
-        had_s: how much of the line it has had, by the queue's own count.
+        had: how much it has had, by the queue's own count.
     """
 
     unit: int
@@ -59,7 +59,7 @@ class Poll(Struct, eq=False):
     due_at: float = 0.0
     is_first: bool = True
     phase: float = 1.0
-    had_s: float = 0.0
+    had: float = 0.0
 
 
 class UnitState(Struct):
@@ -93,28 +93,28 @@ class UnitState(Struct):
 class _Queue:
     """The polls of one urgency: those whose time has not come, by it; and those that wait, in fair order.
 
-    Fair by line time, not by turns (start-time fair queueing): whoever has had less of the line goes first. A unit that
-    takes a second to answer can so not have more of a full line than one that answers at once.
+    Whoever has had less goes first (start-time fair queueing). Had of what, the caller says: line time, so that a unit
+    that takes a second to answer has no more of a full line than one that answers at once; or turns.
     """
 
     def __init__(self) -> None:
         self._later: list[tuple[float, int, Poll]] = []
         self._ready: list[tuple[float, float, int, Poll]] = []
-        self._virtual_s = 0.0
+        self._virtual = 0.0
 
     def put(self, poll: Poll, starts_at: float) -> None:
         """Have a poll wait for its time."""
         heappush(self._later, (starts_at, poll.block, poll))
 
-    def charge(self, poll: Poll, cost_s: float) -> None:
-        """Note how much line time a poll's turn took."""
-        poll.had_s = max(poll.had_s, self._virtual_s) + cost_s
+    def charge(self, poll: Poll, cost: float) -> None:
+        """Note what a poll's turn took."""
+        poll.had = max(poll.had, self._virtual) + cost
 
     def first(self, now: float, rests_until: Callable[[Poll], float]) -> Poll | None:
         """Return the poll whose turn it is; one that rests is put off."""
         while self._later and self._later[0][0] <= now:
             _, number, poll = heappop(self._later)
-            heappush(self._ready, (max(poll.had_s, self._virtual_s), poll.due_at, number, poll))
+            heappush(self._ready, (max(poll.had, self._virtual), poll.due_at, number, poll))
         while self._ready:
             poll = self._ready[0][3]
             starts_at = rests_until(poll)
@@ -126,7 +126,7 @@ class _Queue:
 
     def pop(self) -> Poll:
         """Take the poll that `first` returned."""
-        self._virtual_s, _, _, poll = heappop(self._ready)
+        self._virtual, _, _, poll = heappop(self._ready)
         return poll
 
     def next_at(self) -> float | None:
@@ -148,7 +148,7 @@ class Schedule:
         by_urgency: dict[bool, list[Poll]] = {True: [], False: []}
         for poll in polls:
             self.units.setdefault(poll.unit, UnitState())
-            poll.due_at, poll.is_first, poll.had_s = now, True, 0.0
+            poll.due_at, poll.is_first, poll.had = now, True, 0.0
             by_urgency[poll.is_urgent].append(poll)
             self._queue_of(poll).put(poll, now)
         for same in by_urgency.values():
@@ -241,5 +241,6 @@ class Schedule:
         poll.due_at = max(now, due_at)
         poll.is_first = False
         queue = self._queue_of(poll)
-        queue.charge(poll, cost_s)
+        # Among alarm inputs a turn is a turn: one slow answer must not make the next press wait.
+        queue.charge(poll, 1.0 if poll.is_urgent else cost_s)
         queue.put(poll, poll.due_at)

@@ -214,6 +214,21 @@ def test_a_slow_unit_has_no_more_of_a_full_line_than_the_others_leave() -> None:
     assert turns[3] >= 40
 
 
+def test_one_slow_answer_of_an_alarm_input_does_not_make_its_next_turn_wait() -> None:
+    polls = [Poll(unit, unit, 0.01, is_urgent=True) for unit in range(1, 101)]
+    schedule = Schedule(polls, now=0.0)
+    now, last, longest_s = 0.0, 0.0, 0.0
+    for turn in range(20_000):
+        poll = schedule.take(now)
+        assert poll is not None
+        now += 0.05 if turn == 5_000 else 0.0004
+        schedule.answered(poll, now, took_s=0.05 if turn == 5_000 else 0.0004)
+        if poll.unit == 1:
+            longest_s = max(longest_s, now - last)
+            last = now
+    assert longest_s < 0.2
+
+
 def test_a_silent_unit_is_given_a_short_while_only_and_now_and_then_its_whole_timeout() -> None:
     poll = Poll(1, 0, 0.1)
     schedule = Schedule([poll], now=0.0)
