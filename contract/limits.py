@@ -1,6 +1,6 @@
 """How large anything from outside may be. Every decoder checks these before it works."""
 
-# Packed, as it comes. A gateway's batch has at most 2,000 readings, which are 80 to 160 KB of JSON and 6 to 20 KB
+# Packed, as it comes. A gateway's batch has at most 4,000 readings, which are 160 to 320 KB of JSON and 12 to 40 KB
 # deflated; the rest is room for foreign senders, who may not deflate.
 MAX_PAYLOAD_BYTES = 256 * 1024
 # SenML deflates eight- to thirteenfold (measured on batches of 2,000 readings); beyond sixteenfold it is a bomb,

@@ -28,7 +28,7 @@ class Lane(StrEnum):
     BACKFILL = "backfill"
 
 
-class Point(Struct, frozen=True, array_like=True):
+class Point(Struct, frozen=True, array_like=True, gc=False):
     """One value of a sample: key, value and SenML unit (None where it has none)."""
 
     key: str
@@ -36,7 +36,7 @@ class Point(Struct, frozen=True, array_like=True):
     unit: str | None = None
 
 
-class Sample(Struct, frozen=True):
+class Sample(Struct, frozen=True, gc=False):
     """What one device said at one moment: the points of one block read or one frame.
 
     Attributes:

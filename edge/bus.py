@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 FIRST_REOPEN_S = 0.5
 LONGEST_REOPEN_S = 15.0
 NO_ANSWER_LIMIT_S = 10.0
+# An event loop wakes on whole milliseconds, late rather than early: what is due within one is due.
+GRAIN_S = 0.001
 # Nothing may be due for long; the task still says that it lives.
 LONGEST_REST_S = 5.0
 # Commands that wait for their turn: people press a few, and a rule switches one siren a device.
@@ -203,7 +205,7 @@ class Bus:
                 await self._write(self._writes.popleft())
                 continue
             self._wrote_last = False
-            poll = schedule.take(now)
+            poll = schedule.take(now + GRAIN_S)
             if poll is None:
                 until = schedule.next_at()
                 await self._waker.wait_until(

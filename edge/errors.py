@@ -45,12 +45,6 @@ class StoreFullError(EdgeError):
     hint = "Free space on the disk, or bring the uplink back."
 
 
-class StoreDamagedError(EdgeError):
-    """The outbox file cannot be read as what it was written."""
-
-    hint = "It was set aside under another name beside the new one; keep it if its readings matter."
-
-
 class StoreUnusableError(EdgeError):
     """The outbox file cannot be opened or made at all."""
 

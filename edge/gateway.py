@@ -1,5 +1,6 @@
 """The gateway: buses innermost, then the keeper, then the uplink; that is also the order of the end."""
 
+import gc
 import logging
 import os
 import secrets
@@ -152,6 +153,9 @@ class _Gateway:
 
     async def run(self, stop: anyio.Event) -> None:
         """Be a gateway until `stop`."""
+        # All that was built lives as long as the process: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         async with anyio.create_task_group() as background:
             background.start_soon(self._store.run, name="store")
             background.start_soon(self._keep_modes, name="modes")

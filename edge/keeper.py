@@ -16,8 +16,8 @@ from edge.waker import Waker
 
 log = logging.getLogger(__name__)
 
-# A commit costs the disk the same for one reading or for two thousand; more would make a late first one.
-COMMIT_READINGS = 2_000
+# A commit, and the message it becomes, cost the same for one reading or for thousands; more would be a late first one.
+COMMIT_READINGS = 4_000
 # So many wait in memory before the buses wait: a disk that is this slow is slower than the field.
 MAX_PENDING_READINGS = 20_000
 MAX_PENDING_EVENTS = 1_000

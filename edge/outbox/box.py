@@ -28,7 +28,7 @@ from edge.outbox.stamping import Fixed, Waiting, estimate, stamped
 from edge.rules.standing import Standing
 
 # One batch stays under the broker's and the ingester's limits: 40 to 80 bytes of JSON a reading.
-MAX_BATCH_READINGS = 2_000
+MAX_BATCH_READINGS = 4_000
 # Beside what its rows take the alarm file wants room for its journal.
 JOURNAL_BYTES = 2 * 1024 * 1024
 # A correction of the clock that is smaller is not written down: a restart takes longer than that.

@@ -99,7 +99,9 @@ def _as_line(snapshot: Snapshot) -> dict[str, object]:
 def _not_running(site: Site, error: NotRunningError, *, as_json: bool) -> typer.Exit:
     """Say that nobody answers, and what lies on the disk."""
     outbox = site.path.parent / site.file.outbox.path
-    parts = [path for entry in outbox.parent.glob(f"{outbox.name}*") for path in (entry, *entry.glob("*"))]
+    # The ballast is room kept free, not something that waits.
+    entries = [entry for entry in outbox.parent.glob(f"{outbox.name}*") if entry.suffix != ".ballast"]
+    parts = [path for entry in entries for path in (entry, *entry.glob("*"))]
     size = sum(path.stat().st_size for path in parts if path.is_file())
     if as_json:
         said = {"running": False, "error": str(error), "hint": error.hint, "outbox_bytes": size}

@@ -16,6 +16,7 @@ from contract.ids import alarm_id
 from contract.telemetry import NO_BOOT, ClockMark, ClockSource, Lane, Point, Sample
 from edge.errors import StoreFullError, StoreInUseError, StoreUnusableError
 from edge.outbox import Outbox, Ref
+from edge.outbox.box import MAX_BATCH_READINGS
 from edge.rules.standing import Standing
 from tests.edge.outbox_rig import (
     NOON,
@@ -72,7 +73,7 @@ def test_many_readings_become_batches_that_are_not_too_large(tmp_path: Path) -> 
         outbox.put_telemetry(given)
         batches = telemetry(outbox)
         assert samples_in(batches) == [replace(one, at_us=one.at_us - BOOT + NOON) for one in given]
-        assert max(batch.readings for batch in batches) <= 2000
+        assert max(batch.readings for batch in batches) <= MAX_BATCH_READINGS
         assert max(len(batch.payload) for batch in batches) <= 256 * 1024
 
 
