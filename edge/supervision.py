@@ -15,6 +15,7 @@ from contract.alarms import AlarmEvent, Severity, Transition
 from contract.ids import GATEWAY_DEVICE
 from device_profiles.model import Text
 from device_profiles.site import PlacedDevice
+from edge.clock import is_wall
 
 SUPERVISION = "supervision"
 """Point and rule of both kinds of event."""
@@ -184,6 +185,8 @@ class Supervisor:
         raised_at_us = at_us if alarm.raised_at_us is None else alarm.raised_at_us
         transition = Transition.CLEARED if alarm.stands else Transition.RAISED
         alarm.raised_at_us = None if alarm.stands else at_us
+        # What stood before a reboot has wall time; our clock, which began anew then, is not to be compared with it.
+        is_of_our_clock = is_wall(at_us) is is_wall(raised_at_us)
         return AlarmEvent(
             gateway=self._gateway,
             device=alarm.device,
@@ -191,7 +194,7 @@ class Supervisor:
             rule=SUPERVISION,
             transition=transition,
             raised_at_us=raised_at_us,
-            at_us=max(at_us, raised_at_us),
+            at_us=max(at_us, raised_at_us) if is_of_our_clock else at_us,
             kind=alarm.kind,
             severity=alarm.severity,
             text=alarm.text,

@@ -145,6 +145,13 @@ def test_a_loss_that_stood_at_a_restart_is_neither_said_again_nor_forgotten(sour
     assert (event.device, event.transition, event.raised_at_us) == (name, Transition.CLEARED, EPOCH_US - 5)
 
 
+def test_a_loss_of_before_a_reboot_ends_when_the_device_is_back_and_not_when_it_was_lost() -> None:
+    site, uptime_us = Site(place("a"), active={"g/a/supervision/supervision": EPOCH_US}), 12_000_000
+    site.supervisor.heard("a", site.now + 1)
+    (event,) = site.supervisor.tick(site.now + 1, uptime_us)
+    assert (event.transition, event.raised_at_us, event.at_us) == (Transition.CLEARED, EPOCH_US, uptime_us)
+
+
 def test_the_events_are_alarms_with_the_names_of_the_place() -> None:
     supervisor = Supervisor("g", [place("a", panic=True), place("b", "two"), place("c", "two")], 0.0)
     for device in "abc":
