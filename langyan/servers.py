@@ -6,6 +6,7 @@ process that started it, even when that is killed.
 
 import ctypes
 import os
+import random
 import shutil
 import signal
 import socket
@@ -43,11 +44,15 @@ def find_program(name: str, package: str) -> str:
 
 
 def free_port() -> int:
-    """Ask the kernel for a TCP port on the loopback that nobody uses at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Find a TCP port on the loopback that nobody uses at this moment.
+
+    Below those that the kernel gives to outgoing connections (from 32768 on, see ip(7)): one of these may be taken by
+    any program between this moment and the server's start.
+    """
+    while True:
+        port = random.randint(15_000, 32_000)  # noqa: S311 - no secret
+        if is_free(port):
+            return port
 
 
 def is_free(port: int) -> bool:
