@@ -280,7 +280,9 @@ def _quality(bus: BusStatus, mute: list[UnitStatus]) -> Iterator[Advice]:
 
 
 def _is_mute(unit: UnitStatus) -> bool:
-    return unit.standing is DeviceStanding.LOST or (unit.asked > 0 and unit.answered == 0)
+    # A breaker that is open says it minutes before the device counts as lost.
+    is_lost = unit.standing is DeviceStanding.LOST or unit.breaker == "open"
+    return is_lost or (unit.asked > 0 and unit.answered == 0)
 
 
 def _name(unit: UnitStatus) -> str:

@@ -58,7 +58,7 @@ def run_until_signal(work: Callable[[anyio.Event], Awaitable[None]], *, expected
         return 0 if is_done else INTERRUPTED
     _tell(str(failure))
     if hint := getattr(failure, "hint", ""):
-        _tell(hint)
+        _tell(_(hint))
     return FAILED
 
 

@@ -81,7 +81,7 @@ def _standing(standing: DeviceStanding) -> str:
 
 
 def _breaker(word: str) -> str:
-    return {"closed": _("closed"), "suspect": _("suspect"), "open": _("open, resting")}.get(word, word)
+    return {"closed": _("in order"), "suspect": _("suspect"), "open": _("open, resting")}.get(word, word)
 
 
 def _age(seconds: float) -> str:
@@ -159,4 +159,4 @@ def _machine(snapshot: Snapshot) -> str:
         said.append(_("load {load:.2f}").format(load=machine.load))
     if machine.rss_bytes is not None:
         said.append(_("gateway {memory:.0f} MiB").format(memory=machine.rss_bytes / MEBI))
-    return ", ".join(said)
+    return ", ".join(said) or _("not measured yet")

@@ -6,6 +6,7 @@ check    fail when a message is not translated, or a .po or .mo file is not what
 """
 
 import argparse
+import ast
 import io
 import string
 import sys
@@ -76,7 +77,20 @@ def extract(root: Path) -> Catalog:
         found = extract_from_dir(root / package, keywords=KEYWORDS, comment_tags=["Translators:"])
         for _file, _line, message, comments, _context in found:
             template.add(message, auto_comments=comments)
+        for source in sorted((root / package).rglob("*.py")):
+            for hint in _hints(source.read_text("utf-8")):
+                template.add(hint)
     return template
+
+
+def _hints(source: str) -> Iterator[str]:
+    """Find the `hint` of errors: packages without gettext write it, the command line translates it."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Assign(targets=[ast.Name(id="hint")], value=ast.Constant(value=str(text))) if text:
+                yield text
+            case ast.keyword(arg="hint", value=ast.Constant(value=str(text))) if text:
+                yield text
 
 
 def faults(book: Book, template: Catalog) -> Iterator[str]:

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
 import pytest
+from msgspec import structs
 
 from edge.health import Health
 from langyan.diagnosis import MEBI, Advice, Grade, diagnose, duration
@@ -158,6 +159,23 @@ def test_what_is_wrong_and_what_to_try(name: str) -> None:
     assert {advice.key for advice in found} == wanted.keys()
     for advice in found:
         assert wanted[advice.key] in advice.tries
+
+
+def test_a_device_that_has_just_fallen_mute_is_not_said_to_answer_now_and_then() -> None:
+    built = school()
+    for second in range(120):
+        built.run(1, mute=("server-room",) if second >= 110 else ())
+        built.health.uplink.now.receipt_at = built.now
+    snapshot = built.board.snapshot(built.now)
+    unit = next(unit for bus in snapshot.buses for unit in bus.units if unit.device == "server-room")
+    bus = next(bus for bus in snapshot.buses if unit in bus.units)
+    # The school's buses have no breakers: this is what a gateway's shows by now.
+    resting = structs.replace(
+        bus, units=tuple(structs.replace(one, breaker="open") if one == unit else one for one in bus.units)
+    )
+    buses = tuple(resting if one == bus else one for one in snapshot.buses)
+    (advice,) = diagnose(structs.replace(snapshot, buses=buses))
+    assert (advice.key, advice.grade) == ("unit-mute", Grade.BAD)
 
 
 def test_a_share_of_missing_answers_is_seen_where_nothing_is_damaged() -> None:

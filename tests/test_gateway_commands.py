@@ -4,6 +4,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,6 +133,20 @@ def test_a_gateway_of_another_version_is_said(site: Path) -> None:
     assert "of another version" in said.output
 
 
+def test_whoever_reads_only_the_first_line_leaves_no_traceback(site: Path) -> None:
+    argv = [sys.executable, "-m", "langyan", "edge", "status", str(site), "--watch", "--json"]
+    with (
+        gateway(site.parent, status_of(well(School()))),
+        subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching,
+    ):
+        assert watching.stdout is not None
+        assert watching.stderr is not None
+        assert json.loads(watching.stdout.readline())["running"] is True
+        watching.stdout.close()
+        assert watching.stderr.read() == ""
+        assert watching.wait() == 0
+
+
 def test_a_site_file_with_faults_is_status_2(site: Path) -> None:
     site.write_text("[gateway]\n")
     said = run("status", str(site))
@@ -177,6 +193,9 @@ def test_a_walk_test_ends_when_every_press_is_stored_and_leaves_its_record(site:
         said = run("walktest", str(site), "--out", str(out), "--by", "王芳")
     assert said.exit_code == 0, said.output
     assert "5 of 5 buttons stored" in said.output
+    headings, *rows = re.findall(r"^[┃│] (.*) [┃│]$", said.output, re.MULTILINE)
+    assert re.split(r" +┃ +", headings)[-3:] == ["result", "sent after", "stored after"]
+    assert all(len(re.split(r" +│ +", row)) == 6 for row in rows)
     assert presses.modes == ["test", "live"]
     record = json.loads(out.read_text("utf-8"))
     assert (record["by"], record["site"], record["is_complete"]) == ("王芳", "第十七小学", True)

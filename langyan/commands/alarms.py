@@ -18,7 +18,7 @@ from cloud.desk.operations import acknowledge, list_alarms
 from cloud.desk.operations import close as close_alarm
 from cloud.errors import CloudError
 from cloud.settings import load_settings
-from contract.alarms import Mode
+from contract.alarms import Mode, Severity
 from contract.cloudevents import to_rfc3339
 from langyan.commands.common import fail
 from langyan.i18n import CHINESE, language
@@ -39,6 +39,12 @@ STATES = {
     State.CLEARED_UNACKNOWLEDGED: _("returned"),
     State.CLEARED_ACKNOWLEDGED: _("returned, acknowledged"),
     State.CLOSED: _("closed"),
+}
+SEVERITIES = {
+    Severity.CRITICAL: _("critical"),
+    Severity.HIGH: _("high"),
+    Severity.MEDIUM: _("medium"),
+    Severity.LOW: _("low"),
 }
 MODES = {Mode.LIVE: _("live"), Mode.TEST: _("test"), Mode.DRILL: _("drill")}
 COLOURS = {"critical": "bold red", "high": "dark_orange", "medium": "yellow", "low": "blue"}
@@ -109,7 +115,7 @@ def alarm_table(alarms: list[Alarm]) -> Table:
     for alarm in alarms:
         table.add_row(
             alarm.alarm_id[:8],
-            Text(str(alarm.severity), style=COLOURS.get(str(alarm.severity), "")),
+            Text(SEVERITIES[Severity(alarm.severity)], style=COLOURS.get(str(alarm.severity), "")),
             STATES[alarm.state],
             MODES[alarm.mode],
             to_rfc3339(alarm.last_raised_at_us)[:19].replace("T", " "),

@@ -61,7 +61,7 @@ def capture(
     except OSError as error:
         raise fail([_("{path} cannot be written: {why}").format(path=out, why=error.strerror)], status=1) from error
     except EdgeError as error:
-        raise fail([str(error), error.hint], status=1) from error
+        raise fail([str(error), _(error.hint)], status=1) from error
 
 
 async def _record(site: Site, bus: Bus, file: FileIO, stop: anyio.Event, *, seconds: float) -> None:

@@ -24,4 +24,4 @@ def load_recording(file: Path) -> Recording:
     except OSError as error:
         raise fail([_("{path} cannot be read: {why}").format(path=file, why=error.strerror)], status=1) from error
     except RecordingError as error:
-        raise fail([f"{file}: {error}", error.hint], status=1) from error
+        raise fail([f"{file}: {error}", _(error.hint)], status=1) from error

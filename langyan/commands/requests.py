@@ -13,6 +13,7 @@ from langyan.commands.common import PROFILES, fail, load_site_file
 from langyan.commands.status import SITE, socket_of
 from langyan.i18n import translate as _
 
+MODES = {Mode.TEST: _("test"), Mode.DRILL: _("drill")}
 _STATES = {"true": True, "on": True, "false": False, "off": False}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|min)?")
 # A write waits for its turn, see `edge.bus.WRITE_LIMIT_S`, and for the device.
@@ -51,7 +52,7 @@ def mode(
         typer.echo(_("{who}: alarms are real again.").format(who=who))
     else:
         text = _("{who}: {mode} for {minutes:.0f} minutes; it ends by itself.")
-        typer.echo(text.format(who=who, mode=chosen.value, minutes=for_s / 60))
+        typer.echo(text.format(who=who, mode=MODES[chosen], minutes=for_s / 60))
 
 
 def reset(
@@ -94,4 +95,4 @@ def _ask(site_file: Path, profiles: Path | None, request: Message) -> Message:
         with Control(socket_of(site), limit_s=LONGEST_ANSWER_S) as control:
             return control.ask(request)
     except ControlError as error:
-        raise fail([str(error), *filter(None, [_(error.hint) if error.hint else ""])], status=1) from error
+        raise fail([str(error), *filter(None, [_(error.hint)])], status=1) from error

@@ -70,7 +70,7 @@ def _next_steps(site: Site, outbox: Path) -> list[str]:
     steps += [
         "  sudo systemctl daemon-reload",
         "  sudo systemctl enable --now langyan-edge",
-        f"  sudo langyan edge status {site.path}",
+        f"  sudo {_command()} edge status {site.path.resolve()}",
     ]
     return steps
 

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import sys
 from pathlib import Path
 
 import anyio
@@ -75,16 +77,28 @@ async def _watch(site: Site, stop: anyio.Event, *, as_json: bool) -> None:
                 snapshot = await to_thread.run_sync(_ask_once, site)
             except NotRunningError as error:
                 # It may be restarting: whoever watches wants to see it come back.
-                picture: RenderableType = Text.assemble((str(error), "bold red"), "\n", error.hint)
+                picture: RenderableType = Text.assemble((str(error), "bold red"), "\n", _(error.hint))
                 line = {"running": False, "error": str(error)}
             else:
                 picture, line = draw(snapshot, diagnose(snapshot)), _as_line(snapshot)
             if live is None:
-                typer.echo(json.dumps(line, ensure_ascii=False))
+                if not _say(line):
+                    return
             else:
                 live.update(picture, refresh=True)
             with anyio.move_on_after(EVERY_S):
                 await stop.wait()
+
+
+def _say(line: dict[str, object]) -> bool:
+    """Print one JSON line; False once nobody reads any more (`... --json | head`)."""
+    try:
+        typer.echo(json.dumps(line, ensure_ascii=False))
+    except BrokenPipeError:
+        # What Python would still flush at its end must go somewhere, see the documentation of `signal`, SIGPIPE.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 def _ask_once(site: Site) -> Snapshot:

@@ -87,7 +87,7 @@ async def _ask(control: Control, request: dict[str, Any]) -> WalkTestState:
 
 def _draw(state: WalkTestState) -> RenderableType:
     table = Table()
-    for heading in (_("place"), _("device"), _("point"), _("result"), _("stored after")):
+    for heading in (_("place"), _("device"), _("point"), _("result"), _("sent after"), _("stored after")):
         table.add_column(heading)
     for one in state.buttons:
         words = Text(result_words(one.progress), style=STYLES[one.progress])

@@ -119,7 +119,7 @@ class Screen:
             ms = took.get(event.event_id)
             stored = _("stored") if one.stored_at_us else _("on its way")
             table.add_row(
-                Text(event.severity.value, style=COLOURS[event.severity.value]),
+                Text(_(event.severity.value), style=COLOURS[event.severity.value]),
                 event.text.get(tongue, event.kind),
                 f"{event.gateway} / {event.device}",
                 stored if ms is None else f"{ms:.0f} ms",

@@ -82,6 +82,14 @@ def test_faults_are_said_in_chinese_on_a_chinese_terminal(tmp_path: Path) -> Non
     assert any("\u4e00" <= letter <= "\u9fff" for letter in langyan("edge", "check", str(site), language="zh").stderr)
 
 
+def test_what_to_do_is_said_in_chinese_too(tmp_path: Path) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text(GOOD)
+    said = langyan("edge", "capture", str(site), "--bus", "roof", "--out", str(tmp_path / "c.jsonl"), language="zh")
+    assert said.returncode == 1
+    assert "`langyan edge check` 会列出它们。" in said.stderr
+
+
 def test_a_site_file_that_is_not_there_is_said() -> None:
     said = langyan("edge", "check", "/nowhere/site.toml")
     assert said.returncode == 2
