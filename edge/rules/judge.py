@@ -192,6 +192,7 @@ class Judge:
         for combination in self._combinations.values():
             self._combine(turn, combination)
         self._look_at_verified(turn)
+        self._put_outputs_back(turn)
 
     def _arm(self, watch: Watch) -> None:
         watch.armed = watch.due
@@ -275,14 +276,12 @@ class Judge:
         action, standing = watch.about.action, watch.standing
         if action is None or standing is None or standing.mode is Mode.TEST:
             return
-        on = self._outputs.hold(watch.about.source, action, device=watch.about.device)
         # After a reboot nobody knows how long the output was on; then its time begins anew.
         is_known = turn.is_of_our_clock(standing.latest_us)
         gone_s = max(0.0, (turn.at_us - standing.latest_us) / 1e6) if is_known else 0.0
         if action.for_s is not None and gone_s >= action.for_s:
-            self._switch_back(turn, watch)
             return
-        turn.actions.append(on)
+        turn.actions.append(self._outputs.hold(watch.about.source, action, device=watch.about.device))
         self._switched.put(watch, None if action.for_s is None else turn.now + action.for_s - gone_s)
 
     def _switch_back(self, turn: Turn, watch: Watch) -> None:
@@ -293,3 +292,11 @@ class Judge:
         back = self._outputs.release(watch.about.source, action, device=watch.about.device)
         if back is not None:
             turn.actions.append(back)
+
+    def _put_outputs_back(self, turn: Turn) -> None:
+        """After a restart: the alarm may have ended, and we with it before its siren was silent."""
+        for source, watch in self._by_source.items():
+            action = watch.about.action
+            back = action and self._outputs.at_rest(source, action, device=watch.about.device)
+            if back is not None:
+                turn.actions.append(back)

@@ -58,3 +58,10 @@ class Outputs:
             return None if action.reset_value is None else Action(*output, action.reset_value, source)
         latest, wanted = next(reversed(holders.items()))
         return None if wanted.value == action.value else Action(*output, wanted.value, latest)
+
+    def at_rest(self, source: str, action: LocalAction, *, device: str) -> Action | None:
+        """Put an output back that no alarm holds; None when one does, or when it stays as it is."""
+        output = (action.device or device, action.point)
+        if output in self._holders or action.reset_value is None:
+            return None
+        return Action(*output, action.reset_value, source)

@@ -55,6 +55,10 @@ class Rig:
             "g", [placed(name, own) for name, own in (devices or {"d": rules}).items()],
             active=read_standings(self.kept), rules=site, drills=drills, modes=modes, now=at_s, at_us=at_us(at_s),
         )  # fmt: skip
+        if kept is None:
+            # The first start of all puts every output back, which is no news.
+            self.wait(at_s)
+            self.actions.clear()
 
     def hear(self, at_s: float, value: Value, key: str = "b", device: str = "d") -> list[str]:
         """A reading, after the clock has come to it."""

@@ -270,6 +270,27 @@ def test_a_restart_switches_for_what_is_left_of_the_time(restart_s: float, wait_
     assert [value for _, value in after.outputs()] == written
 
 
+def test_a_siren_that_outlived_its_alarm_is_silenced_by_a_restart() -> None:
+    before = Rig(loud(PANIC))
+    before.hear(0, True)
+    before.hear(1, False)
+    # The alarm is over on the disk; whether the siren was still told so nobody knows.
+    after = Rig(loud(PANIC), kept=before.kept, at_s=2.0)
+    after.wait(2.0)
+    assert after.outputs() == [("d/siren", False)]
+    after.hear(3, True)
+    assert after.outputs() == [("d/siren", True)]
+
+
+def test_a_restart_silences_no_siren_that_another_alarm_holds() -> None:
+    rules = {"one": (loud(PANIC, device="hall"),), "two": (loud(PANIC, device="hall"),), "hall": ()}
+    before = Rig(devices=rules)
+    before.hear(0, True, device="one")
+    after = Rig(devices=rules, kept=before.kept, at_s=1.0)
+    after.wait(1.0)
+    assert after.outputs() == [("hall/siren", True)]
+
+
 def test_after_a_reboot_an_output_has_its_whole_time_again() -> None:
     kept = {"g/d/b/panic": Standing(MIN_TIME_US + 10**15).encode()}
     rig = Rig(loud(LATCHED, for_s=60.0), kept=kept, at_s=0.0)
