@@ -7,6 +7,7 @@ wall time a steady time is, once somebody trustworthy has told; it is pure, and 
 
 import ctypes
 import functools
+import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from contract.limits import MIN_TIME_US
+from contract.limits import MAX_TIME_US, MIN_TIME_US
 from contract.telemetry import ClockMark, ClockSource
 
 # A slewed clock runs at least at half pace, so two stamps that lie this far apart never become one.
@@ -130,8 +131,10 @@ class Timeline:
         """Return the wall time of a steady time, microseconds UTC; something must have been learnt."""
         if is_wall(steady_us):
             return steady_us
-        index = bisect_right(self._pieces, steady_us, key=lambda piece: piece.from_us) - 1
-        return steady_us + self._pieces[max(0, index)].offset_at(steady_us)
+        # Another thread may put a new list in its place meanwhile.
+        pieces = self._pieces
+        index = bisect_right(pieces, steady_us, key=lambda piece: piece.from_us) - 1
+        return steady_us + pieces[max(0, index)].offset_at(steady_us)
 
     def mark(self, steady_us: int) -> ClockMark:
         """Say how good the time is at a steady time; the error includes what is still to be slewed."""
@@ -181,6 +184,8 @@ class Clock:
         self.readers = readers or machine_readers()
         self.timeline = Timeline()
         self._last_us: dict[str, int] = {}
+        # Somebody tells the time in one thread while it is guessed in another: one after the other.
+        self._lock = threading.Lock()
 
     def stamp(self, device: str) -> int:
         """Return the steady time now, later than the device's last stamp: a series has one value a moment."""
@@ -210,8 +215,11 @@ class Clock:
 
         A machine that claims to live before 2024 has no clock at all; the cloud would refuse such times.
         """
-        wall_us = max(self.readers.wall_us(), PLAUSIBLE_US)
-        self.timeline.learn(ClockSource.ESTIMATED, steady_us=self.readers.steady_us(), wall_us=wall_us, error_us=0)
+        with self._lock:
+            if self.timeline.state is None:
+                wall_us = max(self.readers.wall_us(), PLAUSIBLE_US)
+                steady_us = self.readers.steady_us()
+                self.timeline.learn(ClockSource.ESTIMATED, steady_us=steady_us, wall_us=wall_us, error_us=0)
 
     def learn(self, source: ClockSource, wall_us: int, error_us: int, *, ago_us: int = 0) -> bool:
         """Take somebody's word for what time it is; see `Timeline.learn`.
@@ -222,10 +230,12 @@ class Clock:
             error_us: how far they may be off.
             ago_us: how long ago it was right.
         """
-        if wall_us < MIN_TIME_US:
+        if not MIN_TIME_US <= wall_us < MAX_TIME_US:
             return False
-        steady_us = self.readers.steady_us() - ago_us
-        return self.timeline.learn(source, steady_us=steady_us, wall_us=wall_us, error_us=error_us)
+        with self._lock:
+            # From now on: what was stamped since then has its time.
+            now_us = self.readers.steady_us()
+            return self.timeline.learn(source, steady_us=now_us, wall_us=wall_us + ago_us, error_us=error_us)
 
     def ask_kernel(self) -> bool:
         """Learn from the machine's wall clock, if NTP keeps it; true when something was learnt."""

@@ -50,6 +50,8 @@ MAX_DIGITS = 18
 ALARM_TIME_PATIENCE_S = 2.0
 TIME_PATIENCE_S = 30.0
 ASK_AGAIN_S = 5.0
+# A birth may have waited at the broker for the cloud; its receipt then says too little of the time.
+LONGEST_ASKED_S = 60.0
 # A receipt that took longer says too little of the time; and one in a connection's first seconds may answer a batch
 # that was sent before it.
 LONGEST_ROUND_TRIP_S = 2.0
@@ -413,8 +415,9 @@ class UplinkSender:
             return
         now = anyio.current_time()
         correlation = bytes(getattr(message.properties, "CorrelationData", b""))
-        if correlation and correlation == self._asked[0]:
-            await self._learn(receipt, round_trip_s=now - self._asked[1])
+        asked_at = self._asked[1]
+        if correlation and correlation == self._asked[0] and now - asked_at < LONGEST_ASKED_S:
+            await self._learn(receipt, round_trip_s=now - asked_at)
         ref = self._ref(correlation)
         if ref is None:
             return

@@ -17,6 +17,9 @@ Key = TypeVar("Key", int, Ref)
 # A batch that was on the wire at so many lost connections in a row may be what breaks them.
 SUSPECT_AFTER = 3
 LONGEST_QUARANTINE_S = 3600.0
+# It may be the link rather than the batch, and an alarm is small: it is hardly ever at fault.
+LONGEST_ALARM_QUARANTINE_S = 30.0
+FIRST_QUARANTINE_S = {Lane.ALARM: 2.0, Lane.LIVE: 60.0, Lane.BACKFILL: 60.0}
 
 
 class Flight(Struct):
@@ -105,9 +108,15 @@ class Window(Generic[Key]):
         later, so that it cannot keep all the others from ever arriving.
         """
         for flight in self._flights.values():
-            flight.cuts += flight.again_at == math.inf
+            was_on_the_wire = flight.again_at == math.inf
+            flight.cuts += was_on_the_wire
             rests = flight.cuts - SUSPECT_AFTER
-            flight.again_at = now if rests < 0 else now + min(60.0 * 2.0 ** min(rests, 20), LONGEST_QUARANTINE_S)
+            if rests < 0:
+                flight.again_at = now
+            elif was_on_the_wire:
+                # What rests goes on resting, and no longer than it was to: a link that flaps must not hold it for ever.
+                longest_s = LONGEST_ALARM_QUARANTINE_S if flight.lane is Lane.ALARM else LONGEST_QUARANTINE_S
+                flight.again_at = now + min(FIRST_QUARANTINE_S[flight.lane] * 2.0 ** min(rests, 20), longest_s)
             flight.sent_count = 1
 
     def receipt(self, batch: Key) -> Flight | None:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from edge.outbox.batch import Batch, Depth
-from edge.outbox.segment import RECORD_BYTES, SUFFIX, Head, Segment, SegmentError, sync_folder
+from edge.outbox.segment import NAME, RECORD_BYTES, SUFFIX, Head, Segment, SegmentError, sync_folder
 
 # More than the largest gateway can write within the seconds that a power cut may cost.
 NUMBERS_A_RUN = 100_000
@@ -29,6 +29,8 @@ SEGMENTS = 16
 MAX_READINGS_IN_MEMORY = 20_000
 # Damaged files are kept for whoever wants to look; not more of them than this.
 MAX_SET_ASIDE = 4
+# Runs that could not write down which numbers they take draw them.
+_GUESSES = 1_000_000
 _JOURNAL = "settled"
 _RANGE = struct.Struct("<QQI")
 _LONGEST_JOURNAL_BYTES = 64 * 1024
@@ -71,10 +73,11 @@ class TelemetryLog:
         self._journal = -1
         with contextlib.suppress(OSError):
             folder.mkdir(mode=0o700, exist_ok=True)
-        self._load()
+        named = self._load()
         self.store = self._segments[-1].head.store if self._segments else secrets.token_hex(4)
         self._newest = max((segment.last for segment in self._segments), default=0)
-        self._newest += NUMBERS_A_RUN if self._segments else 0
+        # The name tells the first number of a file that cannot be read, too.
+        self._newest = max(self._newest, named) + (NUMBERS_A_RUN if self._segments or named else 0)
         self._replay_journal()
         self._begin()
         self._measure()
@@ -232,6 +235,10 @@ class TelemetryLog:
                 with contextlib.suppress(OSError):
                     full.seal()
         if self._current is None:
+            for empty in [one for one in self._segments if one.head.first == first]:
+                # Given up before anything could be written to it; the new one takes its name.
+                empty.close()
+                self._segments.remove(empty)
             segment = Segment.create(self._folder, Head(self.store, self._run, self._machine, first))
             self._segments.append(segment)
             self._current = segment
@@ -244,6 +251,8 @@ class TelemetryLog:
             self._writable(self._newest + 1)
         except OSError as error:
             self.fault = _fault(error)
+            # Nothing on the disk says that this run takes these numbers, and the next must not take them again.
+            self._newest += NUMBERS_A_RUN * (1 + secrets.randbelow(_GUESSES))
 
     def _evict(self) -> bool:
         """Give up the oldest file; false when only the current one is left."""
@@ -296,8 +305,11 @@ class TelemetryLog:
                 old.unlink()
             keep(path, aside)
 
-    def _load(self) -> None:
+    def _load(self) -> int:
+        """Take over the files; returns the highest number that is part of a name, be the file well or damaged."""
+        named = 0
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            named = max(named, int(path.stem)) if NAME.fullmatch(path.stem) else named
             try:
                 segment = Segment.load(path)
             except SegmentError:
@@ -310,6 +322,7 @@ class TelemetryLog:
                 segment.is_damaged = False
                 self._keep_copy(segment)
             self._segments.append(segment)
+        return named
 
     def _replay_journal(self) -> None:
         with contextlib.suppress(OSError):

@@ -9,8 +9,10 @@ hit and no others.
 """
 
 import contextlib
+import errno
 import itertools
 import os
+import re
 import struct
 import sys
 import zlib
@@ -29,6 +31,8 @@ from edge.errors import EdgeError
 from edge.outbox.batch import Batch
 
 SUFFIX = ".seg"
+# The number that no batch in it is below.
+NAME = re.compile(r"\d{20}", re.ASCII)
 _MAGIC = b"LYTLOG1\n"
 _HEAD = struct.Struct("<8s12s64s36sQ")
 _CRC = struct.Struct("<I")
@@ -77,12 +81,13 @@ class Segment:
         batches, readings, bytes: what waits in it.
     """
 
-    def __init__(self, path: Path, head: Head, descriptor: int) -> None:
+    def __init__(self, path: Path, head: Head, descriptor: int | None) -> None:
         """Take an open file; use `create` or `load`."""
         self.path = path
         self.head = head
         self.size = HEAD_BYTES
         self.is_damaged = False
+        # Only the file that is written to stays open: a gateway that was restarted a thousand times has as many.
         self._file = descriptor
         self._is_sealed = False
         self._numbers = array("Q")
@@ -126,11 +131,11 @@ class Segment:
         try:
             segment = cls(path, _read_head(descriptor, path), descriptor)
             segment.size = os.fstat(descriptor).st_size
-            if not segment._load_index():
-                segment._scan()
-        except (OSError, SegmentError):
+            if not segment._load_index(descriptor):
+                segment._scan(descriptor)
+        finally:
             os.close(descriptor)
-            raise
+        segment._file = None
         return segment
 
     @property
@@ -145,7 +150,7 @@ class Segment:
             OSError: nothing of them is in the file.
         """
         raws = [_record(batch) for batch in batches]
-        _write(self._file, b"".join(raws), at=self.size)
+        _write(self._descriptor(), b"".join(raws), at=self.size)
         for batch, raw in zip(batches, raws, strict=True):
             self._add(batch.id, self.size, len(batch.payload), batch.readings)
             self.size += len(raw)
@@ -166,10 +171,21 @@ class Segment:
         if index is None:
             return None
         try:
-            raw = os.pread(self._file, _RECORD.size + self._lengths[index], self._offsets[index])
+            raw = self._read_at(self._offsets[index], _RECORD.size + self._lengths[index])
         except OSError:
             return None
         return _batch(self.head, raw)
+
+    def _descriptor(self) -> int:
+        if self._file is None:
+            raise OSError(errno.EBADF, f"{self.path} is open for reading only")
+        return self._file
+
+    def _read_at(self, offset: int, size: int) -> bytes:
+        if self._file is not None:
+            return os.pread(self._file, size, offset)
+        with self.path.open("rb", buffering=0) as file:
+            return os.pread(file.fileno(), size, offset)
 
     def settle(self, number: int) -> int | None:
         """Forget a batch; returns its readings, None when it does not wait here."""
@@ -197,7 +213,8 @@ class Segment:
 
     def sync(self) -> None:
         """Have the disk take what the kernel has."""
-        os.fdatasync(self._file)
+        if self._file is not None:
+            os.fdatasync(self._file)
 
     def seal(self) -> None:
         """Write the index behind the last record and sync: nothing more comes into this file."""
@@ -205,14 +222,16 @@ class Segment:
             return
         rows = b"".join(_little(one) for one in (self._numbers, self._offsets, self._lengths, self._readings))
         end = _INDEX_END.pack(len(self._numbers), zlib.crc32(rows), _INDEX_MAGIC)
-        _write(self._file, rows + end, at=self.size)
+        _write(self._descriptor(), rows + end, at=self.size)
         self.size += len(rows) + len(end)
         self._is_sealed = True
         self.sync()
 
     def close(self) -> None:
         """Let go of the file."""
-        os.close(self._file)
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
     def unlink(self) -> None:
         """Close and remove the file."""
@@ -235,15 +254,15 @@ class Segment:
         self.readings += readings
         self.bytes += length + _RECORD.size
 
-    def _load_index(self) -> bool:
-        end = os.pread(self._file, _INDEX_END.size, max(0, self.size - _INDEX_END.size))
+    def _load_index(self, file: int) -> bool:
+        end = os.pread(file, _INDEX_END.size, max(0, self.size - _INDEX_END.size))
         if len(end) < _INDEX_END.size:
             return False
         count, checksum, magic = _INDEX_END.unpack(end)
         begin = self.size - _INDEX_END.size - count * _ROW_BYTES
         if magic != _INDEX_MAGIC or begin < HEAD_BYTES:
             return False
-        rows = os.pread(self._file, count * _ROW_BYTES, begin)
+        rows = os.pread(file, count * _ROW_BYTES, begin)
         if zlib.crc32(rows) != checksum:
             return False
         edges = [0, 8 * count, 12 * count, 16 * count, 20 * count]
@@ -258,14 +277,14 @@ class Segment:
         self._is_sealed = True
         return True
 
-    def _scan(self) -> None:
+    def _scan(self, file: int) -> None:
         """Read the heads of the records of a file that nobody sealed; the payload of the last is looked at too."""
         offset, end, last = HEAD_BYTES, HEAD_BYTES, self.head.first - 1
         while offset < self.size:
-            raw = os.pread(self._file, _RECORD.size, offset)
+            raw = os.pread(file, _RECORD.size, offset)
             fields = _fields(raw)
             if fields is None or fields[5] <= last or offset + _RECORD.size + fields[4] > self.size:
-                found = self._find_next(offset + 1)
+                found = self._find_next(file, offset + 1)
                 if found is None:
                     break
                 self.is_damaged = True
@@ -277,11 +296,11 @@ class Segment:
             end = offset
         if self._numbers and self.read(self.last) is None:
             end = self._drop_last()
-        self._cut(end)
+        self._cut(file, end)
 
-    def _find_next(self, offset: int) -> int | None:
+    def _find_next(self, file: int, offset: int) -> int | None:
         """Look behind damage for the next head that is whole."""
-        raw = os.pread(self._file, self.size - offset, offset)
+        raw = os.pread(file, self.size - offset, offset)
         at = raw.find(_RECORD_MAGIC)
         while at >= 0:
             fields = _fields(raw[at : at + _RECORD.size])
@@ -297,11 +316,11 @@ class Segment:
         self._waits.pop()
         return self._offsets.pop()
 
-    def _cut(self, end: int) -> None:
+    def _cut(self, file: int, end: int) -> None:
         """Cut off a torn tail, so that what is appended stands behind something whole."""
         if end < self.size:
             with contextlib.suppress(OSError):
-                os.ftruncate(self._file, end)
+                os.ftruncate(file, end)
             self.size = end
 
 

@@ -147,6 +147,17 @@ def test_stamps_of_one_device_rise_even_when_the_clock_stands() -> None:
     assert [clock.stamp("a"), clock.stamp("a"), clock.stamp("b"), clock.stamp("a")] == [7, 9, 7, 11]
 
 
+def test_a_word_that_was_long_under_way_changes_no_time_that_was_given() -> None:
+    now = 1000 * SECOND
+    clock = Clock(Readers(lambda: now, lambda: 0, lambda: None, "boot"))
+    clock.learn(ClockSource.CLOUD, NOON, 10 * SECOND)
+    now += 60 * SECOND
+    given = clock.now_us()
+    assert clock.learn(ClockSource.CLOUD, NOON, SECOND, ago_us=SECOND)
+    assert clock.now_us() >= given
+    assert not clock.learn(ClockSource.CLOUD, 10**17, 0)
+
+
 def test_the_wall_clock_is_believed_only_while_ntp_keeps_it() -> None:
     machine = Machine(steady_us=100, wall_us=NOON)
     clock = machine.clock()

@@ -185,6 +185,66 @@ def test_while_the_disk_takes_nothing_readings_wait_in_memory_and_are_written_wh
     log.close()
 
 
+def test_a_file_that_failed_before_anything_stood_in_it_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log(tmp_path)
+    appended = segment_module.Segment.append
+
+    def append(_self: object, _batches: object) -> None:
+        raise OSError(errno.EIO, "as a card that is pulled out")
+
+    monkeypatch.setattr(segment_module.Segment, "append", append)
+    during = put(log, 2)
+    monkeypatch.setattr(segment_module.Segment, "append", appended)
+    after = put(log, 2)
+    assert kept(log) == [*during, *after]
+    log = open_log(tmp_path)
+    assert kept(log) == [*during, *after]
+    log.close()
+
+
+def test_the_numbers_of_a_damaged_file_and_of_a_run_without_a_disk_do_not_come_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log(tmp_path)
+    used = put(log, 1)
+    log.close()
+    log = open_log(tmp_path)
+    used += put(log, 1)
+    log.close()
+    raw = files(tmp_path)[-1].read_bytes()
+    files(tmp_path)[-1].write_bytes(b"?" + raw[1:])
+    log = open_log(tmp_path)
+    used += put(log, 1)
+    log.close()
+
+    def create(*_: object) -> None:
+        raise OSError(errno.EROFS, "read only")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segment_module.Segment, "create", create)
+        log = open_log(tmp_path)
+        used += put(log, 1)
+        log.close()
+    log = open_log(tmp_path)
+    used += put(log, 1)
+    log.close()
+    assert len(set(used)) == len(used) == 5
+
+
+def test_files_of_earlier_runs_do_not_stay_open(tmp_path: Path) -> None:
+    for _ in range(20):
+        log = open_log(tmp_path)
+        put(log, 1)
+        log.close()
+    before = len([*Path("/proc/self/fd").iterdir()])
+    log = open_log(tmp_path)
+    assert len(kept(log)) == 20
+    assert len([*Path("/proc/self/fd").iterdir()]) - before <= 3
+    log.close()
+
+
 def test_what_waits_in_memory_is_bounded_and_the_oldest_goes_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -171,6 +171,21 @@ def test_a_worker_that_is_ready_makes_its_own_lane_go_again_at_once(broker: Mosq
     play(broker, tmp_path, story, resend_s=600.0, alarm_resend_s=60.0)
 
 
+def test_a_birth_that_waited_for_the_cloud_is_answered_and_tells_no_time(broker: Mosquitto, tmp_path: Path) -> None:
+    async def story(scene: Scene) -> None:
+        birth = await anext(aiter(scene.cloud.client.messages))
+        await scene.put()
+        await scene.cloud.batch()
+        await scene.cloud.client.publish(CLOUD_READY, b'{"worker":"ingest"}', qos=1)
+        again = await scene.cloud.batch()
+        await scene.cloud.answer(correlation_of(birth), encode_receipt(Receipt(Verdict.STORED, NOON)))
+        await scene.cloud.receipt(again)
+        await scene.until(scene.store.is_empty)
+        assert scene.health.connects == 1
+
+    play(broker, tmp_path, story)
+
+
 def test_an_alarm_overtakes_what_waits_for_room(broker: Mosquitto, tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
         for _ in range(30):

@@ -105,5 +105,19 @@ def test_what_was_on_the_wire_at_every_loss_steps_back_and_the_others_go_on() ->
     assert 1 in [number for number, _ in one.overdue(now)], "once taken, it is no suspect any more"
 
 
+def test_a_link_that_flaps_does_not_hold_an_alarm_for_long() -> None:
+    one, now = window(), 0.0
+    for lane, longest_s in ((Lane.ALARM, 2.0), (Lane.LIVE, 60.0)):
+        for _ in range(3):
+            one.sent(1, lane, size=10)
+            one.cut(now)
+        began = now
+        while not one.overdue(now):
+            now += 1.5
+            one.cut(now)
+        assert now - began <= longest_s + 1.5
+        one.forget(1)
+
+
 def _again_at(one: Window[int], number: int) -> float:
     return one._flights[number].again_at
