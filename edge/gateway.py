@@ -57,6 +57,8 @@ STEP_LIMIT_S = 60.0
 # A refused password is tried again once a minute.
 UPLINK_STEP_LIMIT_S = 180.0
 SUPERVISE_EVERY_S = 1.0
+# By then the disk has been written to, or has said why not.
+DISK_KNOWN_S = 30.0
 MODES_NOTE = "modes"
 
 
@@ -221,8 +223,11 @@ class _Gateway:
         }
 
     async def _supervise(self, stop: anyio.Event) -> None:
+        disk_known_at = self._now() + DISK_KNOWN_S
         while not stop.is_set():
             now = self._now()
+            if now >= disk_known_at:
+                self._say(self._own_alarms.settle(self._health.store.faults, self._clock.steady_us()))
             self._say(self._supervisor.tick(now, self._clock.steady_us()))
             self._board.note(now)
             with anyio.move_on_after(SUPERVISE_EVERY_S):

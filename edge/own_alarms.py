@@ -1,6 +1,6 @@
 """Alarms of the gateway's own: what is wrong with it, where nobody stands beside it. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
@@ -86,6 +86,16 @@ class OwnAlarms:
             severity=_KINDS[kind].severity,
             text=_KINDS[kind].text,
         )
+
+    def settle(self, faults: Collection[str], at_us: int) -> list[AlarmEvent]:
+        """End what stands without its condition: whoever would have told that it is over was stopped before.
+
+        Args:
+            faults: the kinds whose condition lasts, of a disk that has been used since the start.
+            at_us: as for `set`.
+        """
+        over = [kind for kind in self._raised_at_us if kind not in faults]
+        return [event for kind in over if (event := self.set(kind, stands=False, at_us=at_us)) is not None]
 
 
 def _place(kind: str) -> str:

@@ -296,7 +296,7 @@ class Judge:
     def _put_outputs_back(self, turn: Turn) -> None:
         """After a restart: the alarm may have ended, and we with it before its siren was silent."""
         for source, watch in self._by_source.items():
-            action = watch.about.action
-            back = action and self._outputs.at_rest(source, action, device=watch.about.device)
-            if back is not None:
+            if (action := watch.about.action) is None:
+                continue
+            if (back := self._outputs.at_rest(source, action, device=watch.about.device)) is not None:
                 turn.actions.append(back)
