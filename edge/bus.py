@@ -4,6 +4,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 from time import monotonic
 from typing import Protocol
 
@@ -119,7 +120,8 @@ class Bus:
         self._reopen_s = 0.0
         self._answered_at = 0.0
         self._waker = Waker()
-        self._writes: deque[Write] = deque()
+        # Each with the limit of its waiting.
+        self._writes: deque[tuple[Write, anyio.CancelScope]] = deque()
         self._wrote_last = False
         self._schedule: Schedule | None = None
         self._reads = [
@@ -174,13 +176,11 @@ class Bus:
         write = plan_write(self._devices, device, point, value)
         if len(self._writes) >= MAX_WAITING_WRITES:
             raise BusBusyError(f"bus {self._name}: {MAX_WAITING_WRITES} commands wait already")
-        self._writes.append(write)
-        self._waker.wake()
-        try:
-            with anyio.fail_after(WRITE_LIMIT_S):
-                return await write.done
-        except TimeoutError as error:
-            raise WriteExpiredError(f"bus {self._name}, device {device}: no turn in {WRITE_LIMIT_S:.0f} s") from error
+        with anyio.move_on_after(WRITE_LIMIT_S) as limit:
+            self._writes.append((write, limit))
+            self._waker.wake()
+            return await write.done
+        raise WriteExpiredError(f"bus {self._name}, device {device}: no turn in {WRITE_LIMIT_S:.0f} s")
 
     async def _wake_at(self, stop: anyio.Event) -> None:
         await stop.wait()
@@ -202,7 +202,7 @@ class Bus:
             self.turned_at = now = monotonic()
             if self._writes and not (self._wrote_last and schedule.is_urgent_due(now)):
                 self._wrote_last = True
-                await self._write(self._writes.popleft())
+                await self._write(*self._writes.popleft())
                 continue
             self._wrote_last = False
             poll = schedule.take(now + GRAIN_S)
@@ -288,10 +288,12 @@ class Bus:
         if schedule.is_all_mute() and silence_s > NO_ANSWER_LIMIT_S:
             raise LinkDownError(f"bus {self._name}: nobody has answered for {silence_s:.0f} s; opening it anew")
 
-    async def _write(self, write: Write) -> None:
+    async def _write(self, write: Write, limit: anyio.CancelScope) -> None:
         """Do one write; whatever becomes of it is told to who asked."""
         if write.done.done():
             return
+        # It has its turn: "not sent" would be a lie from now on.
+        limit.deadline = inf
         try:
             value = await write.perform(self._line)
         except EdgeError as error:
@@ -307,7 +309,7 @@ class Bus:
 
     def _refuse_writes(self, error: LinkDownError) -> None:
         while self._writes:
-            write = self._writes.popleft()
+            write, _ = self._writes.popleft()
             if not write.done.done():
                 write.done.set_exception(error)
 

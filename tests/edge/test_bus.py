@@ -20,6 +20,7 @@ from edge.errors import (
     NotTakenError,
     NotWritableError,
     UnknownPointError,
+    WriteExpiredError,
 )
 from edge.health import BusHealth
 from tests.edge.fake_line import Answer, FakeLine, constant
@@ -294,12 +295,46 @@ def test_a_write_to_a_device_that_keeps_silent_is_told_and_the_bus_goes_on(io: t
     poll(io, FakeLine(answer), until=lambda _: False, meanwhile=write)
 
 
+def test_a_write_under_way_is_never_said_to_have_expired(
+    io: tuple[PlacedDevice, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.bus.WRITE_LIMIT_S", 0.3)
+    line = SlowToReadBack(lambda _unit, count: [0] * count)
+
+    async def write(bus: Bus) -> None:
+        assert await bus.write("io", output_of(io[0]).key, True) is True
+
+    poll(io, line, until=lambda _: False, meanwhile=write)
+
+
+def test_a_write_whose_turn_does_not_come_expires_and_is_not_sent(
+    io: tuple[PlacedDevice, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.bus.WRITE_LIMIT_S", 0.01)
+    line = FakeLine(lambda _unit, count: [0] * count)
+
+    async def main() -> None:
+        bus = Bus("line", io, line=line, health=BusHealth(), clock=Clock(), watch=Watched())
+        with pytest.raises(WriteExpiredError):
+            await bus.write("io", output_of(io[0]).key, True)
+
+    anyio.run(main)
+    assert not line.written
+
+
 def test_writes_on_a_line_that_is_down_are_refused_at_once(io: tuple[PlacedDevice, ...]) -> None:
     async def write(bus: Bus) -> None:
         with pytest.raises(LinkDownError):
             await bus.write("io", output_of(io[0]).key, True)
 
     poll(io, FakeLine(constant([0]), down_for=1), until=lambda _: False, meanwhile=write)
+
+
+class SlowToReadBack(FakeLine):
+    async def transact(self, unit: int, request: bytes, *, timeout_s: float, turnaround_s: float = 0.0) -> bytes:
+        # Once written: longer than the wait for a turn may take.
+        self._latency_s = 0.4 if self.written else 0.0
+        return await super().transact(unit, request, timeout_s=timeout_s, turnaround_s=turnaround_s)
 
 
 class Stubborn(dict[tuple[int, int], int]):
