@@ -1,7 +1,6 @@
 """The stage of the demo: real servers and real processes in one folder, on free ports."""
 
 import contextlib
-import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -11,6 +10,8 @@ from typing import Self
 from cloud.database import Database, open_database
 from cloud.settings import load_settings
 from device_profiles.site_loader import load_site
+from edge import control as edge_control
+from edge.status import decode_snapshot
 from langyan.demo.observer import Observer
 from langyan.servers import Influx, Langyan, Mosquitto, free_port
 from simulators.control_client import Control, ControlError
@@ -128,16 +129,15 @@ class Stage:
         return [process.name for process in everyone if process.pid is None]
 
     def waiting(self, gateway: str) -> tuple[int, int]:
-        """Count readings and alarms in a gateway's outbox, in its file: also while the broker is gone."""
+        """Ask a gateway for the readings and alarms in its outbox, as a technician would: also without the broker."""
         path = self.folder / load_site(self._sites[gateway]).file.outbox.path
         try:
-            with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=0.2)) as outbox:
-                rows = outbox.execute("SELECT is_alarm, sum(readings) FROM batch GROUP BY is_alarm").fetchall()
-        except sqlite3.OperationalError:
-            # Not made yet, or just being written: the next picture will tell.
+            with edge_control.Control(edge_control.control_path(path)) as gateway_control:
+                store = decode_snapshot(gateway_control.ask({"do": "status"})).store
+        except edge_control.ControlError:
+            # It is just starting or ending: the next picture will tell.
             return 0, 0
-        found = {bool(is_alarm): int(readings) for is_alarm, readings in rows}
-        return found.get(False, 0), found.get(True, 0)
+        return store.readings_waiting, store.alarms_waiting
 
     def answers(self) -> dict[tuple[str, str], int]:
         """Count the answers of simulated devices by gateway and bus, without the broker."""
