@@ -7,14 +7,24 @@ from functools import partial
 import anyio
 
 from edge.bus import Bus
-from edge.errors import BadCommandError, EdgeError, NotWritableError, UnknownPointError
+from edge.errors import (
+    BadCommandError,
+    EdgeError,
+    FrameError,
+    LinkDownError,
+    LinkTimeoutError,
+    NotWritableError,
+    UnknownPointError,
+)
 from edge.rules import Action
 from edge.waker import Waker
 
 log = logging.getLogger(__name__)
 
-# A siren must sound although the first telegram was lost; its bus is not held up by trying once a second.
+# A siren must sound although the first telegram was lost; but one that is dead must not cost its line much: every
+# further try is a timeout, so the rests grow. A line that is down costs nothing.
 RETRY_S = 1.0
+LONGEST_RETRY_S = 15.0
 IDLE_S = 3600.0
 Output = tuple[str, str]
 
@@ -37,7 +47,7 @@ class Switchboard:
         self._wakers[bus].wake()
 
     async def run(self, stop: anyio.Event) -> None:
-        """Write until `stop`; what waits then is written by the next run, if its alarm still stands."""
+        """Write until `stop`; the next run switches what its alarms want then."""
         async with anyio.create_task_group() as tasks:
             for bus in self._queues:
                 tasks.start_soon(partial(self._serve, bus, self._queues[bus], self._wakers[bus]))
@@ -47,25 +57,36 @@ class Switchboard:
     @staticmethod
     async def _serve(bus: Bus, queue: dict[Output, Action], waker: Waker) -> None:
         failed: Mapping[Output, Action] = {}
+        rest_s = RETRY_S
         while True:
-            await waker.wait_until(anyio.current_time() + (RETRY_S if queue else IDLE_S))
-            for output, action in list(queue.items()):
-                is_news = failed.get(output) is not action
-                if await _write(bus, action, is_news=is_news) and queue.get(output) is action:
+            if await waker.wait_until(anyio.current_time() + (rest_s if queue else IDLE_S)):
+                rest_s = RETRY_S
+            silent: set[str] = set()
+            is_costly = False
+            # What was not tried yet is not kept waiting by what fails, and who keeps silent is asked once a round.
+            for output, action in sorted(queue.items(), key=lambda item: failed.get(item[0]) is item[1]):
+                if action.device in silent:
+                    continue
+                error = await _write(bus, action, is_news=failed.get(output) is not action)
+                if error is None and queue.get(output) is action:
                     del queue[output]
+                is_costly = is_costly or not (error is None or isinstance(error, LinkDownError))
+                if isinstance(error, LinkTimeoutError | FrameError):
+                    silent.add(action.device)
+            rest_s = min(2 * rest_s, LONGEST_RETRY_S) if is_costly else RETRY_S
             failed = dict(queue)
 
 
-async def _write(bus: Bus, action: Action, *, is_news: bool) -> bool:
-    """Write one output; true when there is nothing more to do about it."""
+async def _write(bus: Bus, action: Action, *, is_news: bool) -> EdgeError | None:
+    """Write one output; None when there is nothing more to do about it."""
     try:
         await bus.write(action.device, action.point, action.value)
     except (UnknownPointError, NotWritableError, BadCommandError) as error:
         log.error("%s is not switched: %s. %s", action.point, error, error.hint)  # noqa: TRY400 - the site file's fault
-        return True
+        return None
     except EdgeError as error:
         level = logging.WARNING if is_news else logging.DEBUG
         log.log(level, "device %s, %s: not switched yet: %s. %s", action.device, action.point, error, error.hint)
-        return False
+        return error
     log.info("device %s: %s is %s, for %s", action.device, action.point, action.value, action.reason)
-    return True
+    return None

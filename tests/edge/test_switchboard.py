@@ -6,7 +6,7 @@ import pytest
 
 from contract.telemetry import Value
 from edge import switchboard
-from edge.errors import LinkDownError, NotWritableError
+from edge.errors import LinkDownError, LinkTimeoutError, NotWritableError
 from edge.rules import Action
 from edge.switchboard import Switchboard
 
@@ -78,6 +78,39 @@ def test_a_bus_that_is_down_does_not_hold_up_the_others() -> None:
     down, up = FakeBus("one", fails=[LinkDownError("away")] * 10_000), FakeBus("two")
     switch([down, up], [siren(True), siren(True, device="two")], until=lambda: bool(up.written))
     assert up.written == [("siren", True)]
+
+
+def test_a_siren_that_keeps_silent_is_asked_once_a_round_later_and_later_and_holds_up_nobody() -> None:
+    class Bus(FakeBus):
+        def has_device(self, device: str) -> bool:
+            return device in ("dead", "alive")
+
+        async def write(self, device: str, point: str, value: Value) -> Value:  # noqa: ARG002
+            asked.append((anyio.current_time(), device))
+            if device == "dead":
+                raise LinkTimeoutError("no answer")
+            return value
+
+    asked: list[tuple[float, str]] = []
+
+    async def main() -> None:
+        board, stop = Switchboard([Bus("")]), anyio.Event()  # type: ignore[list-item]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(board.run, stop)
+            for point in ("siren", "lamp", "horn"):
+                board.act(Action("dead", point, True, "x"))
+            while len(asked) < 4:
+                await anyio.lowlevel.checkpoint()
+            board.act(siren(True, device="alive"))
+            while len(asked) < 6:
+                await anyio.lowlevel.checkpoint()
+            stop.set()
+
+    anyio.run(main)
+    times = [at for at, _ in asked]
+    assert [device for _, device in asked] == ["dead"] * 4 + ["alive", "dead"]
+    # Rests of two, four and eight times RETRY_S at least; a wait is never too short.
+    assert [times[at + 1] - times[at] >= least for at, least in enumerate((0.002, 0.004, 0.008))] == [True] * 3
 
 
 def test_what_can_never_be_written_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
