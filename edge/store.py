@@ -163,7 +163,10 @@ class Store:
     async def _care(self) -> None:
         await self._use(self._outbox.sync, is_alarm=False)
         if self._outbox.faults:
-            await self._use(self._outbox.recover, is_alarm=True)
+            try:
+                await self._use(self._outbox.recover, is_alarm=True)
+            except StoreFullError as error:
+                log.debug("the disk does not take everything yet: %s", error)
         if self._outbox.clock.ask_kernel():
             await self._keep_clock()
         ages = [

@@ -22,12 +22,25 @@ from edge.clock import Clock, TimelineState, is_wall
 from edge.errors import StoreFullError, StoreUnusableError
 from edge.outbox.ballast import Ballast
 from edge.outbox.batch import Batch, Depth
-from edge.outbox.stamping import Fixed, Unstamped, encode_unstamped, wall_of
-from edge.outbox.tables import TABLES, copy_table, is_damage, kind_of, open_file, open_memory, read_without_writing
+from edge.outbox.stamping import Fixed, Unstamped, encode_unstamped, not_before, wall_of
+from edge.outbox.tables import (
+    TABLES,
+    copy_table,
+    copy_tables,
+    is_damage,
+    kind_of,
+    open_file,
+    open_memory,
+    read_without_writing,
+)
 from edge.rules.standing import Standing, read_standings
 
 _COLUMNS = "id, boot, source, at_us, machine, guess_us, clock, payload"
 _INSERT = f"INSERT INTO alarm ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our own words
+_PUT_MACHINE = (
+    "INSERT INTO machine (boot, offset_us, clock, timeline) VALUES (?, ?, ?, ?) ON CONFLICT (boot)"
+    " DO UPDATE SET offset_us = excluded.offset_us, clock = excluded.clock, timeline = excluded.timeline"
+)
 _ROW_BYTES = 64
 # Numbers are reserved so many at a time, so that none is used twice although what is settled leaves no trace.
 _RESERVE = 10_000
@@ -86,10 +99,13 @@ class AlarmFile:
         self._path = path
         self._max_bytes = max_bytes
         self._run = run
+        self._reserved = 0
         self._ballast = ballast
         self.set_aside: list[Path] = []
         self.spoilt = 0
         self.fault: str | None = None
+        # Memory took the place of a file that could not be read whole.
+        self._is_partial = False
         if not path.parent.is_dir():
             raise StoreUnusableError(f"outbox {path} cannot be opened: there is no folder {path.parent}")
         self._connection = open_memory()
@@ -102,10 +118,11 @@ class AlarmFile:
         except sqlite3.DatabaseError as error:
             self._recover(error)
             if self.fault is not None:
-                read_without_writing(self._path, self._connection)
+                self._is_partial = not read_without_writing(self._path, self._connection)
 
     def close(self) -> None:
-        """Close the file; everything put into it is already on the disk, or `fault` says why not."""
+        """Close the file; everything put into it is on the disk, or `fault` says why not."""
+        self.return_to_disk()
         self._connection.close()
 
     def put(
@@ -203,13 +220,9 @@ class AlarmFile:
         Raises:
             StoreFullError: another program holds the file.
         """
-        ql = (
-            "INSERT INTO machine (boot, offset_us, clock, timeline) VALUES (?, ?, ?, ?) ON CONFLICT (boot)"
-            " DO UPDATE SET offset_us = excluded.offset_us, clock = excluded.clock, timeline = excluded.timeline"
-        )
 
         def work() -> None:
-            self._connection.executemany(ql, [_row(machine) for machine in machines])
+            self._connection.executemany(_PUT_MACHINE, [_row(machine) for machine in machines])
             forget = "DELETE FROM machine WHERE seq <= (SELECT max(seq) FROM machine) - ?"
             self._connection.execute(forget, (_MAX_MACHINES,))
 
@@ -227,19 +240,43 @@ class AlarmFile:
         try:
             connection = open_file(self._path)
             connection.execute("BEGIN IMMEDIATE")
-            for table in TABLES:
-                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own words
-                copy_table(self._connection, connection, table)
+            if self._is_partial:
+                self._put_behind(connection)
+            else:
+                for table in TABLES:
+                    connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own words
+                    copy_table(self._connection, connection, table)
             connection.execute("COMMIT")
         except sqlite3.DatabaseError as error:
             if connection is not None:
                 connection.close()
             if is_damage(error):
-                self._put_aside()
+                # What is in memory finds a new file at the next try.
+                with contextlib.suppress(OSError):
+                    self.set_aside.append(self._move_aside())
             return
         self._connection.close()
         self._connection = connection
         self.fault = None
+        if self._is_partial:
+            self._is_partial = False
+            with contextlib.suppress(StoreFullError):
+                self._load()
+
+    def _put_behind(self, disk: sqlite3.Connection) -> None:
+        """Write what is in memory behind what the file holds, which could not be read when memory took its place."""
+        reserved = disk.execute("SELECT value FROM meta WHERE key = 'reserved'").fetchone()
+        highest = disk.execute("SELECT coalesce(max(id), 0) FROM alarm").fetchone()[0]
+        highest = max(highest, int(reserved[0]) if reserved else 0)
+        rows = self._connection.execute(f"SELECT {_COLUMNS} FROM alarm ORDER BY id").fetchall()  # noqa: S608
+        disk.executemany(_INSERT, [(highest + count, *row[1:]) for count, row in enumerate(rows, start=1)])
+        for table in ("active", "raised"):
+            copy_table(self._connection, disk, table)
+        disk.executemany(_PUT_MACHINE, [_row(machine) for machine in reversed(self.machines())])
+        notes = self._connection.execute("SELECT * FROM meta WHERE key LIKE 'note.%'").fetchall()
+        # Another name: what is under way has other numbers now.
+        notes += [("store", secrets.token_hex(4)), ("reserved", str(highest + len(rows) + 1))]
+        disk.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", notes)
 
     def _row(self, event: AlarmEvent, clock: Clock, fixed: Mapping[str, Fixed]) -> tuple[object, ...]:
         """Make the row of an event, stamped if the time is known, and note when its alarm was raised."""
@@ -252,7 +289,7 @@ class AlarmFile:
             values = (event.source, event.raised_at_us, raised_machine, wall_us)
             self._connection.execute("INSERT OR REPLACE INTO raised VALUES (?, ?, ?, ?)", values)
         if is_wall(raised_us) and (machine in fixed or is_wall(event.at_us)):
-            at_us = max(clock.timeline.wall(event.at_us), raised_us)
+            at_us = not_before(raised_us, clock.timeline.wall(event.at_us), event.transition, self._next)
             payload = encode_alarm(replace(event, raised_at_us=raised_us, at_us=at_us))
             machine, guess_us, mark = "", 0, clock.mark().to_text()
         else:
@@ -353,6 +390,8 @@ class AlarmFile:
         Raises:
             StoreFullError: another program holds the file, or there is nothing left to try.
         """
+        # It may have been rolled back.
+        self._reserved = 0
         kind = kind_of(error)
         if kind in ("SQLITE_BUSY", "SQLITE_LOCKED") or self.fault is not None:
             raise StoreFullError(f"outbox {self._path} cannot be written: {error}") from error
@@ -370,19 +409,16 @@ class AlarmFile:
         What can be read of it is taken over. When not even that is possible, memory takes its place.
         """
         self._connection.close()
-        aside = self._path.with_name(f"{self._path.name}.damaged-{secrets.token_hex(4)}")
+        damaged = self._path
         try:
-            self._path.rename(aside)
-            for suffix in ("-wal", "-shm"):
-                with contextlib.suppress(FileNotFoundError):
-                    Path(f"{self._path}{suffix}").rename(f"{aside}{suffix}")
+            damaged = aside = self._move_aside()
             fresh = open_file(self._path)
             with contextlib.closing(sqlite3.connect(aside)) as old:
-                for table in TABLES:
-                    copy_table(old, fresh, table)
+                copy_tables(old, fresh)
         except (OSError, sqlite3.DatabaseError):
             self._connection = open_memory()
             self.fault = "outbox-unwritable"
+            read_without_writing(damaged, self._connection)
             return
         self._connection = fresh
         self.set_aside.append(aside)
@@ -392,10 +428,22 @@ class AlarmFile:
         fresh.execute("INSERT OR REPLACE INTO meta VALUES ('store', ?)", (self.store,))
         self._measure()
 
+    def _move_aside(self) -> Path:
+        """Give the damaged file another name.
+
+        Raises:
+            OSError: the disk does not take it.
+        """
+        aside = self._path.with_name(f"{self._path.name}.damaged-{secrets.token_hex(4)}")
+        self._path.rename(aside)
+        for suffix in ("-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                Path(f"{self._path}{suffix}").rename(f"{aside}{suffix}")
+        return aside
+
     def _go_to_memory(self, fault: str) -> None:
         memory = open_memory()
-        for table in TABLES:
-            copy_table(self._connection, memory, table)
+        self._is_partial = not copy_tables(self._connection, memory)
         self._connection.close()
         self._connection = memory
         self.fault = fault

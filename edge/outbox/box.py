@@ -71,6 +71,7 @@ class Outbox:
         """
         self.clock = clock
         self.boot = boot
+        self._is_kept = True
         self._lock = _lock(path)
         self._deflate_from_bytes = deflate_from_bytes
         self._encoder = TelemetryEncoder()
@@ -83,7 +84,7 @@ class Outbox:
         self._machines = {one.boot: one for one in reversed(self._alarms.machines())}
         self._resume(machine)
         self._ballast.make()
-        if clock.ask_kernel():
+        if clock.ask_kernel() or self.is_timed:
             self.fix_times(self.unstamped_telemetry())
 
     def __enter__(self) -> Self:
@@ -210,13 +211,19 @@ class Outbox:
             StoreFullError: another program holds the alarm file.
         """
         here = self.clock.readers.machine
+        fixed = {}
         if here not in self._fixed:
             self.clock.estimate()
-            fixed = {here: Fixed(self.clock.now_us() - self.clock.steady_us(), self.clock.mark())}
-            fixed |= estimate(self._waiting(unstamped), began_us=fixed[here].offset_us)
-            for boot, one in fixed.items():
-                self._machines[boot] = Machine(boot, one)
-        self.keep_clock()
+            steady_us = self.clock.steady_us()
+            fixed[here] = Fixed(self.clock.timeline.wall(steady_us) - steady_us, self.clock.mark())
+        began_us = (fixed.get(here) or self._fixed[here]).offset_us
+        fixed |= estimate(self._waiting(unstamped), began_us=began_us)
+        if fixed:
+            machines = self._machines | {boot: Machine(boot, one) for boot, one in fixed.items()}
+            machines[here] = msgspec.structs.replace(machines[here], timeline=self.clock.timeline.state)
+            self._keep_machines(machines)
+        else:
+            self.keep_clock()
 
     def keep_clock(self) -> None:
         """Write down how the clock stands, if it has changed by something that matters.
@@ -228,15 +235,36 @@ class Outbox:
         if here.fixed is None or now is None:
             return
         old = here.timeline
-        if old and old.source is now.source and abs(old.piece.target_us - now.piece.target_us) < WORTH_WRITING_US:
+        is_known = self._is_kept and old is not None and old.source is now.source
+        if old and is_known and abs(old.piece.target_us - now.piece.target_us) < WORTH_WRITING_US:
             return
-        self._machines[here.boot] = msgspec.structs.replace(here, timeline=now)
-        self._alarms.put_machines(list(self._machines.values()))
+        self._keep_machines(self._machines | {here.boot: msgspec.structs.replace(here, timeline=now)})
+
+    def _keep_machines(self, machines: dict[str, Machine]) -> None:
+        """Write down what is known of the machine's boots before anything is stamped by it.
+
+        The other thread reads while this one writes, so a new dictionary takes the place of the old.
+
+        Raises:
+            StoreFullError: another program holds the file.
+        """
+        self._is_kept = False
+        try:
+            self._alarms.put_machines(list(machines.values()))
+            self._is_kept = True
+        finally:
+            self._machines = machines
 
     def recover(self) -> None:
         """Try whether the disk takes everything again: what is in memory, and the room kept for alarms."""
+        was_away = self._alarms.fault is not None
         self._alarms.return_to_disk()
         self._ballast.make()
+        if was_away and self._alarms.fault is None:
+            # What could not be read at the start is there now, and may be of boots that nobody knew.
+            self._machines = {one.boot: one for one in reversed(self._alarms.machines())} | self._machines
+            if self.is_timed:
+                self.fix_times(())
 
     # --- both
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from contract.alarms import AlarmEvent, encode_alarm
+from contract.alarms import AlarmEvent, Transition, encode_alarm
 from contract.compression import ContentEncoding, pack, unpack
 from contract.telemetry import ClockMark, ClockSource, shift_telemetry
 from edge.clock import PLAUSIBLE_US, is_wall
@@ -81,6 +81,16 @@ def wall_of(time_us: int, machine: str, fixed: Mapping[str, Fixed]) -> int | Non
     return None if known is None else time_us + known.offset_us
 
 
+def not_before(raised_at_us: int, at_us: int, transition: Transition, number: int) -> int:
+    """Return the time of a transition, which is never before its raise, though the clock of an earlier boot was ahead.
+
+    A second press has an id that follows from its time, so each has one of its own: `number` microseconds behind.
+    """
+    if at_us > raised_at_us:
+        return at_us
+    return raised_at_us + (number if transition is Transition.RETRIGGERED else 0)
+
+
 def stamped(batch: Batch, fixed: Mapping[str, Fixed]) -> Batch | None:
     """Return the batch as it can be sent; None while the offset of its machine boot is not known."""
     if batch.clock is not None:
@@ -99,5 +109,6 @@ def stamped(batch: Batch, fixed: Mapping[str, Fixed]) -> Batch | None:
     raised_at_us = wall_of(kept.event.raised_at_us, kept.raised_machine, fixed)
     if at_us is None or raised_at_us is None:
         return None
-    event = replace(kept.event, raised_at_us=raised_at_us, at_us=max(at_us, raised_at_us))
+    at_us = not_before(raised_at_us, at_us, kept.event.transition, batch.id)
+    event = replace(kept.event, raised_at_us=raised_at_us, at_us=at_us)
     return replace(batch, payload=encode_alarm(event), newest_us=event.at_us, clock=known.mark, machine="")

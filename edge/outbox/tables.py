@@ -27,6 +27,7 @@ CREATE TABLE machine (
 """
 TABLES = ("meta", "alarm", "active", "raised", "machine")
 _MEMORY = ":memory:"
+_MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 - a folder of a random name is made in it
 
 
 def open_file(path: Path) -> sqlite3.Connection:
@@ -65,27 +66,45 @@ def open_memory() -> sqlite3.Connection:
     return connection
 
 
-def read_without_writing(path: Path, target: sqlite3.Connection) -> None:
-    """Take over a file on a disk that cannot be written: SQLite reads its journal only where it may write too."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(OSError, sqlite3.DatabaseError):
-        for suffix in ("", "-wal"):
-            if Path(f"{path}{suffix}").exists():
-                shutil.copy(f"{path}{suffix}", folder)
-        with contextlib.closing(sqlite3.connect(Path(folder) / path.name)) as copy:
-            for table in TABLES:
-                copy_table(copy, target, table)
+def read_without_writing(path: Path, target: sqlite3.Connection) -> bool:
+    """Take over a file on a disk that cannot be written; true when all of it was had.
+
+    SQLite reads its journal only where it may write too, so a copy is read, in memory: the disk may be full.
+    """
+    if not path.exists():
+        return True
+    try:
+        with tempfile.TemporaryDirectory(dir=_MEMORY_FOLDER if _MEMORY_FOLDER.is_dir() else None) as folder:
+            for suffix in ("", "-wal"):
+                if Path(f"{path}{suffix}").exists():
+                    shutil.copy(f"{path}{suffix}", folder)
+            with contextlib.closing(sqlite3.connect(Path(folder) / path.name)) as copy:
+                return copy_tables(copy, target)
+    except (OSError, sqlite3.DatabaseError):
+        return False
 
 
-def copy_table(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> None:
-    """Copy a table, or what can be read of it."""
+def copy_tables(source: sqlite3.Connection, target: sqlite3.Connection) -> bool:
+    """Copy all tables, or what can be read of them; true when that is everything."""
+    # Every one of them, though one before it was damaged.
+    had = [copy_table(source, target, table) for table in TABLES]
+    return all(had)
+
+
+def copy_table(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> bool:
+    """Copy a table, or what can be read of it; true when that is everything."""
     rows: list[tuple[object, ...]] = []
-    with contextlib.suppress(sqlite3.DatabaseError):
+    try:
         # Row by row, so that those before the damage are had.
         rows.extend(source.execute(f"SELECT * FROM {table}"))  # noqa: S608 - our own words
+        is_whole = True
+    except sqlite3.DatabaseError:
+        is_whole = False
     if rows:
         places = ", ".join("?" * len(rows[0]))
         with contextlib.suppress(sqlite3.IntegrityError):
             target.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({places})", rows)  # noqa: S608
+    return is_whole
 
 
 def kind_of(error: sqlite3.DatabaseError) -> str:
