@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import math
 import time
 import uuid
 from pathlib import Path
@@ -98,9 +99,11 @@ def _value(text: str) -> Value:
     if text in ("true", "false"):
         return text == "true"
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return text
+    # JSON has no other numbers; a profile may have such a word.
+    return number if math.isfinite(number) else text
 
 
 def _load(path: Path) -> Settings:

@@ -70,6 +70,10 @@ def _seconds(milliseconds: float) -> str:
     return f"{milliseconds / 1000:.1f} s" if milliseconds >= 0 else _("not stored")
 
 
+def _milliseconds(milliseconds: float) -> str:
+    return f"{milliseconds:.0f} ms" if milliseconds >= 0 else _("it did not sound")
+
+
 def _result(found: Report) -> Table:
     table = Table(title=_("What was produced, and what is in the databases"), title_justify="left")
     table.add_column("")
@@ -86,6 +90,7 @@ def _result(found: Report) -> Table:
         (_("press to stored, 99 of 100 within"), f"{took.p99:.0f} ms"),
         (_("press to stored, the slowest"), f"{took.max:.0f} ms"),
         (_("press during the broker's absence to stored"), _seconds(found.outage_press_to_stored_ms)),
+        (_("press during the broker's absence to siren"), _milliseconds(found.outage_press_to_siren_ms)),
     )
     for name, value in rows:
         table.add_row(name, value)

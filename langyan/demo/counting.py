@@ -2,7 +2,7 @@
 
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import pairwise
 
 import msgspec
@@ -85,7 +85,12 @@ def stored_numbers(url: str, database: str, gateway: str, device: str, point: st
 
 
 def balance(
-    url: str, database: str, *, stats: Mapping[str, Stats], numbered: Mapping[str, Mapping[str, str]]
+    url: str,
+    database: str,
+    *,
+    stats: Mapping[str, Stats],
+    numbered: Mapping[str, Mapping[str, str]],
+    outputs: Collection[str] = (),
 ) -> Balance:
     """Compare.
 
@@ -94,12 +99,15 @@ def balance(
         database: its database.
         stats: what the simulated devices of each gateway counted.
         numbered: by gateway and device the point that numbers its readings.
+        outputs: points that are left out, because a write reads them back, and that is no reading.
     """
     produced = stored = lost = duplicates = 0
     for gateway, said in stats.items():
         counts = stored_counts(url, database, gateway)
         for device, its in said.devices.items():
             for point, made in its.counts.readings.items():
+                if point in outputs:
+                    continue
                 kept = counts.get((device, point), 0)
                 produced, stored = produced + made, stored + kept
                 lost, duplicates = lost + max(0, made - kept), duplicates + max(0, kept - made)

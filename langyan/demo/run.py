@@ -17,7 +17,7 @@ from contract.ids import GATEWAY_DEVICE
 from langyan.demo.counting import Balance, balance
 from langyan.demo.latency import Spread, press_to_stored_ms, spread
 from langyan.demo.screen import Screen, View
-from langyan.demo.sites import NUMBERED, write_sites
+from langyan.demo.sites import NUMBERED, SIREN, write_sites
 from langyan.demo.stage import DATABASE, Stage
 from langyan.demo.story import Pressed, Scene, is_button, plan
 from langyan.errors import LangyanError
@@ -42,6 +42,7 @@ class Report(Struct, frozen=True):
         alarms_stored: raises in the alarm database.
         press_to_stored_ms: presses of buttons while the broker was there.
         outage_press_to_stored_ms: the press while the broker was gone; -1 when it was not stored.
+        outage_press_to_siren_ms: from the same press until the gateway had switched the siren on; -1 when it did not.
         influx_url, influx_db, broker_port: where everything is, for as long as it runs.
     """
 
@@ -53,6 +54,7 @@ class Report(Struct, frozen=True):
     alarms_stored: int
     press_to_stored_ms: Spread
     outage_press_to_stored_ms: float
+    outage_press_to_siren_ms: float
     influx_url: str
     influx_db: str
     broker_port: int
@@ -60,9 +62,9 @@ class Report(Struct, frozen=True):
     folder: str
 
     def is_good(self) -> bool:
-        """Tell whether nothing was lost and nothing stored twice."""
+        """Tell whether nothing was lost, nothing stored twice, and the siren sounded."""
         counts_agree = not self.lost and not self.duplicates and self.alarms_stored == self.alarms_raised
-        return counts_agree and self.produced > 0
+        return counts_agree and self.produced > 0 and self.outage_press_to_siren_ms >= 0
 
 
 class Options(Struct, frozen=True):
@@ -158,7 +160,7 @@ def _count(stage: Stage, pressed: list[Pressed], seconds: float, console: Consol
     for name in ended:
         console.print(_("{name} has ended by itself; its log is in {folder}").format(name=name, folder=stage.folder))
     stats = {gateway: control.stats() for gateway, control in stage.controls.items()}
-    found: Balance = balance(stage.influx.url, DATABASE, stats=stats, numbered=NUMBERED)
+    found: Balance = balance(stage.influx.url, DATABASE, stats=stats, numbered=NUMBERED, outputs=[SIREN.point])
     with stage.open_alarms() as database:
         alarms = list_alarms(database, state="all", limit=MAX_ALARMS)
     seen = stage.observer.alarms()
@@ -173,6 +175,7 @@ def _count(stage: Stage, pressed: list[Pressed], seconds: float, console: Consol
         alarms_stored=sum(alarm.triggers for alarm in alarms),
         press_to_stored_ms=spread([ms for ms in buttons if ms is not None]),
         outage_press_to_stored_ms=max(outage, default=-1.0),
+        outage_press_to_siren_ms=max((press.siren_ms for press in pressed if press.siren_ms is not None), default=-1.0),
         influx_url=stage.influx.url,
         influx_db=DATABASE,
         broker_port=stage.broker.port,

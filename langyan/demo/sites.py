@@ -50,8 +50,18 @@ name = "校门按钮"
 bus = "gate"
 unit = 1
 profile = "waveshare/modbus-rtu-io-8ch"
-use = ["button_1", "button_2", "button_3"]
+use = ["button_1", "button_2", "button_3", "output_1"]
 labels = {{ button_1 = "校门 gate house", button_2 = "传达室 reception", button_3 = "值班室 duty room" }}
+
+# The profile's rule, with a siren: the gateway switches it by itself.
+[[device.rule]]
+rule = "contact"
+key = "panic"
+points = ["button_1", "button_2", "button_3"]
+alarm = "panic"
+severity = "critical"
+text = {{ en = "Panic button pressed: {{label}}", zh = "一键报警：{{label}}" }}
+action = {{ point = "output_1", value = true, reset_value = false, for_s = 180 }}
 
 [[device]]
 id = "gate-climate"
@@ -206,6 +216,9 @@ BUTTONS = (
 
 DUTY_ROOM = Push(SCHOOL, "gate-buttons", "button_3")
 """The button that is pressed while the broker is gone."""
+
+SIREN = Push(SCHOOL, "gate-buttons", "output_1")
+"""What sounds while one of the buttons beside it is pressed; a write reads it back, which is no reading."""
 
 NUMBERED = {
     SCHOOL: {f"lab-{number}": "analog_3" for number in range(1, 5)},

@@ -13,6 +13,7 @@ from device_profiles.site_loader import load_site
 from edge import control as edge_control
 from edge.status import decode_snapshot
 from langyan.demo.observer import Observer
+from langyan.demo.sites import Push
 from langyan.servers import Influx, Langyan, Mosquitto, free_port
 from simulators.control_client import Control, ControlError
 
@@ -138,6 +139,15 @@ class Stage:
             # It is just starting or ending: the next picture will tell.
             return 0, 0
         return store.readings_waiting, store.alarms_waiting
+
+    def is_on(self, push: Push) -> bool:
+        """Tell whether a simulated contact or output is on."""
+        devices = self.controls[push.gateway].describe().devices
+        return any(
+            device.id == push.device and point.key == push.point and point.value is True
+            for device in devices
+            for point in device.points
+        )
 
     def answers(self) -> dict[tuple[str, str], int]:
         """Count the answers of simulated devices by gateway and bus, without the broker."""

@@ -1,26 +1,38 @@
 """The story of the demo: what happens when, and what it should show. No clock of its own."""
 
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from langyan.demo.sites import BUTTONS, DUTY_ROOM, TOWER_HEAT, TOWER_SMOKE, Push
+from langyan.demo.sites import BUTTONS, DUTY_ROOM, SIREN, TOWER_HEAT, TOWER_SMOKE, Push
 from langyan.demo.stage import Stage
 from langyan.i18n import translate as _
+from langyan.servers import wait_until
 
 SHORTEST_S = 15.0
 OUTAGE_S = 10.0
 PRESS_FOR_S = 0.6
+# Longer than it ever takes: a siren that is not heard by then is broken.
+SIREN_LIMIT_S = 5.0
 FIRE_TEMPERATURE = 85.0
 
 
 class Pressed(Struct, frozen=True):
-    """One press of the story: which contact, when, and whether the broker was there."""
+    """One press of the story.
+
+    Attributes:
+        push: which contact.
+        at_us: when, wall time.
+        in_outage: the broker was gone.
+        siren_ms: from there until the gateway had switched the siren on; None where nobody listened for it.
+    """
 
     push: Push
     at_us: int
     in_outage: bool = False
+    siren_ms: float | None = None
 
 
 class Scene(Struct, frozen=True):
@@ -51,8 +63,8 @@ def plan(stage: Stage, seconds: float) -> list[Scene]:
         Scene(outage_at, _("The broker is killed. Readings wait in the gateways' outboxes."), partial(_kill, stage)),
         Scene(
             outage_at + outage_s * 0.4,
-            _("A teacher presses in the duty room, while the broker is gone."),
-            partial(_press, stage, DUTY_ROOM, in_outage=True),
+            _("A teacher presses in the duty room, while the broker is gone: the siren sounds all the same."),
+            partial(_press_for_siren, stage),
         ),
         Scene(back_at, _("The broker is back: the alarm goes first, then what waited."), partial(_revive, stage)),
         *_walk(stage, back_at + (seconds - back_at) * 0.4, seconds * 0.93),
@@ -70,9 +82,16 @@ def _walk(stage: Stage, start_s: float, end_s: float) -> Iterator[Scene]:
         yield Scene(start_s + number * step_s, title, partial(_press, stage, push))
 
 
-def _press(stage: Stage, push: Push, *, in_outage: bool = False) -> list[Pressed]:
-    at_us = stage.controls[push.gateway].press(push.device, push.point, for_s=PRESS_FOR_S)
-    return [Pressed(push, at_us, in_outage)]
+def _press(stage: Stage, push: Push) -> list[Pressed]:
+    return [Pressed(push, stage.controls[push.gateway].press(push.device, push.point, for_s=PRESS_FOR_S))]
+
+
+def _press_for_siren(stage: Stage) -> list[Pressed]:
+    """Press while the broker is gone, and listen for the siren."""
+    (pressed,) = _press(stage, DUTY_ROOM)
+    sounds = wait_until(lambda: stage.is_on(SIREN), SIREN_LIMIT_S)
+    siren_ms = round((time.time_ns() // 1000 - pressed.at_us) / 1000, 1) if sounds else None
+    return [structs.replace(pressed, in_outage=True, siren_ms=siren_ms)]
 
 
 def _fire(stage: Stage) -> list[Pressed]:
