@@ -216,7 +216,8 @@ class Schedule:
             rest_s = max(rest_s, FIRST_REST_S * 2.0 ** min(opened, 10))
         unit.rests_until = now + min(rest_s, LONGEST_REST_S)
         self._next_probe_at = max(self._next_probe_at, now + PAUSE_PER_SILENCE * cost_s)
-        self._give_back(poll, now, cost_s=cost_s)
+        # It is still due: who is asked once an hour is not left alone for an hour because of one lost telegram.
+        self._put_back(poll, cost_s=cost_s)
         return unit.is_mute and not was_mute
 
     def mute_units(self) -> int:
@@ -240,6 +241,9 @@ class Schedule:
         due_at = poll.due_at + poll.every_s * (poll.phase if poll.is_first else 1.0)
         poll.due_at = max(now, due_at)
         poll.is_first = False
+        self._put_back(poll, cost_s=cost_s)
+
+    def _put_back(self, poll: Poll, *, cost_s: float) -> None:
         queue = self._queue_of(poll)
         # Among alarm inputs a turn is a turn: one slow answer must not make the next press wait.
         queue.charge(poll, 1.0 if poll.is_urgent else cost_s)

@@ -65,6 +65,17 @@ def test_nothing_is_due_before_its_time() -> None:
     assert schedule.take(10.0) is poll
 
 
+def test_who_is_asked_once_an_hour_is_asked_again_soon_after_a_lost_telegram_and_keeps_its_rhythm() -> None:
+    poll = Poll(1, 0, 3600.0)
+    schedule = Schedule([poll], now=0.0)
+    answer(schedule, 0.0)
+    assert fail(schedule, 3600.0, cost_s=1.0) is False
+    assert schedule.next_at() is not None
+    assert schedule.take(3601.0) is None
+    assert answer(schedule, 3605.0) is False
+    assert poll.due_at == 7200.0
+
+
 def test_a_late_answer_does_not_shift_the_rhythm() -> None:
     poll = Poll(1, 0, 1.0)
     schedule = Schedule([poll], now=0.0)
