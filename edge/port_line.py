@@ -61,6 +61,7 @@ class PortLine:
         self._fd, self._loop = fd, asyncio.get_running_loop()
         self._clock = LineClock() if self._wire.gap_s else None
         self._babble = 0
+        self._exchange.restart()
         # Somebody may have been speaking just now.
         self._free_at = time.monotonic() + self._wire.gap_s if self._wire.gap_s else 0.0
         self._loop.add_reader(fd, self._receive)

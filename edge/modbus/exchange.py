@@ -29,6 +29,9 @@ class Exchange(Protocol):
     def answer_bytes(self) -> int:
         """Length of the whole answer that is waited for."""
 
+    def restart(self) -> None:
+        """Begin with a new connection: what was left of the old one is dropped and counted."""
+
     def begin(self, unit: int, request: bytes, *, now: float) -> bytes:
         """Begin a transaction; what was left of the last one is dropped and counted.
 

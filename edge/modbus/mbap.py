@@ -56,6 +56,12 @@ class MbapExchange:
         """See `Exchange.answer_bytes`."""
         return HEADER_BYTES + self._size
 
+    def restart(self) -> None:
+        """See `Exchange.restart`."""
+        self.counters.noise_bytes += len(self._buffer)
+        self._buffer.clear()
+        self._is_waiting = self._is_lost = False
+
     def begin(self, unit: int, request: bytes, *, now: float) -> bytes:  # noqa: ARG002 - RTU needs the time
         """See `Exchange.begin`."""
         self.transaction = transaction = self.transaction + 1 & 0xFFFF

@@ -81,6 +81,11 @@ class RtuExchange:
         """See `Exchange.answer_bytes`."""
         return self._shapes[0][1] if self._shapes else 0
 
+    def restart(self) -> None:
+        """See `Exchange.restart`; behind a serial server a late answer may yet come by the new connection."""
+        self._drop_all()
+        self._is_waiting = False
+
     def begin(self, unit: int, request: bytes, *, now: float) -> bytes:
         """See `Exchange.begin`."""
         self._drop_all()

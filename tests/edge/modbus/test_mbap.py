@@ -109,6 +109,15 @@ def test_half_a_frame_does_not_spoil_the_next_answer_whether_its_rest_comes_or_n
         assert exchange.counters == LineCounters(out_of_step=1, noise_bytes=9 + len(rest))
 
 
+def test_half_a_frame_of_a_lost_connection_does_not_spoil_the_first_answer_of_the_next() -> None:
+    exchange = begun()
+    exchange.feed(frame(1)[:9], now=0.0)
+    exchange.restart()
+    exchange.begin(1, READ, now=0.0)
+    assert answers(exchange, [frame(2)]) == [SAYS]
+    assert exchange.counters == LineCounters(noise_bytes=9)
+
+
 def test_a_search_finds_an_answer_fed_in_every_way() -> None:
     def lost() -> MbapExchange:
         exchange = begun()
