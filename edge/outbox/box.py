@@ -137,6 +137,8 @@ class Outbox:
         stamp = self.clock.timeline.wall if self.is_timed else None
         batches = list(self._batches(list(samples), stamp))
         self._log.is_held = not self._ballast.is_whole and self._alarms.fault is not None
+        if self._log.is_held and self._alarms.fault == "outbox-full":
+            self._log.make_room()
         self._log.put(batches)
 
     def sync(self) -> None:

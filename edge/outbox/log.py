@@ -83,7 +83,9 @@ class TelemetryLog:
         self._measure()
 
     def close(self) -> None:
-        """Sync and let go of the files; what is in memory only is lost."""
+        """Sync and let go of the files; what is in memory, and the disk does not take now either, is lost."""
+        if self._memory:
+            self.put(())
         self.sync()
         for segment in self._segments:
             segment.close()
@@ -174,6 +176,13 @@ class TelemetryLog:
             self._is_short = disk.f_bavail * disk.f_frsize < 2 * self._segment_bytes
             if not self._is_short and self.fault == "outbox-full" and not self._memory:
                 self.fault = None
+
+    def make_room(self) -> None:
+        """Give up the oldest file, if the disk is so full that alarms find no room on it."""
+        with contextlib.suppress(OSError):
+            disk = os.statvfs(self._folder)
+            if disk.f_bavail * disk.f_frsize < 2 * self._segment_bytes:
+                self._evict()
 
     def unstamped(self) -> Iterator[Batch]:
         """Give the newest waiting batch that is not stamped of each file and of the memory, newest first."""

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -124,3 +125,32 @@ def test_the_time_is_written_down_though_the_first_try_failed(tmp_path: Path, mo
         outbox.keep_clock()
     with open_outbox(tmp_path, machine) as outbox:
         assert outbox.is_timed
+
+
+def test_an_alarm_without_room_is_worth_more_than_the_oldest_readings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        with open_outbox(tmp_path) as outbox:
+            outbox.put_telemetry([sample(NOON)])
+
+    def full(_path: Path) -> sqlite3.Connection:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorname = "SQLITE_FULL"
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("edge.outbox.alarms.open_file", full)
+        patch.setattr("edge.outbox.ballast._reserve", no_copy)
+        outbox = open_outbox(tmp_path)
+        outbox.put_alarms([alarm(NOON)])
+        outbox.put_telemetry([sample(NOON + 1)])
+        assert (outbox.evicted, len(telemetry(outbox))) == (0, 4), "the disk has room all the same"
+        patch.setattr("edge.outbox.log.os.statvfs", lambda _path: SimpleNamespace(f_bavail=0, f_frsize=4096))
+        outbox.put_telemetry([sample(NOON + 2)])
+        assert (outbox.evicted, len(telemetry(outbox))) == (10, 4)
+    outbox.recover()
+    outbox.put_telemetry([sample(NOON + 3)])
+    outbox.close()
+    with open_outbox(tmp_path) as outbox:
+        assert (len(events_in(outbox)), len(telemetry(outbox))) == (1, 5)
