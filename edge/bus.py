@@ -306,6 +306,10 @@ class Bus:
             self._health.writes += 1
             if not write.done.done():
                 write.done.set_result(value)
+        finally:
+            # The bus is ended in the middle of it; whoever asked must not wait for ever.
+            if not write.done.done():
+                write.done.set_exception(LinkDownError(f"bus {self._name}: the gateway is stopping"))
 
     def _refuse_writes(self, error: LinkDownError) -> None:
         while self._writes:

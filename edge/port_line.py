@@ -193,9 +193,10 @@ class PortLine:
             self._fail(self._exchange.expire())
 
     def _fail(self, error: EdgeError) -> None:
-        self._reserve()
+        # First of all: whatever else goes wrong here, nobody waits for ever.
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(error)
+        self._reserve()
         if isinstance(error, LinkDownError):
             self._lose(str(error))
 

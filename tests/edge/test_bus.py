@@ -3,6 +3,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from contract.telemetry import Sample, Value
@@ -305,6 +306,31 @@ def test_a_write_under_way_is_never_said_to_have_expired(
         assert await bus.write("io", output_of(io[0]).key, True) is True
 
     poll(io, line, until=lambda _: False, meanwhile=write)
+
+
+def test_a_bus_that_is_ended_in_the_middle_of_a_write_tells_who_asked(io: tuple[PlacedDevice, ...]) -> None:
+    line = SlowToReadBack(lambda _unit, count: [0] * count)
+
+    async def main() -> None:
+        bus = Bus("line", io, line=line, health=BusHealth(), clock=Clock(), watch=Watched())
+
+        async def end_in_the_middle() -> None:
+            while not line.written:
+                await anyio.lowlevel.checkpoint()
+            running.cancel()
+
+        async def run() -> None:
+            with running:
+                await bus.run(Collector(lambda _: False), anyio.Event())
+
+        running = anyio.CancelScope()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run)
+            tasks.start_soon(end_in_the_middle)
+            with pytest.raises(LinkDownError, match="stopping"):
+                await bus.write("io", output_of(io[0]).key, True)
+
+    anyio.run(main)
 
 
 def test_a_write_whose_turn_does_not_come_expires_and_is_not_sent(
