@@ -71,12 +71,12 @@ async def keep_presence(
                 await anyio.lowlevel.checkpoint()
         if taken:
             await _keep(taken, database, settings, counters)
-        refused = {entry.message.mid: entry.content for entry in taken if isinstance(entry.content, Refused)}
+        refused = {id(entry.message): entry.content for entry in taken if isinstance(entry.content, Refused)}
         for message in messages:
             if message.response_topic is None or message.retained:
                 worker.ack(message)
                 continue
-            why = refused.get(message.mid)
+            why = refused.get(id(message))
             reason = f"{why.refusal}: {why.why}" if why else ""
             taken_in = 0 if why else 1
             gateway = gateway_of(message)

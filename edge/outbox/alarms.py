@@ -41,6 +41,16 @@ _PUT_MACHINE = (
     "INSERT INTO machine (boot, offset_us, clock, timeline) VALUES (?, ?, ?, ?) ON CONFLICT (boot)"
     " DO UPDATE SET offset_us = excluded.offset_us, clock = excluded.clock, timeline = excluded.timeline"
 )
+# SQLite keeps in a column whatever is put there; what a damaged file has in its place is as if it were not there.
+_ACTIVE = "SELECT source, standing FROM active WHERE typeof(source) = 'text' AND typeof(standing) = 'blob'"
+_RAISED = (
+    "SELECT source, raised_us, machine, wall_us FROM raised WHERE typeof(raised_us) = 'integer'"
+    " AND typeof(machine) = 'text' AND typeof(wall_us) IN ('integer', 'null')"
+)
+_MACHINES = (
+    "SELECT boot, offset_us, clock, timeline FROM machine WHERE typeof(boot) = 'text' AND typeof(clock) = 'text'"
+    " AND typeof(offset_us) IN ('integer', 'null') AND typeof(timeline) = 'blob' ORDER BY seq DESC"
+)
 _ROW_BYTES = 64
 # Numbers are reserved so many at a time, so that none is used twice although what is settled leaves no trace.
 _RESERVE = 10_000
@@ -185,9 +195,11 @@ class AlarmFile:
         What was raised on an earlier boot of the machine is given in wall time, or, while that is not known, as the
         beginning of steady time; its events get the true time all the same, see `_raised_at`.
         """
-        remembered = read_standings(dict(self._connection.execute("SELECT source, standing FROM active").fetchall()))
+        remembered = read_standings(dict(self._connection.execute(_ACTIVE).fetchall()))
         found = {}
-        for source, raised_us, boot, wall_us in self._connection.execute("SELECT * FROM raised").fetchall():
+        for source, raised_us, boot, wall_us in self._connection.execute(
+            f"{_RAISED} AND typeof(source) = 'text'"
+        ).fetchall():
             standing = remembered.get(source, Standing(raised_us))
             if boot != machine and not is_wall(raised_us):
                 known_us = wall_of(raised_us, boot, fixed) if wall_us is None else wall_us
@@ -211,8 +223,7 @@ class AlarmFile:
 
     def machines(self) -> list[Machine]:
         """Return the machine's boots, the latest first."""
-        ql = "SELECT boot, offset_us, clock, timeline FROM machine ORDER BY seq DESC"
-        return [_machine(*row) for row in self._connection.execute(ql).fetchall()]
+        return [_machine(*row) for row in self._connection.execute(_MACHINES).fetchall()]
 
     def put_machines(self, machines: Sequence[Machine]) -> None:
         """Remember boots, the earliest first: those known are changed, others added.
@@ -302,10 +313,9 @@ class AlarmFile:
         """Return when the event's alarm was raised: the wall time that its id is made of, or, while that is not known,
         the steady time of a machine boot.
         """
-        ql = "SELECT raised_us, machine, wall_us FROM raised WHERE source = ?"
-        known = self._connection.execute(ql, (event.source,)).fetchone()
+        known = self._connection.execute(f"{_RAISED} AND source = ?", (event.source,)).fetchone()
         if known is not None and event.transition is not Transition.RAISED:
-            raised_us, machine, wall_us = known
+            _, raised_us, machine, wall_us = known
             # Put down before the time was known: the offset that was fixed for it then, not the clock as it is now.
             return (wall_us or wall_of(raised_us, machine, fixed) or raised_us), machine
         machine = clock.readers.machine
@@ -329,7 +339,8 @@ class AlarmFile:
         meta = dict(self._connection.execute("SELECT key, value FROM meta").fetchall())
         highest = self._connection.execute("SELECT coalesce(max(id), 0) FROM alarm").fetchone()[0]
         self.store = meta.get("store") or secrets.token_hex(4)
-        self._next = max(int(meta.get("reserved", "1")), highest + 1)
+        reserved = str(meta.get("reserved"))
+        self._next = max(int(reserved) if reserved.isdecimal() else 1, highest + 1)
 
         def begin() -> None:
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('store', ?)", (self.store,))

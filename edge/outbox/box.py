@@ -300,7 +300,8 @@ class Outbox:
     def oldest_s(self, *, is_alarm: bool) -> float:
         """Return for how long the oldest batch has waited, as well as it is known; 0 when nothing waits."""
         oldest = self._alarms.oldest() if is_alarm else self._log.oldest()
-        if oldest is None:
+        # An outbox of version 1 did not say.
+        if oldest is None or not oldest.newest_us:
             return 0.0
         now_us = self.clock.steady_us() if oldest.clock is None else self.clock.now_us()
         return max(0.0, (now_us - oldest.newest_us) / 1e6)

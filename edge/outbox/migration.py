@@ -16,6 +16,7 @@ from contract.telemetry import NO_BOOT, ClockMark, ClockSource
 from edge.errors import StoreUnusableError
 from edge.outbox.batch import Batch
 from edge.outbox.log import TelemetryLog, remove
+from edge.outbox.segment import sync_folder
 from edge.outbox.tables import make_tables
 
 _OLD_VERSION = 1
@@ -55,6 +56,9 @@ def migrate(path: Path, folder: Path, *, max_bytes: int, gateway: str) -> None:
     for suffix in ("-wal", "-shm"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
     fresh.replace(path)
+    # Were the name lost in a power cut, the move would begin anew and remove what has come since.
+    with contextlib.suppress(OSError):
+        sync_folder(path.parent)
 
 
 def _move_telemetry(old: sqlite3.Connection, folder: Path, *, max_bytes: int) -> None:

@@ -351,6 +351,7 @@ def test_an_outbox_of_version_1_is_taken_over_and_nothing_is_lost(tmp_path: Path
         }
         assert events_in(outbox) == [event]
         assert outbox.alarm_store == "abc"
+        assert outbox.oldest_s(is_alarm=False) == 0.0, "nobody knows"
         assert outbox.standings() == {event.source: Standing(NOON)}
         outbox.put_alarms([alarm(machine.steady_us, Transition.CLEARED, raised_at_us=NOON)])
         raised, cleared = outbox.next_alarms(after=0, limit=9)

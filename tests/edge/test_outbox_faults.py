@@ -154,3 +154,17 @@ def test_an_alarm_without_room_is_worth_more_than_the_oldest_readings(
     outbox.close()
     with open_outbox(tmp_path) as outbox:
         assert (len(events_in(outbox)), len(telemetry(outbox))) == (1, 5)
+
+
+def test_values_of_another_kind_where_a_file_was_damaged_stop_nothing(tmp_path: Path) -> None:
+    with open_outbox(tmp_path):
+        pass
+    with contextlib.closing(sqlite3.connect(tmp_path / "outbox.db", isolation_level=None)) as connection:
+        connection.execute("INSERT INTO active VALUES ('g/d/b1/panic', 17)")
+        connection.execute("INSERT INTO raised VALUES ('g/d/b1/panic', 'x', 'm', 'y')")
+        connection.execute("INSERT INTO machine (boot, offset_us, clock, timeline) VALUES ('m', 'x', 1, 2)")
+        connection.execute("UPDATE meta SET value = 'x' WHERE key = 'reserved'")
+    with open_outbox(tmp_path) as outbox:
+        assert outbox.standings() == {}
+        outbox.put_alarms([alarm(NOON, Transition.CLEARED, raised_at_us=NOON - 5)])
+        assert len(events_in(outbox)) == 1
