@@ -144,6 +144,7 @@ class Schedule:
         self.units: dict[int, UnitState] = {}
         self._urgent, self._others = _Queue(), _Queue()
         self._urgent_run = 0
+        self._urgent_run_s = self._waited_s = 0.0
         self._next_probe_at = 0.0
         by_urgency: dict[bool, list[Poll]] = {True: [], False: []}
         for poll in polls:
@@ -166,8 +167,12 @@ class Schedule:
         is_other_due = self._others.first(now, self._rests_until) is not None
         if is_urgent_due and not (is_other_due and self._urgent_run >= URGENT_RUN):
             self._urgent_run += is_other_due
+            self._urgent_run_s *= is_other_due
             return self._urgent.pop()
-        self._urgent_run = 0
+        # What the alarm inputs took before it is part of what this turn costs: among full lines of them a turn is what
+        # is scarce, and a short poll must not have hundreds for one of a long poll.
+        self._waited_s = self._urgent_run_s if is_urgent_due else 0.0
+        self._urgent_run, self._urgent_run_s = 0, 0.0
         return self._others.pop() if is_other_due else None
 
     def next_at(self) -> float | None:
@@ -246,5 +251,6 @@ class Schedule:
     def _put_back(self, poll: Poll, *, cost_s: float) -> None:
         queue = self._queue_of(poll)
         # Among alarm inputs a turn is a turn: one slow answer must not make the next press wait.
-        queue.charge(poll, 1.0 if poll.is_urgent else cost_s)
+        queue.charge(poll, 1.0 if poll.is_urgent else cost_s + self._waited_s)
+        self._urgent_run_s += cost_s if poll.is_urgent else 0.0
         queue.put(poll, poll.due_at)

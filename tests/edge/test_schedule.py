@@ -65,6 +65,19 @@ def test_nothing_is_due_before_its_time() -> None:
     assert schedule.take(10.0) is poll
 
 
+def test_a_long_poll_is_not_starved_by_short_ones_where_alarm_inputs_fill_the_line() -> None:
+    costs = {0: 0.3, 1: 0.001, 2: 0.3}
+    polls = [Poll(0, 0, 0.1, is_urgent=True), Poll(1, 1, 0.01), Poll(2, 2, 1.0)]
+    schedule, now, turns = Schedule(polls, now=0.0), 0.0, Counter[int]()
+    while now < 300.0:
+        poll = schedule.take(now)
+        assert poll is not None
+        now += costs[poll.block]
+        schedule.answered(poll, now, took_s=costs[poll.block])
+        turns[poll.block] += 1
+    assert turns[1] < 2 * turns[2]
+
+
 def test_who_is_asked_once_an_hour_is_asked_again_soon_after_a_lost_telegram_and_keeps_its_rhythm() -> None:
     poll = Poll(1, 0, 3600.0)
     schedule = Schedule([poll], now=0.0)
