@@ -48,10 +48,11 @@ class UplinkBytes(Struct, frozen=True):
 
 
 class Uplink(Struct, frozen=True):
-    """Few readings, in batches of about 100; and many."""
+    """By the size of the batches, of 100, 200 and 2 000 readings a second."""
 
-    hundred_per_s: UplinkBytes
-    two_thousand_per_s: UplinkBytes
+    batches_of_50: UplinkBytes
+    batches_of_100: UplinkBytes
+    batches_of_1000: UplinkBytes
 
 
 def measure_disk() -> DiskBytes:
@@ -77,7 +78,7 @@ def measure_disk() -> DiskBytes:
 
 def measure_uplink() -> Uplink:
     """Measure at a relay between gateway and broker."""
-    return Uplink(hundred_per_s=_uplink(DEVICES), two_thousand_per_s=_uplink(DEVICES * 20))
+    return Uplink(_uplink(DEVICES), _uplink(DEVICES * 2), _uplink(DEVICES * 20))
 
 
 def _uplink(count: int) -> UplinkBytes:

@@ -150,6 +150,7 @@ class _Gateway:
             now=now,
             breakers=self._breakers,
             stalled=self._watchdog.stalled,
+            mode_of=lambda device: self._judge.mode_of(device, self._now()),
         )
         self._modes_changed = anyio.Event()
 

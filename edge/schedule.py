@@ -219,8 +219,10 @@ class Schedule:
         rest_s = REST_PER_SILENCE * cost_s * 2.0 ** min(unit.failures - 1, 10)
         if opened >= 0:
             rest_s = max(rest_s, FIRST_REST_S * 2.0 ** min(opened, 10))
-        unit.rests_until = now + min(rest_s, LONGEST_REST_S)
-        self._next_probe_at = max(self._next_probe_at, now + PAUSE_PER_SILENCE * cost_s)
+        # One lost telegram must not leave an alarm input unread: it is asked once more at once.
+        if not (poll.is_urgent and unit.failures == 1 and unit.has_answered):
+            unit.rests_until = now + min(rest_s, LONGEST_REST_S)
+            self._next_probe_at = max(self._next_probe_at, now + PAUSE_PER_SILENCE * cost_s)
         # It is still due: who is asked once an hour is not left alone for an hour because of one lost telegram.
         self._put_back(poll, cost_s=cost_s)
         return unit.is_mute and not was_mute

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from device_profiles.site import RtuBus, Site
+from contract.alarms import Mode
+from device_profiles.site import PlacedDevice, RtuBus, Site
 from edge.health import BusHealth, ClockHealth, Health, MachineHealth, StoreHealth, UplinkHealth
 from edge.supervision import DeviceStanding, DeviceState, Supervisor
 
@@ -25,6 +26,7 @@ class UnitStatus(Struct, frozen=True):
         age_s: how old its last good answer is; None before the first.
         breaker: "closed", "suspect" or "open"; empty before its first turn.
         asked, answered: in the recent past.
+        mode: in a test or a drill its alarms are marked, and nobody is sent.
     """
 
     device: str
@@ -35,6 +37,7 @@ class UnitStatus(Struct, frozen=True):
     breaker: str
     asked: int
     answered: int
+    mode: Mode = Mode.LIVE
 
 
 class BusStatus(Struct, frozen=True):
@@ -118,6 +121,7 @@ class Board:
         now: float,
         breakers: Callable[[], Breakers],
         stalled: Callable[[float], list[str]],
+        mode_of: Callable[[str], Mode] = lambda _device: Mode.LIVE,
     ) -> None:
         """Begin the recent past.
 
@@ -130,6 +134,7 @@ class Board:
             now: monotonic seconds, here and below.
             breakers: by bus and unit id, the breaker's position now.
             stalled: names the parts without progress at a moment.
+            mode_of: tells the mode of a device now.
         """
         self._site = site
         self._health = health
@@ -139,6 +144,7 @@ class Board:
         self._started_at = now
         self._breakers = breakers
         self._stalled = stalled
+        self._mode_of = mode_of
         self._past = deque([self._copy(now)], maxlen=round(WINDOW_S / NOTE_EVERY_S))
 
     def note(self, now: float) -> None:
@@ -196,8 +202,8 @@ class Board:
                 total=self._health.buses[bus.id],
                 recent=_less(self._health.buses[bus.id], past.buses[bus.id]),
                 units=tuple(
-                    _unit_status(placed.device.name, placed.unit, states[placed.device.id],
-                                 breakers.get(bus.id, {}).get(placed.unit, ""), past.devices[placed.device.id])
+                    _unit_status(placed, states[placed.device.id], breakers.get(bus.id, {}).get(placed.unit, ""),
+                                 past.devices[placed.device.id], mode=self._mode_of(placed.device.id))
                     for placed in self._site.devices[bus.id]
                 ),
             )
@@ -229,10 +235,20 @@ def decode_snapshot(answer: Mapping[str, Any]) -> Snapshot:
     return msgspec.convert(answer, Snapshot)
 
 
-def _unit_status(name: str, unit: int, state: DeviceState, breaker: str, past: tuple[int, int]) -> UnitStatus:
+def _unit_status(
+    placed: PlacedDevice, state: DeviceState, breaker: str, past: tuple[int, int], *, mode: Mode
+) -> UnitStatus:
     answered, missed = state.answers - past[0], state.misses - past[1]
     return UnitStatus(
-        state.device, name, unit, state.standing, state.age_s, str(breaker), asked=answered + missed, answered=answered
+        device=state.device,
+        name=placed.device.name,
+        unit=placed.unit,
+        standing=state.standing,
+        age_s=state.age_s,
+        breaker=str(breaker),
+        asked=answered + missed,
+        answered=answered,
+        mode=mode,
     )
 
 

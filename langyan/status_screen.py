@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from contract.alarms import Mode
 from edge.status import BusStatus, Snapshot, UnitStatus
 from edge.supervision import DeviceStanding
 from langyan.diagnosis import MEBI, Advice, Grade, duration
@@ -64,7 +65,7 @@ def _rows(bus: BusStatus) -> Iterator[tuple[RenderableType, ...]]:
         yield (
             f"{unit.device} {unit.name}".strip(),
             str(unit.unit),
-            Text(_standing(unit.standing), style=STANDING_STYLES[unit.standing]),
+            Text.assemble((_standing(unit.standing), STANDING_STYLES[unit.standing]), *_mode(unit)),
             age,
             _share(unit),
             _breaker(unit.breaker),
@@ -78,6 +79,12 @@ def _standing(standing: DeviceStanding) -> str:
         DeviceStanding.LOST: _("lost"),
         DeviceStanding.UNKNOWN: _("unknown"),
     }[standing]
+
+
+def _mode(unit: UnitStatus) -> Iterator[tuple[str, str]]:
+    """A device in a test or a drill: nobody is sent when it calls, which whoever looks here must see."""
+    if unit.mode is not Mode.LIVE:
+        yield (f" {_(unit.mode.value)}", "reverse yellow")
 
 
 def _breaker(word: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from contract.alarms import Mode
 from device_profiles.site import Site
 from device_profiles.site_loader import load_site
 from edge.health import BusHealth, Health
@@ -24,9 +25,11 @@ class School:
         self.supervisor = Supervisor("school-17", placed, self.now)
         self.breakers: dict[str, Mapping[int, str]] = {}
         self.stalled: list[str] = []
+        self.modes: dict[str, Mode] = {}
         self.board = Board(
             self.site, self.health, self.supervisor, version="1.2", boot="abcd", now=self.now,
             breakers=lambda: self.breakers, stalled=lambda _: self.stalled,
+            mode_of=lambda device: self.modes.get(device, Mode.LIVE),
         )  # fmt: skip
 
     def run(self, seconds: int, *, mute: tuple[str, ...] = ()) -> None:

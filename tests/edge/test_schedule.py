@@ -145,6 +145,19 @@ def test_a_unit_that_answered_is_mute_after_three_silences_and_rests_longer_and_
     assert schedule.is_all_mute()
 
 
+def test_an_alarm_input_that_lost_one_telegram_is_asked_again_at_once_and_only_once() -> None:
+    press, other = Poll(1, 0, 0.1, is_urgent=True), Poll(2, 1, 0.1)
+    schedule = Schedule([press, other], now=0.0)
+    for _ in range(2):
+        answer(schedule, 0.0)
+    assert schedule.take(1.0) is press
+    schedule.silent(press, 2.0, cost_s=1.0)
+    assert schedule.take(2.0) is press
+    schedule.silent(press, 3.0, cost_s=1.0)
+    assert schedule.take(3.0) is other
+    assert schedule.units[1].rests_until == 9.0
+
+
 def test_a_unit_that_never_answered_is_mute_at_once() -> None:
     schedule = Schedule([Poll(1, 0, 0.1)], now=0.0)
     assert fail(schedule, 0.0)

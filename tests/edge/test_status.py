@@ -3,6 +3,7 @@ import json
 import msgspec
 import pytest
 
+from contract.alarms import Mode
 from edge.status import WINDOW_S, decode_snapshot, encode_snapshot
 from edge.supervision import DeviceStanding
 from tests.edge.status_rig import School
@@ -77,3 +78,11 @@ def test_it_travels_as_json() -> None:
     assert decode_snapshot({**answer, "of_a_later_version": 1}) == snapshot
     with pytest.raises(msgspec.ValidationError):
         decode_snapshot({"hello": 1})
+
+
+def test_a_device_in_a_test_is_marked() -> None:
+    school = School()
+    school.modes["gate-buttons"] = Mode.TEST
+    units = {unit.device: unit.mode for bus in school.board.snapshot(school.now).buses for unit in bus.units}
+    assert units.pop("gate-buttons") is Mode.TEST
+    assert set(units.values()) == {Mode.LIVE}
