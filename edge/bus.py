@@ -11,7 +11,7 @@ from typing import Protocol
 import anyio
 from msgspec import Struct
 
-from contract.telemetry import Sample, Value
+from contract.telemetry import Point, Sample, Value
 from device_profiles.codec import BlockDecoder
 from device_profiles.model import Transport
 from device_profiles.site import PlacedDevice
@@ -202,7 +202,7 @@ class Bus:
             self.turned_at = now = monotonic()
             if self._writes and not (self._wrote_last and schedule.is_urgent_due(now)):
                 self._wrote_last = True
-                await self._write(*self._writes.popleft())
+                await self._write(*self._writes.popleft(), sink)
                 continue
             self._wrote_last = False
             poll = schedule.take(now + GRAIN_S)
@@ -288,8 +288,8 @@ class Bus:
         if schedule.is_all_mute() and silence_s > NO_ANSWER_LIMIT_S:
             raise LinkDownError(f"bus {self._name}: nobody has answered for {silence_s:.0f} s; opening it anew")
 
-    async def _write(self, write: Write, limit: anyio.CancelScope) -> None:
-        """Do one write; whatever becomes of it is told to who asked."""
+    async def _write(self, write: Write, limit: anyio.CancelScope, sink: Sink) -> None:
+        """Do one write; whatever becomes of it is told to who asked, and what reads back is a reading."""
         if write.done.done():
             return
         # It has its turn: "not sent" would be a lie from now on.
@@ -304,6 +304,8 @@ class Bus:
                 raise
         else:
             self._health.writes += 1
+            device, point = write.placed.device.id, write.point
+            sink.take(Sample(device, self._clock.stamp(device), (Point(point.key, value, point.unit),)))
             if not write.done.done():
                 write.done.set_result(value)
         finally:

@@ -237,8 +237,10 @@ def test_a_written_output_is_read_back_and_told(io: tuple[PlacedDevice, ...]) ->
         answers.append(await bus.write("io", output.key, True))
         answers.append(await bus.write("io", output.key, False))
 
-    _, health = poll(io, line, until=lambda _: False, meanwhile=write)
+    samples, health = poll(io, line, until=lambda _: False, meanwhile=write)
     assert answers == [True, False]
+    told = [point.value for sample in samples for point in sample.points if sample.points == (point,)]
+    assert told == [True, False], "what reads back is a reading"
     assert [request[:5] for _, request in line.written] == [
         bytes([5, 0, output.address, 0xFF, 0]), bytes([5, 0, output.address, 0, 0]),
     ]  # fmt: skip
