@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from enum import Enum, StrEnum
 from fractions import Fraction
+from math import inf
 from struct import pack, unpack
 
 from contract.telemetry import Point, Value
@@ -131,6 +132,9 @@ class BlockDecoder:
             CodecError: a point begins before `start`.
         """
         self._plan: list[tuple[int, str, str | None, Reader]] = []
+        words = [_plain_word(point, point.address - start) for point in points]
+        self._words = [word for word in words if word is not None]
+        self._is_plain = len(self._words) == len(words)
         self._cells = 0
         self._last = ""
         self._seen: Sequence[int] | None = None
@@ -160,6 +164,13 @@ class BlockDecoder:
             return self._said
         if len(cells) < self._cells:
             raise CodecError(self._last, f"the block has {len(cells)} cells, {self._cells} are needed")
+        good, bad = self._read_words(cells) if self._is_plain else self._read(cells)
+        # A list may be changed by its owner; a line hands on tuples and bytes.
+        self._seen = None if isinstance(cells, list) else cells
+        self._said = tuple(good), tuple(bad)
+        return self._said
+
+    def _read(self, cells: Sequence[int]) -> tuple[list[Point], list[tuple[str, BadValue]]]:
         good: list[Point] = []
         bad: list[tuple[str, BadValue]] = []
         for at, key, unit, read in self._plan:
@@ -168,10 +179,38 @@ class BlockDecoder:
                 bad.append((key, value))
             else:
                 good.append(Point(key, value, unit))
-        # A list may be changed by its owner; a line hands on tuples and bytes.
-        self._seen = None if isinstance(cells, list) else cells
-        self._said = tuple(good), tuple(bad)
-        return self._said
+        return good, bad
+
+    def _read_words(self, cells: Sequence[int]) -> tuple[list[Point], list[tuple[str, BadValue]]]:
+        """The same for a block of plain words, as most are: without a call a point it takes half the time."""
+        good: list[Point] = []
+        bad: list[tuple[str, BadValue]] = []
+        for word in self._words:
+            at, key, unit, top, scale, offset, divisor, low, high, no_value = word
+            number = cells[at]
+            if number > top:
+                number -= WORD_LIMIT
+            value = (number * scale + offset) / divisor
+            if number in no_value:
+                bad.append((key, BadValue.NO_VALUE))
+            elif low <= value <= high:
+                good.append(Point(key, value, unit))
+            else:
+                bad.append((key, BadValue.OUT_OF_RANGE))
+        return good, bad
+
+
+_Word = tuple[int, str, str | None, int, int, int, int, float, float, frozenset[int]]
+
+
+def _plain_word(point: PointDef, at: int) -> _Word | None:
+    """Plan the reading of one whole 16-bit number; None for points of every other kind."""
+    if point.type not in (PointType.U16, PointType.S16) or point.bits is not None or point.values:
+        return None
+    scale, offset, divisor = _whole_numbers(point)
+    low, high = point.range or (-inf, inf)
+    top = raw_limits(point)[1]
+    return at, point.key, point.unit, top, scale, offset, divisor, low, high, frozenset(point.no_value)
 
 
 def point_reader(point: PointDef) -> Reader:
@@ -215,15 +254,6 @@ def _integer_reader(point: PointDef, raw: _RawReader) -> Reader:
     """Scale in whole numbers and divide once: the quotient is the float nearest to the decimal meant."""
     no_value = frozenset(point.no_value)
     scale, offset, divisor = _whole_numbers(point)
-    if point.type is PointType.U16 and point.bits is None:
-
-        def read_word(cells: Sequence[int], at: int) -> float | BadValue:
-            number = cells[at]
-            if number in no_value:
-                return BadValue.NO_VALUE
-            return (number * scale + offset) / divisor
-
-        return read_word
 
     def read(cells: Sequence[int], at: int) -> float | BadValue:
         number = raw(cells, at)

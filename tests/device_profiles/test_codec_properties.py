@@ -154,3 +154,27 @@ def test_a_block_reads_as_its_points_one_by_one(kinds: list[PointDef], start: in
         first = made.address - start
         assert (reading.key, reading.unit) == (made.key, "count")
         assert reading.value == decode_point(made, cells[first : first + made.type.words])
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["u16", "s16"]), st.sampled_from([1.0, 0.1, -0.01]), st.booleans()),
+        min_size=1,
+        max_size=8,
+    ),
+    st.data(),
+)
+def test_a_block_of_plain_words_reads_as_its_points_one_by_one(
+    kinds: list[tuple[str, float, bool]], data: st.DataObject
+) -> None:
+    points = [
+        PointDef(
+            key=f"p{at}", name={}, table=Table.HOLDING, address=at, type=PointType(kind), source="", scale=scale,
+            no_value=(0x7FFF,) if bounded else (), range=(-100.0, 100.0) if bounded else None,
+        )
+        for at, (kind, scale, bounded) in enumerate(kinds)
+    ]  # fmt: skip
+    cells = tuple(data.draw(st.sampled_from([0, 1, 999, 0x7FFF, 0x8000, 0xFFFF])) for _ in points)
+    good, bad = BlockDecoder(points, 0).decode(cells)
+    said = {point.key: point.value for point in good} | dict(bad)
+    assert said == {point.key: decode_point(point, cells[at : at + 1]) for at, point in enumerate(points)}
