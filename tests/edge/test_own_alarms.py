@@ -5,7 +5,7 @@ FULL = "g/gateway/outbox/outbox-full"
 
 
 def said(event: AlarmEvent | None) -> tuple[str, Transition, int, int] | None:
-    return event and (event.source, event.transition, event.raised_at_us, event.at_us)
+    return None if event is None else (event.source, event.transition, event.raised_at_us, event.at_us)
 
 
 def test_an_alarm_is_said_when_it_begins_and_when_it_ends() -> None:
