@@ -141,17 +141,7 @@ class _Gateway:
         )
         self._notifier = Notifier(os.environ)
         self._watchdog = Watchdog(self._marks(), now=now)
-        self._board = Board(
-            site,
-            self._health,
-            self._supervisor,
-            version=version("langyan"),
-            boot=self._store.boot,
-            now=now,
-            breakers=self._breakers,
-            stalled=self._watchdog.stalled,
-            mode_of=lambda device: self._judge.mode_of(device, self._now()),
-        )
+        self._board = self._make_board(now)
         self._modes_changed = anyio.Event()
 
     async def run(self, stop: anyio.Event) -> None:
@@ -222,6 +212,19 @@ class _Gateway:
             )
             for bus in site.file.bus
         }
+
+    def _make_board(self, now: float) -> Board:
+        return Board(
+            self._site,
+            self._health,
+            self._supervisor,
+            version=version("langyan"),
+            boot=self._store.boot,
+            now=now,
+            breakers=self._breakers,
+            stalled=self._watchdog.stalled,
+            mode_of=lambda device: self._judge.mode_of(device, self._now()),
+        )
 
     async def _supervise(self, stop: anyio.Event) -> None:
         disk_known_at = self._now() + DISK_KNOWN_S
