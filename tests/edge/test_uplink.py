@@ -339,7 +339,6 @@ def test_an_alarm_does_not_wait_for_the_time_for_ever_and_says_that_it_was_estim
     broker: Mosquitto, tmp_path: Path
 ) -> None:
     async def story(scene: Scene) -> None:
-        await scene.put()
         await scene.put_alarm()
         first = await scene.cloud.batch()
         assert first.topic.value.endswith("up/alarm")
