@@ -115,8 +115,8 @@ class Receiver:
         self._on_alarm = notice
 
     def drain(self) -> Iterator[Arrived]:
-        """Hand out what has come, oldest first, and forget it."""
-        while self._arrived:
+        """Hand out what has come by now, oldest first, and forget it."""
+        for _ in range(len(self._arrived)):
             yield self._arrived.popleft()
 
     def __len__(self) -> int:
