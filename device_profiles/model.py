@@ -157,6 +157,77 @@ class Link(Struct, frozen=True, forbid_unknown_fields=True):
     max_gap: Annotated[int, Meta(ge=0, le=125)] = 8
 
 
+class Carrier(StrEnum):
+    """What carries the bytes of a device that speaks by itself."""
+
+    SERIAL = "serial"
+    TCP_CLIENT = "tcp_client"
+    """We connect to it."""
+    TCP_SERVER = "tcp_server"
+    """It connects to us."""
+    UDP = "udp"
+    """It sends to us."""
+    MQTT = "mqtt"
+    """It publishes to a broker on the local network."""
+
+
+class Language(StrEnum):
+    """What a device that speaks by itself speaks."""
+
+    GRAMMAR = "grammar"
+    """As the profile's own grammar says."""
+    DC09 = "dc09"
+    """SIA DC-09."""
+    JT808 = "jt808"
+    """JT/T 808."""
+    EB_WAND = "eb_wand"
+    """Patrol wands with EB frames."""
+    MQTT_JSON = "mqtt_json"
+    """Topics and JSON, as the profile maps them."""
+
+
+class Speaks(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a device talks that speaks by itself.
+
+    Attributes:
+        language: what it speaks.
+        carriers: what may carry it.
+        baud, parity, stop_bits: factory serial settings.
+        port: factory TCP or UDP port; None has none.
+    """
+
+    language: Language
+    carriers: tuple[Carrier, ...]
+    baud: Annotated[int, Meta(ge=300, le=4_000_000)] = 9600
+    parity: Parity = Parity.NONE
+    stop_bits: Annotated[int, Meta(ge=1, le=2)] = 1
+    port: Annotated[int, Meta(ge=1, le=65_535)] | None = None
+
+
+class HeardKind(StrEnum):
+    """What kind of value a heard point has."""
+
+    NUMBER = "number"
+    STATE = "state"
+    WORD = "word"
+
+
+class HeardDef(Struct, frozen=True, forbid_unknown_fields=True):
+    """A point of a device that speaks by itself: nobody asks for it.
+
+    Attributes:
+        key, name, source, unit, range: as with a point that is read.
+        kind: number, state or word.
+    """
+
+    key: Id
+    name: Text
+    kind: HeardKind
+    source: str
+    unit: str | None = None
+    range: tuple[float, float] | None = None
+
+
 class LocalAction(Struct, frozen=True, forbid_unknown_fields=True):
     """An output that is switched while an alarm stands, with or without an uplink.
 
@@ -368,7 +439,7 @@ class Caveat(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Profile(Struct, frozen=True, forbid_unknown_fields=True):
-    """One kind of device.
+    """One kind of device: it is asked (`link`, `point`), or speaks by itself (`speaks`, `heard`).
 
     Attributes:
         profile: `<maker>/<model>`, the file's place in the catalogue without `.toml`.
@@ -388,8 +459,10 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     title: Text
     kind: Id
     sources: tuple[str, ...]
-    link: Link
-    point: tuple[PointDef, ...]
+    link: Link = Link(transports=())
+    point: tuple[PointDef, ...] = ()
+    speaks: Speaks | None = None
+    heard: tuple[HeardDef, ...] = ()
     supervision_s: Seconds = 60.0
     tested_on: tuple[str, ...] = ()
     block: tuple[BlockDef, ...] = ()

@@ -108,7 +108,70 @@ class RtuTcpBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind
     name: str = ""
 
 
-Bus = RtuBus | TcpBus | RtuTcpBus
+class SerialBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="serial"):
+    """A serial line on which a device speaks by itself; `port` as with an RTU bus."""
+
+    id: BusId
+    port: str
+    baud: Annotated[int, Meta(ge=300, le=4_000_000)] = 9600
+    parity: Parity = Parity.NONE
+    stop_bits: Annotated[int, Meta(ge=1, le=2)] = 1
+    name: str = ""
+
+
+class TcpClientBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="tcp_client"):
+    """We connect to a device that then speaks by itself."""
+
+    id: BusId
+    host: str
+    port: Port
+    name: str = ""
+
+
+class TcpServerBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="tcp_server"):
+    """Devices connect to us.
+
+    Attributes:
+        host: address to listen on; "0.0.0.0" is every one.
+        max_connections: further ones are turned away.
+    """
+
+    id: BusId
+    port: Port
+    host: str = "0.0.0.0"  # noqa: S104 - devices connect from outside
+    max_connections: Annotated[int, Meta(ge=1, le=10_000)] = 256
+    name: str = ""
+
+
+class UdpBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="udp"):
+    """Devices send us datagrams."""
+
+    id: BusId
+    port: Port
+    host: str = "0.0.0.0"  # noqa: S104 - devices send from outside
+    name: str = ""
+
+
+class MqttBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="mqtt"):
+    """Devices publish to a broker on the local network.
+
+    Attributes:
+        username, password_env: credentials; the password is read from that environment variable.
+    """
+
+    id: BusId
+    host: str = "127.0.0.1"
+    port: Port = 1883
+    username: str | None = None
+    password_env: str | None = None
+    name: str = ""
+
+
+ModbusBus = RtuBus | TcpBus | RtuTcpBus
+"""Lines on which we ask."""
+SpeechBus = SerialBus | TcpClientBus | TcpServerBus | UdpBus | MqttBus
+"""Lines on which devices speak by themselves, all in one language."""
+Bus = ModbusBus
 
 
 class DeviceSimulation(Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,6 +193,9 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True):
         bus: id of its bus.
         profile: id of its profile.
         unit: Modbus unit id; None takes the profile's.
+        address: what the line calls a device that speaks by itself: account, phone number, radio code, topic; "" when
+            it is alone there.
+        secret_env: environment variable with its key, if it has one.
         name: for people.
         use: the points that are wired and wanted; None takes all.
         every_s: reading period by point key, instead of the profile's.
@@ -141,6 +207,8 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True):
     bus: Id
     profile: str
     unit: Annotated[int, Meta(ge=1, le=255)] | None = None
+    address: Annotated[str, Meta(max_length=128)] = ""
+    secret_env: str | None = None
     name: str = ""
     use: tuple[Id, ...] | None = None
     every_s: dict[str, Period] = {}

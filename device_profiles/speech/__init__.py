@@ -1,0 +1,1 @@
+"""What devices say by themselves: one pure conversation per protocol, bytes in, what was understood and answers out."""
