@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from edge.outbox.batch import Batch, Depth
-from edge.outbox.segment import NAME, RECORD_BYTES, SUFFIX, Head, Segment, SegmentError, sync_folder
+from edge.outbox.segment import NAME, RECORD_BYTES, SUFFIX, Head, Segment, SegmentError, UnfinishedError, sync_folder
 
 # More than the largest gateway can write within the seconds that a power cut may cost.
 NUMBERS_A_RUN = 100_000
@@ -35,6 +35,8 @@ _JOURNAL = "settled"
 _RANGE = struct.Struct("<QQI")
 _LONGEST_JOURNAL_BYTES = 64 * 1024
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+# What the process lacks now; the disk has what was written to it all the same.
+_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN})
 
 
 class TelemetryLog:
@@ -119,8 +121,16 @@ class TelemetryLog:
         self._measure()
 
     def next_batches(self, *, after: int, up_to: int, limit: int) -> list[Batch]:
-        """Return up to `limit` batches with numbers above `after`, oldest first; spoilt ones are dropped."""
+        """Return up to `limit` batches with numbers above `after`, oldest first; spoilt ones are dropped.
+
+        None after one that cannot be read just now: it keeps its place.
+        """
         found: list[Batch] = []
+        with contextlib.suppress(OSError):
+            self._find(found, after=after, up_to=up_to, limit=limit)
+        return found
+
+    def _find(self, found: list[Batch], *, after: int, up_to: int, limit: int) -> None:
         for segment in self._segments:
             if segment.last <= after or not segment.batches:
                 continue
@@ -133,13 +143,14 @@ class TelemetryLog:
         for number, batch in self._memory.items():
             if after < number <= up_to and len(found) < limit:
                 found.append(batch)
-        return found
 
     def get(self, number: int) -> Batch | None:
-        """Return one batch; None when it is no longer there."""
+        """Return one batch; None when it is no longer there, or cannot be read just now."""
         segment = self._holder(number)
-        found = self._read(segment, number) if segment else None
-        return found or self._memory.get(number)
+        with contextlib.suppress(OSError):
+            if segment and (found := self._read(segment, number)):
+                return found
+        return self._memory.get(number)
 
     def oldest(self) -> Batch | None:
         """Return the batch that waits longest."""
@@ -188,16 +199,20 @@ class TelemetryLog:
         """Give the newest waiting batch that is not stamped of each file and of the memory, newest first."""
         yield from [batch for batch in self._memory.values() if batch.clock is None][-1:]
         for segment in reversed(self._segments):
-            numbers = segment.after(0, up_to=2**62, limit=segment.batches)
-            # From some moment of a run on its batches are stamped: what is not lies before.
-            low, high = 0, len(numbers)
-            while low < high:
-                middle = (low + high) // 2
-                batch = self._read(segment, numbers[middle])
-                low, high = (middle + 1, high) if batch is not None and batch.clock is None else (low, middle)
-            batch = self._read(segment, numbers[low - 1]) if low else None
-            if batch is not None:
-                yield batch
+            with contextlib.suppress(OSError):
+                batch = self._newest_unstamped(segment)
+                if batch is not None:
+                    yield batch
+
+    def _newest_unstamped(self, segment: Segment) -> Batch | None:
+        numbers = segment.after(0, up_to=2**62, limit=segment.batches)
+        # From some moment of a run on its batches are stamped: what is not lies before.
+        low, high = 0, len(numbers)
+        while low < high:
+            middle = (low + high) // 2
+            batch = self._read(segment, numbers[middle])
+            low, high = (middle + 1, high) if batch is not None and batch.clock is None else (low, middle)
+        return self._read(segment, numbers[low - 1]) if low else None
 
     def _measure(self) -> None:
         waiting = self._memory.values()
@@ -288,7 +303,17 @@ class TelemetryLog:
         return None
 
     def _read(self, segment: Segment, number: int) -> Batch | None:
-        batch = segment.read(number)
+        """Return a batch; None when it is not there, or no longer what was written, and then counted.
+
+        Raises:
+            OSError: it is there and cannot be read just now.
+        """
+        try:
+            batch = segment.read(number)
+        except OSError as error:
+            if error.errno in _PASSING:
+                raise
+            batch = None
         if batch is None:
             readings = segment.settle(number)
             if readings is not None:
@@ -321,6 +346,9 @@ class TelemetryLog:
             named = max(named, int(path.stem)) if NAME.fullmatch(path.stem) else named
             try:
                 segment = Segment.load(path)
+            except UnfinishedError:
+                path.unlink(missing_ok=True)
+                continue
             except SegmentError:
                 self._put_aside(path, os.rename)
                 continue
@@ -350,8 +378,12 @@ class TelemetryLog:
         if not raw or self._journal < 0:
             return
         with contextlib.suppress(OSError):
-            os.write(self._journal, raw)
-            if os.fstat(self._journal).st_size > _LONGEST_JOURNAL_BYTES:
+            written = os.write(self._journal, raw)
+            size = os.fstat(self._journal).st_size
+            if written < len(raw):
+                # Half a range would put all that follow out of step.
+                os.ftruncate(self._journal, size - written % _RANGE.size)
+            elif size > _LONGEST_JOURNAL_BYTES:
                 self._rewrite_journal()
 
     def _rewrite_journal(self) -> None:

@@ -55,6 +55,12 @@ class SegmentError(EdgeError):
     hint = "It was set aside beside the outbox."
 
 
+class UnfinishedError(SegmentError):
+    """Power was cut while the file was being made: nothing can be in it yet."""
+
+    hint = "It was removed."
+
+
 class Head(Struct, frozen=True):
     """What all batches of a file share.
 
@@ -124,13 +130,15 @@ class Segment:
         """Open a file that an earlier run wrote.
 
         Raises:
+            UnfinishedError: its head is not whole, and nothing stands behind it.
             SegmentError: its head is damaged.
             OSError: it cannot be read.
         """
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC if os.access(path, os.W_OK) else os.O_RDONLY)
         try:
-            segment = cls(path, _read_head(descriptor, path), descriptor)
-            segment.size = os.fstat(descriptor).st_size
+            size = os.fstat(descriptor).st_size
+            segment = cls(path, _read_head(descriptor, path, size), descriptor)
+            segment.size = size
             if not segment._load_index(descriptor):
                 segment._scan(descriptor)
         finally:
@@ -166,15 +174,15 @@ class Segment:
         return found
 
     def read(self, number: int) -> Batch | None:
-        """Return a waiting batch; None when it has been settled, or cannot be read as what was written."""
+        """Return a waiting batch; None when it has been settled, or cannot be read as what was written.
+
+        Raises:
+            OSError: it cannot be read now.
+        """
         index = self._index(number)
         if index is None:
             return None
-        try:
-            raw = self._read_at(self._offsets[index], _RECORD.size + self._lengths[index])
-        except OSError:
-            return None
-        return _batch(self.head, raw)
+        return _batch(self.head, self._read_at(self._offsets[index], _RECORD.size + self._lengths[index]))
 
     def _descriptor(self) -> int:
         if self._file is None:
@@ -389,10 +397,10 @@ def _batch(head: Head, raw: bytes) -> Batch | None:
     return replace(batch, clock=ClockMark(known, error_ms)) if known else replace(batch, machine=head.machine)
 
 
-def _read_head(descriptor: int, path: Path) -> Head:
+def _read_head(descriptor: int, path: Path, size: int) -> Head:
     raw = os.pread(descriptor, HEAD_BYTES, 0)
     if len(raw) < HEAD_BYTES or _CRC.unpack(raw[-_CRC.size :])[0] != zlib.crc32(raw[: _HEAD.size]):
-        raise SegmentError(f"{path}: its head is damaged")
+        raise (SegmentError if size > HEAD_BYTES else UnfinishedError)(f"{path}: its head is damaged")
     magic, store, run, machine, first = _HEAD.unpack_from(raw)
     if magic != _MAGIC:
         raise SegmentError(f"{path}: not a file of this version")

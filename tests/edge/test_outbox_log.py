@@ -145,6 +145,50 @@ def test_damage_anywhere_costs_what_it_hit_and_invents_nothing(
     log.close()
 
 
+@pytest.mark.parametrize("left", [b"", b"LYTLOG1", bytes(HEAD_BYTES)])
+def test_a_file_that_power_was_cut_in_the_making_of_is_no_damage(left: bytes, tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    numbers = put(log, 2)
+    log.close()
+    (tmp_path / "log" / f"{numbers[-1] + 5:020d}{SUFFIX}").write_bytes(left)
+    log = open_log(tmp_path)
+    assert (kept(log), log.set_aside, log.fault) == (numbers, [], None)
+    (later,) = put(log, 1)
+    assert later > numbers[-1] + 5
+    log.close()
+
+
+def test_what_cannot_be_read_just_now_keeps_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = open_log(tmp_path)
+    numbers = put(log, 4)
+
+    def without_files(*_: int) -> bytes:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", without_files)
+        assert (kept(log), log.get(numbers[0]), list(log.unstamped())) == ([], None, [])
+    assert (kept(log), log.evicted, log.set_aside) == (numbers, 0, [])
+    log.close()
+
+
+def test_half_a_note_of_what_is_settled_does_not_put_the_next_out_of_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log(tmp_path)
+    numbers = put(log, 4)
+    write = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda descriptor, raw: write(descriptor, raw[:7]))
+        log.settle(numbers[:1])
+    log.settle(numbers[1:3])
+    log.close()
+    log = open_log(tmp_path)
+    # The one whose note was cut short goes again.
+    assert kept(log) == [numbers[0], numbers[3]]
+    log.close()
+
+
 def test_damaged_files_are_kept_for_whoever_wants_to_look_but_not_for_ever(tmp_path: Path) -> None:
     for _ in range(MAX_SET_ASIDE + 3):
         log = open_log(tmp_path)

@@ -105,7 +105,7 @@ def test_a_file_damaged_at_the_start_raises_an_alarm_that_ends(tmp_path: Path) -
     open_outbox(tmp_path).close()
     (tmp_path / "outbox.db").write_bytes(b"this is no database at all" * 400)
     for path in (tmp_path / "outbox.db.log").glob("*.seg"):
-        path.write_bytes(b"nor a segment")
+        path.write_bytes(b"nor a segment" * 20)
 
     async def story(scene: Scene) -> None:
         await scene.until(lambda: len(scene.said) >= 2)
