@@ -13,7 +13,7 @@ from struct import pack, unpack
 
 from contract.telemetry import Point, Value
 from device_profiles.faults import CodecError, shown
-from device_profiles.model import PointDef, PointType
+from device_profiles.model import AnyPoint, HeardDef, PointDef, PointType
 
 WORD_LIMIT = 0x1_0000
 """A register holds 0 to 0xFFFF (MODBUS Application Protocol V1.1b3, 4.2)."""
@@ -45,8 +45,10 @@ Reader = Callable[[Sequence[int], int], Value | BadValue]
 _RawReader = Callable[[Sequence[int], int], int]
 
 
-def value_kind(point: PointDef) -> ValueKind:
+def value_kind(point: AnyPoint) -> ValueKind:
     """Tell whether a point gives a number (float), a state (bool) or a word (str)."""
+    if isinstance(point, HeardDef):
+        return ValueKind(point.kind.value)
     if point.values:
         return ValueKind.WORD
     if point.type is PointType.BIT or (point.bits is not None and point.bits.count == 1):

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from contract.alarms import Severity
 from contract.ids import Id
+from device_profiles.speech.layout import Frame, Message, ToldReport, ToldSighting
 
 Text = dict[str, str]
 """A text for people by language tag; a profile carries "en" and "zh"."""
@@ -158,32 +159,31 @@ class Link(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Carrier(StrEnum):
-    """What carries the bytes of a device that speaks by itself."""
+    """What carries the bytes of a device that speaks by itself.
+
+    We connect to a `tcp_client` device, a `tcp_server` device connects to us; with `mqtt` it publishes to a broker on
+    the local network.
+    """
 
     SERIAL = "serial"
     TCP_CLIENT = "tcp_client"
-    """We connect to it."""
     TCP_SERVER = "tcp_server"
-    """It connects to us."""
     UDP = "udp"
-    """It sends to us."""
     MQTT = "mqtt"
-    """It publishes to a broker on the local network."""
 
 
 class Language(StrEnum):
-    """What a device that speaks by itself speaks."""
+    """What a device that speaks by itself speaks.
+
+    `grammar` is what the profile itself declares; `dc09` is SIA DC-09, `jt808` JT/T 808, `eb_wand` that of patrol
+    wands with EB frames; `mqtt_json` is topics and JSON, as the profile maps them.
+    """
 
     GRAMMAR = "grammar"
-    """As the profile's own grammar says."""
     DC09 = "dc09"
-    """SIA DC-09."""
     JT808 = "jt808"
-    """JT/T 808."""
     EB_WAND = "eb_wand"
-    """Patrol wands with EB frames."""
     MQTT_JSON = "mqtt_json"
-    """Topics and JSON, as the profile maps them."""
 
 
 class Speaks(Struct, frozen=True, forbid_unknown_fields=True):
@@ -194,6 +194,7 @@ class Speaks(Struct, frozen=True, forbid_unknown_fields=True):
         carriers: what may carry it.
         baud, parity, stop_bits: factory serial settings.
         port: factory TCP or UDP port; None has none.
+        frame, message: its grammar, for the language `grammar` and no other.
     """
 
     language: Language
@@ -202,6 +203,8 @@ class Speaks(Struct, frozen=True, forbid_unknown_fields=True):
     parity: Parity = Parity.NONE
     stop_bits: Annotated[int, Meta(ge=1, le=2)] = 1
     port: Annotated[int, Meta(ge=1, le=65_535)] | None = None
+    frame: Frame | None = None
+    message: tuple[Message, ...] = ()
 
 
 class HeardKind(StrEnum):
@@ -226,6 +229,19 @@ class HeardDef(Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     unit: str | None = None
     range: tuple[float, float] | None = None
+
+    @property
+    def every_s(self) -> float:
+        """How often it is read: nobody asks for it."""
+        return 0.0
+
+    @property
+    def writable(self) -> bool:
+        """It only speaks."""
+        return False
+
+
+AnyPoint = PointDef | HeardDef
 
 
 class LocalAction(Struct, frozen=True, forbid_unknown_fields=True):
@@ -414,21 +430,32 @@ UNDELAYED_ALARMS = frozenset({"panic", "tamper"})
 """Kinds of alarm that nothing holds back: neither a delay, nor several polls, nor a rule that needs time to see."""
 
 
-class Capture(Struct, frozen=True, forbid_unknown_fields=True):
-    """Bytes from a manual or a real device and the readings they must give; never made by our encoder.
+class Capture(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Bytes from a manual or a real device and what they must give; never made by our encoder.
+
+    A device that is asked has `framing`, `request` and `reply`; one that speaks by itself has `bytes` or `text`.
 
     Attributes:
+        source: document and page, or device and date.
         framing: rtu (with CRC) or tcp (with MBAP header).
         request, reply: hexadecimal with spaces.
-        readings: point key -> value, for every point inside the requested block.
-        source: document and page, or device and date.
+        readings: point key -> value; of a device that is asked, for every point inside the requested block.
+        bytes, text: what it said, as hexadecimal or as it stands; exactly one of them.
+        address, reports, sightings: what that means beside its readings.
+        said_at: the device's own time of it, seconds UTC.
     """
 
-    framing: Transport
-    request: str
-    reply: str
-    readings: dict[str, float | bool | str]
     source: str
+    framing: Transport | None = None
+    request: str = ""
+    reply: str = ""
+    readings: dict[str, float | bool | str] = {}
+    bytes: str = ""
+    text: str = ""
+    address: str = ""
+    reports: tuple[ToldReport, ...] = ()
+    sightings: tuple[ToldSighting, ...] = ()
+    said_at: float | None = None
 
 
 class Caveat(Struct, frozen=True, forbid_unknown_fields=True):
@@ -439,7 +466,7 @@ class Caveat(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Profile(Struct, frozen=True, forbid_unknown_fields=True):
-    """One kind of device: it is asked (`link`, `point`), or speaks by itself (`speaks`, `heard`).
+    """One kind of device: it is asked (`link`, `point`), or speaks by itself (`speaks`, `heard`); never both.
 
     Attributes:
         profile: `<maker>/<model>`, the file's place in the catalogue without `.toml`.
@@ -470,3 +497,8 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     rule: tuple[Rule, ...] = ()
     capture: tuple[Capture, ...] = ()
     caveat: tuple[Caveat, ...] = ()
+
+    @property
+    def points(self) -> tuple[AnyPoint, ...]:
+        """What it can give readings of, asked for or by itself."""
+        return self.point or self.heard

@@ -8,7 +8,7 @@ from contract.limits import MAX_STRING_CHARS
 from contract.units import UNITS
 from device_profiles.codec import ValueKind, encode_point, raw_limits, value_kind
 from device_profiles.faults import N_, CodecError, listed, near, shown
-from device_profiles.model import PointDef, PointType, Simulation, Table, Text
+from device_profiles.model import AnyPoint, HeardDef, PointDef, PointType, Simulation, Table, Text
 from device_profiles.toml_file import Place, TomlFile
 
 LANGUAGES = ("en", "zh")
@@ -40,6 +40,24 @@ def check_points(toml: TomlFile, points: Sequence[PointDef]) -> None:
     _check_overlaps(toml, points)
 
 
+def check_heard(toml: TomlFile, points: Sequence[HeardDef]) -> None:
+    """Note every fault of the points of a device that speaks by itself."""
+    seen: dict[str, int | None] = {}
+    for point in points:
+        place, kind = toml.place_of(point), value_kind(point)
+        _check_key(toml, point, seen)
+        check_text(toml, (*place, "name"), point.name)
+        if not point.source.strip():
+            toml.fault((*place, "source"), N_("is empty: name the document and page the point is taken from"))
+        if kind is ValueKind.NUMBER:
+            _check_unit(toml, point)
+            _check_range(toml, point)
+        else:
+            for key in ("unit", "range"):
+                if getattr(point, key) is not None:
+                    toml.fault((*place, key), N_("has no meaning for a {kind}; only for numbers"), kind=kind.value)
+
+
 def check_text(toml: TomlFile, place: Place, text: Text) -> None:
     """Note each language that a text for people lacks."""
     for language in LANGUAGES:
@@ -63,7 +81,7 @@ def check_known(toml: TomlFile, place: Place, key: str, *, known: Iterable[str])
     return False
 
 
-def _check_key(toml: TomlFile, point: PointDef, seen: dict[str, int | None]) -> None:
+def _check_key(toml: TomlFile, point: AnyPoint, seen: dict[str, int | None]) -> None:
     place = (*toml.place_of(point), "key")
     if not _KEY.fullmatch(point.key):
         text = N_("{key} is not snake case: a small letter, then small letters, digits and _")
@@ -142,7 +160,7 @@ def _check_codes(toml: TomlFile, point: PointDef) -> None:
             toml.fault((*place, "no_value"), N_("{raw} is no raw {type}: {low} to {high}"), raw=shown(raw), **limits)
 
 
-def _check_number(toml: TomlFile, point: PointDef) -> None:
+def _check_unit(toml: TomlFile, point: AnyPoint) -> None:
     place = toml.place_of(point)
     if point.unit is None and toml.is_clean((*place, "unit")):
         text = N_("is missing: a number needs a SenML unit; count or / where it has none")
@@ -155,13 +173,27 @@ def _check_number(toml: TomlFile, point: PointDef) -> None:
         else:
             text = N_("{unit} is no SenML unit; allowed: {allowed}")
             toml.fault((*place, "unit"), text, unit=shown(point.unit), allowed=allowed)
+
+
+def _check_number(toml: TomlFile, point: PointDef) -> None:
+    place = toml.place_of(point)
+    _check_unit(toml, point)
     if not 1 / _SCALE_LIMIT <= abs(point.scale) <= _SCALE_LIMIT:
         toml.fault((*place, "scale"), N_("{value} is out of limits: 1e-12 to 1e12"), value=shown(point.scale))
     if abs(point.offset) > _SCALE_LIMIT:
         toml.fault((*place, "offset"), N_("{value} is out of limits: -1e12 to 1e12"), value=shown(point.offset))
+    _check_range(toml, point)
+
+
+def _check_range(toml: TomlFile, point: AnyPoint) -> None:
     if point.range is not None and point.range[0] >= point.range[1]:
         low, high = (shown(bound) for bound in point.range)
-        toml.fault((*place, "range"), N_("the low end {low} is not below the high end {high}"), low=low, high=high)
+        toml.fault(
+            (*toml.place_of(point), "range"),
+            N_("the low end {low} is not below the high end {high}"),
+            low=low,
+            high=high,
+        )
 
 
 def _check_words(toml: TomlFile, place: Place, values: Mapping[str, str], limits: Mapping[str, str]) -> None:

@@ -8,8 +8,8 @@ from contract.telemetry import Value
 from device_profiles.codec import BlockDecoder
 from device_profiles.faults import N_, listed, shown
 from device_profiles.frames import BlockRead, FrameError, read_capture
-from device_profiles.model import BlockDef, Capture, Link, PointDef, Table
-from device_profiles.point_checks import check_points, check_text
+from device_profiles.model import AnyPoint, BlockDef, Capture, Carrier, HeardDef, Link, PointDef, Speaks, Table
+from device_profiles.point_checks import check_heard, check_points, check_text
 from device_profiles.rule_checks import check_rules
 from device_profiles.toml_file import TomlFile
 
@@ -25,10 +25,18 @@ def check_profile(toml: TomlFile, fields: Mapping[str, Any], *, place: str) -> N
         place: `<maker>/<model>` by the file's place in the catalogue; the id must equal it.
     """
     points: tuple[PointDef, ...] = fields.get("point", ())
+    heard: tuple[HeardDef, ...] = fields.get("heard", ())
     _check_identity(toml, fields, place=place)
+    _check_way(toml)
     check_points(toml, points)
-    read = frozenset(toml.names("point", "key"))
-    check_rules(toml, fields.get("rule", ()), points={point.key: point for point in points}, also_known=read)
+    check_heard(toml, heard)
+    read = frozenset(toml.names("point", "key") | toml.names("heard", "key"))
+    all_points: tuple[AnyPoint, ...] = (*points, *heard)
+    known = {point.key: point for point in all_points}
+    check_rules(toml, fields.get("rule", ()), points=known, also_known=read)
+    if speaks := fields.get("speaks"):
+        _check_speaks(toml, speaks, fields.get("capture", ()))
+        return
     _check_blocks(toml, fields.get("block", ()), points, link=fields.get("link"))
     _check_refused(toml, fields.get("refused", ()), points, fields.get("block", ()))
     if "link" in fields:
@@ -40,6 +48,32 @@ def check_profile(toml: TomlFile, fields: Mapping[str, Any], *, place: str) -> N
         toml.fault(("point",), N_("is empty: a profile has at least one point"))
     if points and "supervision_s" in fields:
         check_supervision(toml, points, fields["supervision_s"])
+
+
+def _check_way(toml: TomlFile) -> None:
+    """It is asked or it speaks by itself, and has only what goes with that."""
+    asked, speaks = "link" in toml.data, "speaks" in toml.data
+    if asked and speaks:
+        toml.fault(("speaks",), N_("a device is asked ([link]) or speaks by itself ([speaks]); never both"))
+    elif not asked and not speaks:
+        toml.fault(("link",), N_("is missing: a profile has [link] for a device that is asked, or [speaks]"))
+    for key in ("point", "block", "refused"):
+        if speaks and not asked and key in toml.data:
+            toml.fault((key,), N_("belongs to a device that is asked, with [link]"))
+    if asked and not speaks and "heard" in toml.data:
+        toml.fault(("heard",), N_("belongs to a device that speaks by itself, with [speaks]"))
+
+
+def _check_speaks(toml: TomlFile, speaks: Speaks, captures: Sequence[Capture]) -> None:
+    place = toml.place_of(speaks)
+    if not speaks.carriers and toml.is_clean((*place, "carriers")):
+        toml.fault((*place, "carriers"), N_("is empty; allowed: {allowed}"), allowed=listed(Carrier))
+    if len(set(speaks.carriers)) < len(speaks.carriers):
+        toml.fault((*place, "carriers"), N_("names one carrier twice"))
+    for capture in captures:
+        for key in ("framing", "request", "reply"):
+            if getattr(capture, key):
+                toml.fault((*toml.place_of(capture), key), N_("belongs to a device that is asked, with [link]"))
 
 
 def check_supervision(toml: TomlFile, points: Sequence[PointDef], supervision_s: float) -> None:
@@ -130,6 +164,9 @@ def _check_capture(toml: TomlFile, capture: Capture, points: Sequence[PointDef],
     place = toml.place_of(capture)
     if not capture.source.strip():
         toml.fault((*place, "source"), N_("is empty: name the document and page, or device and date"))
+    if capture.framing is None:
+        toml.fault((*place, "framing"), N_("is missing; allowed: {allowed}"), allowed=listed(link.transports))
+        return
     if capture.framing not in link.transports and toml.is_clean((*toml.place_of(link), "transports")):
         text = N_("cannot be {value}; allowed: {allowed}")
         toml.fault((*place, "framing"), text, value=capture.framing.value, allowed=listed(link.transports))

@@ -8,12 +8,13 @@ from device_profiles.codec import ValueKind, encode_point, raw_bits, value_kind
 from device_profiles.faults import N_, CodecError, listed, near, shown
 from device_profiles.model import (
     UNDELAYED_ALARMS,
+    AnyPoint,
     BitsRule,
     CombinationRule,
     ContactRule,
+    HeardDef,
     LocalAction,
     MissingRule,
-    PointDef,
     PointRule,
     RateRule,
     Rule,
@@ -24,7 +25,7 @@ from device_profiles.model import (
 from device_profiles.point_checks import check_known, check_text
 from device_profiles.toml_file import Place, TomlFile
 
-Points = Mapping[str, PointDef]
+Points = Mapping[str, AnyPoint]
 
 
 def rule_names(rule: Rule) -> tuple[str, ...]:
@@ -177,7 +178,7 @@ def _check_delays(toml: TomlFile, rule: PointRule) -> None:
             toml.fault((*place, "polls"), N_("a {alarm} alarm is never held back; allowed: 1"), alarm=alarm)
 
 
-def _check_kind(toml: TomlFile, rule: PointRule, points: Sequence[PointDef]) -> None:
+def _check_kind(toml: TomlFile, rule: PointRule, points: Sequence[AnyPoint]) -> None:
     if isinstance(rule, ThresholdRule):
         _check_threshold(toml, rule, points)
     elif isinstance(rule, RateRule):
@@ -192,7 +193,7 @@ def _check_kind(toml: TomlFile, rule: PointRule, points: Sequence[PointDef]) -> 
             toml.fault((*toml.place_of(rule), needed[0]), text, **args)
 
 
-def _check_threshold(toml: TomlFile, rule: ThresholdRule, points: Sequence[PointDef]) -> None:
+def _check_threshold(toml: TomlFile, rule: ThresholdRule, points: Sequence[AnyPoint]) -> None:
     place = toml.place_of(rule)
     if not toml.is_clean((*place, "above")) or not toml.is_clean((*place, "below")):
         return
@@ -230,7 +231,7 @@ def _check_rate(toml: TomlFile, rule: RateRule) -> None:
         toml.fault((*place, "deadband"), text, value=shown(rule.deadband), limit=shown(limit))
 
 
-def _check_bits(toml: TomlFile, rule: BitsRule, points: Sequence[PointDef]) -> None:
+def _check_bits(toml: TomlFile, rule: BitsRule, points: Sequence[AnyPoint]) -> None:
     place = toml.place_of(rule)
     if not toml.is_clean((*place, "flag")) or not toml.is_clean((*place, "mask")):
         return
@@ -246,6 +247,10 @@ def _check_bits(toml: TomlFile, rule: BitsRule, points: Sequence[PointDef]) -> N
         bits.setdefault(flag.bit, flag.key)
     top = max([*bits, (rule.mask or 1).bit_length() - 1])
     for point in points:
+        if isinstance(point, HeardDef):
+            text = N_("{key} is heard, not read: it has no raw number")
+            toml.fault((*place, "points"), text, key=shown(point.key))
+            continue
         is_float = point.type.value.startswith("f")
         if is_float or (point.scale, point.offset) != (1.0, 0.0):
             text = N_("{key} is no raw number: bits want a whole number without scale and offset")
@@ -295,7 +300,7 @@ def _check_action(
 def _check_written(toml: TomlFile, action: LocalAction, points: Points) -> None:
     """The output can be written, and with these values."""
     place, point = toml.place_of(action), points[action.point]
-    if not point.writable:
+    if isinstance(point, HeardDef) or not point.writable:
         text = N_("{point} cannot be written; points that can: {allowed}")
         fitting = listed(name for name, one in points.items() if one.writable)
         toml.fault((*place, "point"), text, point=shown(action.point), allowed=fitting)

@@ -1,25 +1,21 @@
 """What a site file must keep beyond its form; every breach is noted as a fault of the file."""
 
-import os.path
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from contract.ids import GATEWAY_DEVICE
+from device_profiles.bus_checks import check_buses, check_credentials, check_line
 from device_profiles.codec import ValueKind, value_kind
 from device_profiles.faults import N_, listed, near, shown
-from device_profiles.model import CombinationRule, PointDef, Profile, Transport
+from device_profiles.model import AnyPoint, CombinationRule, HeardDef, Profile
 from device_profiles.point_checks import check_known
 from device_profiles.rule_checks import check_members, check_rules, member_names, time_needed
-from device_profiles.site import Bus, Device, Drill, Outbox, RtuBus, TcpBus, Uplink
+from device_profiles.site import Bus, Device, Drill, Outbox, Uplink
 from device_profiles.toml_file import TomlFile
 
 MAX_DRILL = timedelta(hours=24)
 """A drill that is forgotten swallows real alarms."""
-
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def check_gateway(toml: TomlFile, fields: Mapping[str, Any]) -> None:
@@ -29,46 +25,34 @@ def check_gateway(toml: TomlFile, fields: Mapping[str, Any]) -> None:
     uplink: Uplink = fields.get("uplink", Uplink())
     if not uplink.host.strip():
         toml.fault(("uplink", "host"), N_("is empty"))
-    if uplink.password_env is not None and not _VARIABLE.fullmatch(uplink.password_env):
-        text = N_("is no name of an environment variable (A-Z a-z 0-9 _); the password itself does not belong here")
-        toml.fault(("uplink", "password_env"), text)
-    if uplink.password_env is not None and uplink.username is None and toml.is_clean(("uplink", "username")):
-        toml.fault(("uplink", "username"), N_("is missing: a password needs a username"))
+    check_credentials(toml, ("uplink",), uplink.username, uplink.password_env)
     outbox: Outbox = fields.get("outbox", Outbox())
     if not outbox.path.strip():
         toml.fault(("outbox", "path"), N_("is empty"))
-    _check_buses(toml, fields.get("bus", ()))
+    port = fields["gateway"].metrics_port if "gateway" in fields else None
+    check_buses(toml, fields.get("bus", ()), metrics_port=port)
 
 
 def check_devices(toml: TomlFile, fields: Mapping[str, Any], profiles: Mapping[str, Profile]) -> None:
-    """Note faults among devices and buses: ids, references, transports, and two devices at one address."""
+    """Note faults among devices and buses: ids, references, what a bus carries, and two devices at one address."""
     buses: dict[str, Bus] = {bus.id: bus for bus in fields.get("bus", ())}
     written = toml.names("bus", "id")
     lines: dict[str, int | None] = {}
-    taken: dict[tuple[str, int], str] = {}
+    found: dict[str, list[Device]] = {bus: [] for bus in buses}
     for device in fields.get("device", ()):
-        place = toml.place_of(device)
         _check_id(toml, device, lines)
-        profile = profiles.get(device.profile)
         if device.bus not in written:
             _unknown_bus(toml, device, sorted(written))
-        elif profile is not None and device.bus in buses:
-            _check_transport(toml, device, buses[device.bus], profile)
-        unit = device.unit if device.unit is not None else profile.link.unit if profile else None
-        if unit is None or not toml.is_clean((*place, "unit")):
-            continue
-        address = (device.bus, unit)
-        if address in taken:
-            text = N_("unit {unit} on bus {bus} is taken by device {other}")
-            where = (*place, "unit")
-            toml.fault(where, text, unit=str(unit), bus=shown(device.bus), other=shown(taken[address]))
-        taken.setdefault(address, device.id)
+        elif device.bus in buses:
+            found[device.bus].append(device)
+    for name, devices in found.items():
+        check_line(toml, buses[name], devices, profiles)
     if not fields.get("bus", ()) and toml.is_clean(("bus",)):
         toml.fault(("bus",), N_("is empty: a site has at least one bus"))
 
 
 def check_device(
-    toml: TomlFile, device: Device, profile: Profile, *, devices: Mapping[str, Mapping[str, PointDef]]
+    toml: TomlFile, device: Device, profile: Profile, *, devices: Mapping[str, Mapping[str, AnyPoint]]
 ) -> None:
     """Note faults of one device against its profile: every point it names, and its rules.
 
@@ -79,10 +63,11 @@ def check_device(
         devices: the points in use of every device, by its id.
     """
     place = toml.place_of(device)
-    points = {point.key: point for point in profile.point}
+    points = {point.key: point for point in profile.points}
     used = _used(toml, device, points)
     for table in ("every_s", "labels"):
-        for key in getattr(device, table):
+        # What reports come from (a zone, a user) no profile lists.
+        for key in () if table == "labels" and profile.speaks else getattr(device, table):
             check_known(toml, (*place, table, key), key, known=points)
     check_rules(toml, device.rule, points=used, devices=devices)
     key = device.simulate.count_in
@@ -99,7 +84,7 @@ def check_narrowed(toml: TomlFile, device: Device, narrowed: Profile) -> None:
     Combinations of what is not there, rules whose points are read too seldom here, outputs that are left out.
     """
     place = toml.place_of(device)
-    points = {point.key: point for point in narrowed.point}
+    points = {point.key: point for point in narrowed.points}
     known = member_names(narrowed.rule)
     for rule in device.rule:
         if isinstance(rule, CombinationRule):
@@ -139,7 +124,7 @@ def check_drills(toml: TomlFile, drills: Sequence[Drill], devices: Iterable[str]
             toml.fault((*place, "devices"), N_("is empty; devices: {allowed}"), allowed=listed(known))
 
 
-def _used(toml: TomlFile, device: Device, points: Mapping[str, PointDef]) -> dict[str, PointDef]:
+def _used(toml: TomlFile, device: Device, points: Mapping[str, AnyPoint]) -> dict[str, AnyPoint]:
     if device.use is None:
         return dict(points)
     place = (*toml.place_of(device), "use")
@@ -152,35 +137,11 @@ def _used(toml: TomlFile, device: Device, points: Mapping[str, PointDef]) -> dic
     return {key: point for key, point in points.items() if key in device.use}
 
 
-def _can_count(point: PointDef) -> bool:
+def _can_count(point: AnyPoint) -> bool:
+    if isinstance(point, HeardDef):
+        return False
     is_whole = not point.table.is_bits and not point.type.value.startswith("f")
     return is_whole and value_kind(point) is ValueKind.NUMBER
-
-
-def _check_buses(toml: TomlFile, buses: Sequence[Bus]) -> None:
-    ids: dict[str, int | None] = {}
-    ports: dict[str, str] = {}
-    for bus in buses:
-        place = toml.place_of(bus)
-        if bus.id in ids:
-            text = N_("{id} is taken by the bus in line {line}")
-            toml.fault((*place, "id"), text, id=shown(bus.id), line=str(ids[bus.id] or "?"))
-        ids.setdefault(bus.id, toml.line_of((*place, "id")))
-        key = "port" if isinstance(bus, RtuBus) else "host"
-        if not getattr(bus, key).strip():
-            toml.fault((*place, key), N_("is empty"))
-            continue
-        port = _port(bus, Path(toml.file).parent)
-        if port in ports:
-            text = N_("{port} is taken by bus {other}; several devices share one bus")
-            toml.fault((*place, key), text, port=port, other=shown(ports[port]))
-        ports.setdefault(port, bus.id)
-
-
-def _port(bus: Bus, folder: Path) -> str:
-    if not isinstance(bus, RtuBus):
-        return f"{bus.host.strip().casefold()}:{bus.port}"
-    return os.path.normpath(folder / bus.port.strip())
 
 
 def _check_id(toml: TomlFile, device: Device, lines: dict[str, int | None]) -> None:
@@ -201,12 +162,3 @@ def _unknown_bus(toml: TomlFile, device: Device, known: list[str]) -> None:
         toml.fault(place, text, bus=shown(device.bus), near=meant, allowed=listed(known))
     else:
         toml.fault(place, N_("no bus {bus}; buses: {allowed}"), bus=shown(device.bus), allowed=listed(known))
-
-
-def _check_transport(toml: TomlFile, device: Device, bus: Bus, profile: Profile) -> None:
-    needed = Transport.TCP if isinstance(bus, TcpBus) else Transport.RTU
-    if needed not in profile.link.transports:
-        text = N_("bus {bus} is {kind}, profile {profile} speaks {allowed}")
-        speaks = listed(profile.link.transports)
-        args = {"bus": shown(device.bus), "kind": needed.value, "profile": shown(profile.profile), "allowed": speaks}
-        toml.fault((*toml.place_of(device), "bus"), text, **args)

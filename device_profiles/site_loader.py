@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from device_profiles.catalogue import load_profile_file, profile_files
 from device_profiles.faults import N_, ConfigError, Fault, listed, near, shown
-from device_profiles.model import CombinationRule, PointDef, Profile, Rule
+from device_profiles.model import AnyPoint, CombinationRule, PointDef, Profile, Rule
 from device_profiles.rule_checks import check_members, check_site_rules, member_names
 from device_profiles.site import Device, PlacedDevice, Site, SiteFile
 from device_profiles.site_checks import check_device, check_devices, check_drills, check_gateway, check_narrowed
@@ -33,7 +33,7 @@ def load_site(path: Path, *, profiles: Path | None = None) -> Site:
     found, others = _load_profiles(toml, devices, profiles)
     check_devices(toml, fields, found)
     narrow = {device.id: narrow_profile(found[device.profile], device) for device in devices if device.profile in found}
-    outputs = {name: {point.key: point for point in profile.point} for name, profile in narrow.items()}
+    outputs = {name: {point.key: point for point in profile.points} for name, profile in narrow.items()}
     placed: dict[str, tuple[PlacedDevice, ...]] = {bus.id: () for bus in fields.get("bus", ())}
     for device in devices:
         profile = found.get(device.profile)
@@ -61,15 +61,17 @@ def narrow_profile(profile: Profile, device: Device) -> Profile:
         for point in profile.point
         if device.use is None or point.key in device.use
     )
+    heard = tuple(point for point in profile.heard if device.use is None or point.key in device.use)
     blocks = tuple(block for block in profile.block if any(_inside(point, block.address, block) for point in points))
-    return replace(profile, point=points, block=blocks, rule=_rules(profile, device, points))
+    rules = _rules(profile, device, points or heard)
+    return replace(profile, point=points, heard=heard, block=blocks, rule=rules)
 
 
 def _inside(point: PointDef, address: int, block: Any) -> bool:
     return point.table is block.table and address <= point.address < address + block.count
 
 
-def _rules(profile: Profile, device: Device, points: Sequence[PointDef]) -> tuple[Rule, ...]:
+def _rules(profile: Profile, device: Device, points: Sequence[AnyPoint]) -> tuple[Rule, ...]:
     used = {point.key for point in points}
     own = {rule.key for rule in device.rule}
     kept = [rule for rule in profile.rule if rule.key not in own]
@@ -93,7 +95,7 @@ def _narrow(rule: CombinationRule, known: Collection[str]) -> CombinationRule | 
 
 def _check_site(toml: TomlFile, fields: dict[str, Any], narrow: Mapping[str, Profile]) -> None:
     """Note faults of what belongs to no device: the site's own combinations, and its drills."""
-    points = {name: {point.key: point for point in profile.point} for name, profile in narrow.items()}
+    points = {name: {point.key: point for point in profile.points} for name, profile in narrow.items()}
     rules: tuple[CombinationRule, ...] = fields.get("rule", ())
     check_site_rules(toml, rules, points)
     members = [f"{device}/{name}" for device, profile in narrow.items() for name in member_names(profile.rule)]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from contract.alarms import Severity
 from contract.ids import GATEWAY_DEVICE
-from device_profiles.model import BitsRule, CombinationRule, Flag, MissingRule, PointDef, PointRule, Text
+from device_profiles.model import AnyPoint, BitsRule, CombinationRule, Flag, HeardDef, MissingRule, PointRule, Text
 from device_profiles.site import PlacedDevice
 from edge.rules.combinations import COMBINATION_POINT, Combination
 from edge.rules.conditions import make_condition
@@ -29,7 +29,7 @@ def make_watches(gateway: str, devices: Iterable[PlacedDevice], now: float) -> l
     """
     watches: list[Watch] = []
     for placed in devices:
-        points = {point.key: point for point in placed.profile.point}
+        points = {point.key: point for point in placed.profile.points}
         for rule in placed.profile.rule:
             if isinstance(rule, CombinationRule):
                 continue
@@ -113,7 +113,7 @@ def _combination(gateway: str, device: str, rule: CombinationRule, label: str, m
 
 
 def _watch(
-    gateway: str, placed: PlacedDevice, point: PointDef, rule: PointRule, flag: Flag | None, now: float
+    gateway: str, placed: PlacedDevice, point: AnyPoint, rule: PointRule, flag: Flag | None, now: float
 ) -> Watch:
     name = rule.key if flag is None else f"{rule.key}.{flag.key}"
     label = placed.device.labels.get(point.key, "") or f"{placed.device.name or placed.device.id} {point.key}"
@@ -132,12 +132,14 @@ def _watch(
     )
     if isinstance(rule, MissingRule):
         return Absence(about, for_s=rule.for_s, now=now)
+    # What speaks by itself mostly speaks of changes: what it last said holds until it counts as lost.
+    is_heard = isinstance(point, HeardDef)
     return Watch(
         about,
         make_condition(rule, flag),
         on_delay_s=getattr(rule, "on_delay_s", 0.0),
         off_delay_s=getattr(rule, "off_delay_s", 0.0),
-        fresh_s=_FRESH_PERIODS * point.every_s + _FRESH_S,
+        fresh_s=placed.profile.supervision_s if is_heard else _FRESH_PERIODS * point.every_s + _FRESH_S,
     )
 
 

@@ -64,7 +64,7 @@ def _print_plan(site: Site) -> None:
                 )
             ]
             name = f"{placed.device.id} {placed.device.name}".strip()
-            points = len(placed.profile.point)
+            points = len(placed.profile.points)
             alarms = sum(
                 len(rule_names(rule)) * (1 if isinstance(rule, CombinationRule) else len(rule.points))
                 for rule in placed.profile.rule
