@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from contract.ids import Id
 from device_profiles.faults import DeviceProfilesError
-from device_profiles.site import Bus
+from device_profiles.site import ModbusBus
 
 T = TypeVar("T", bound=Struct)
 
@@ -42,7 +42,7 @@ class Heading(Struct, frozen=True, forbid_unknown_fields=True):
 
     langyan_capture: int
     gateway: Id
-    bus: Bus
+    bus: ModbusBus
     at: Annotated[str, Meta(max_length=40)]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from contract.ids import ID_PATTERN, Id
-from device_profiles.model import CombinationRule, Parity, Period, Profile, Rule
+from device_profiles.model import Carrier, CombinationRule, Parity, Period, Profile, Rule
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 # Shorter than other ids, so that "gateway.<bus>" is still an id.
@@ -171,7 +171,17 @@ ModbusBus = RtuBus | TcpBus | RtuTcpBus
 """Lines on which we ask."""
 SpeechBus = SerialBus | TcpClientBus | TcpServerBus | UdpBus | MqttBus
 """Lines on which devices speak by themselves, all in one language."""
-Bus = ModbusBus
+Bus = ModbusBus | SpeechBus
+
+
+def carrier_of(bus: SpeechBus) -> Carrier:
+    """Tell what carries the bytes of a bus on which devices speak by themselves."""
+    return Carrier(str(bus.__struct_config__.tag))
+
+
+def where_of(bus: Bus) -> str:
+    """Tell what the gateway opens for a bus: a path, or host and port."""
+    return bus.port if isinstance(bus, RtuBus | SerialBus) else f"{bus.host}:{bus.port}"
 
 
 class DeviceSimulation(Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from device_profiles.recording import VERSION, Heading, Piece
-from device_profiles.site import Bus, PlacedDevice, Site
+from device_profiles.site import ModbusBus, PlacedDevice, Site
 from edge.errors import EdgeError, LinkDownError
 from edge.line import Line
 from edge.modbus.pdu import read_request
@@ -125,19 +125,20 @@ def capture_handler(site: Site, lines: Mapping[str, Line]) -> Callable[[dict[str
     return handle
 
 
-def find_bus(site: Site, bus_id: str) -> Bus:
-    """Find a bus of the site file.
+def find_bus(site: Site, bus_id: str) -> ModbusBus:
+    """Find a Modbus bus of the site file.
 
     Raises:
         UnknownBusError: there is none of that id; names those there are.
     """
-    for bus in site.file.bus:
+    buses = [bus for bus in site.file.bus if isinstance(bus, ModbusBus)]
+    for bus in buses:
         if bus.id == bus_id:
             return bus
-    raise UnknownBusError(f"no bus {bus_id!r}; there are {', '.join(bus.id for bus in site.file.bus)}")
+    raise UnknownBusError(f"no Modbus bus {bus_id!r}; there are {', '.join(bus.id for bus in buses) or 'none'}")
 
 
-def heading_of(site: Site, bus: Bus) -> Heading:
+def heading_of(site: Site, bus: ModbusBus) -> Heading:
     """Write the heading of a recording that begins now."""
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     return Heading(VERSION, site.file.gateway.id, bus, at)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Protocol
 
-from device_profiles.site import Bus, RtuBus, TcpBus
+from device_profiles.site import ModbusBus, RtuBus, TcpBus
 from edge.modbus.counters import LineCounters
 from edge.modbus.mbap import MbapExchange
 from edge.modbus.rtu import RtuExchange
@@ -64,7 +64,7 @@ class Line(Protocol):
         """
 
 
-def make_line(bus: Bus, *, folder: Path) -> Line:
+def make_line(bus: ModbusBus, *, folder: Path) -> Line:
     """Make the line of a bus; nothing is opened yet.
 
     Args:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from contract.alarms import Mode
-from device_profiles.site import PlacedDevice, RtuBus, Site
+from device_profiles.site import PlacedDevice, RtuBus, SerialBus, Site, where_of
 from edge.health import BusHealth, ClockHealth, Health, MachineHealth, StoreHealth, UplinkHealth
 from edge.supervision import DeviceStanding, DeviceState, Supervisor
 
@@ -196,8 +196,8 @@ class Board:
         return tuple(
             BusStatus(
                 id=bus.id,
-                where=bus.port if isinstance(bus, RtuBus) else f"{bus.host}:{bus.port}",
-                is_port=isinstance(bus, RtuBus),
+                where=where_of(bus),
+                is_port=isinstance(bus, RtuBus | SerialBus),
                 is_serial=hasattr(bus, "baud"),
                 total=self._health.buses[bus.id],
                 recent=_less(self._health.buses[bus.id], past.buses[bus.id]),

@@ -18,7 +18,7 @@ from device_profiles.recording import (
     Piece,
     recording_line,
 )
-from device_profiles.site import Bus, PlacedDevice, Site
+from device_profiles.site import ModbusBus, PlacedDevice, Site
 from edge.capture import CaptureFileError, Taken, find_bus, heading_of, poll_and_record
 from edge.control import Control, NotRunningError, control_path
 from edge.errors import EdgeError
@@ -64,7 +64,7 @@ def capture(
         raise fail([str(error), _(error.hint)], status=1) from error
 
 
-async def _record(site: Site, bus: Bus, file: FileIO, stop: anyio.Event, *, seconds: float) -> None:
+async def _record(site: Site, bus: ModbusBus, file: FileIO, stop: anyio.Event, *, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     size, pieces = file.tell(), 0
     with anyio.move_on_after(seconds):
@@ -95,7 +95,7 @@ async def _cancel_on(stop: anyio.Event, scope: anyio.CancelScope) -> None:
     scope.cancel()
 
 
-async def _pieces(site: Site, bus: Bus) -> AsyncGenerator[Piece, None]:
+async def _pieces(site: Site, bus: ModbusBus) -> AsyncGenerator[Piece, None]:
     """Take the pieces from the running gateway; without one, poll the bus."""
     outbox = site.path.parent / site.file.outbox.path
     try:
@@ -121,7 +121,7 @@ async def _pieces(site: Site, bus: Bus) -> AsyncGenerator[Piece, None]:
                 yield msgspec.structs.replace(piece, t=round(max(0.0, piece.t - first.t), 6))
 
 
-async def _take(control: Control, bus: Bus, after: int | None) -> Taken:
+async def _take(control: Control, bus: ModbusBus, after: int | None) -> Taken:
     request = {"do": "capture", "bus": bus.id, "after": after}
     return msgspec.convert(await to_thread.run_sync(control.ask, request), Taken)
 

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from device_profiles.model import CombinationRule, Transport
 from device_profiles.rule_checks import rule_names
-from device_profiles.site import RtuBus, Site, TcpBus
+from device_profiles.site import PlacedDevice, Site, TcpBus, where_of
 from edge.plan import plan_device
 from langyan.commands.capture import capture, play
 from langyan.commands.common import PROFILES, VERBOSE, load_site_file
@@ -55,7 +55,6 @@ def _print_plan(site: Site) -> None:
     for heading in (_("bus"), _("unit"), _("device"), _("profile"), _("points"), _("reads"), _("alarms")):
         table.add_column(heading)
     for bus in site.file.bus:
-        where = bus.port if isinstance(bus, RtuBus) else f"{bus.host}:{bus.port}"
         for placed in site.devices[bus.id]:
             reads = [
                 f"{block.table} {block.address}+{block.count} / {block.every_s:g} s"
@@ -63,6 +62,8 @@ def _print_plan(site: Site) -> None:
                     placed.profile, transport=Transport.TCP if isinstance(bus, TcpBus) else Transport.RTU
                 )
             ]
+            if placed.profile.speaks is not None:
+                reads = [_("speaks {language} by itself").format(language=placed.profile.speaks.language.value)]
             name = f"{placed.device.id} {placed.device.name}".strip()
             points = len(placed.profile.points)
             alarms = sum(
@@ -70,8 +71,12 @@ def _print_plan(site: Site) -> None:
                 for rule in placed.profile.rule
             )
             table.add_row(
-                f"{bus.id} ({where})", str(placed.unit), name, placed.profile.profile, str(points), "\n".join(reads),
-                str(alarms),
+                f"{bus.id} ({where_of(bus)})", _address(placed), name, placed.profile.profile, str(points),
+                "\n".join(reads), str(alarms),
             )  # fmt: skip
     Console().print(table)
     typer.echo(_("The site file is in order."))
+
+
+def _address(placed: PlacedDevice) -> str:
+    return str(placed.unit) if placed.profile.speaks is None else placed.device.address or "-"

@@ -154,7 +154,7 @@ BROKEN = [
     ('id = "lan"', 'id = "line-1"', 'bus[2] "line-1".id', '"line-1" is taken by the bus in line 13'),
     ('port = "ttyUSB1"', 'port = "./ttyUSB0"', 'bus[3] "spare".port', 'is taken by bus "line-1"'),
     ('port = "ttyUSB1"', 'port = ""', 'bus[3] "spare".port', "is empty"),
-    ('kind = "tcp"', 'kind = "udp"', 'bus[2] "lan".kind', 'cannot be "udp"; allowed: rtu, tcp'),
+    ('kind = "tcp"', 'kind = "pigeon"', 'bus[2] "lan".kind', 'cannot be "pigeon"; allowed: rtu, tcp'),
     ("baud = 19200", "baud = 110", 'bus[1] "line-1".baud', "110 is out of limits: >= 300, <= 4e+06"),
     (
         '[[bus]]\nkind = "rtu"\nid = "spare"\nport = "ttyUSB1"',
