@@ -4,12 +4,14 @@ Decisions 13 and 14 say why it is as it is.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 
 from contract.alarms import Mode, Transition
 from contract.ids import GATEWAY_DEVICE
 from contract.telemetry import Sample
 from device_profiles.model import UNDELAYED_ALARMS, CombinationRule
 from device_profiles.site import Drill, PlacedDevice
+from device_profiles.speech.said import Report
 from edge.errors import EdgeError
 from edge.rules.combinations import Combination
 from edge.rules.hold_up import HoldUps
@@ -18,6 +20,7 @@ from edge.rules.modes import Modes, ModeState
 from edge.rules.outputs import Outputs
 from edge.rules.standing import Standing
 from edge.rules.timers import Timers
+from edge.rules.told import FLOOD, ToldAlarms, ToldWatch, told_value
 from edge.rules.turn import NOTHING, Judged, Turn
 from edge.rules.watch import Step, Watch
 
@@ -49,7 +52,8 @@ class Judge:
         Args:
             gateway: id of the gateway.
             devices: with the site's rules applied.
-            active: by source, the alarms that stood when the gateway last ran; those of others are left alone.
+            active: by source, the alarms that stood when the gateway last ran; those of others are left alone, and
+                those that devices say by themselves last their whole time anew.
             rules: the site's own combinations.
             drills: the site's drill windows.
             modes: as `modes` gave it in this run of the computer.
@@ -78,6 +82,7 @@ class Judge:
         self._delays: Timers[Watch] = Timers()
         self._switched: Timers[Watch] = Timers()
         self._windows: Timers[Combination] = Timers()
+        self._told, self._ends = ToldAlarms(gateway, devices, ruled=self._by_source), Timers[ToldWatch]()
         # The first tick settles what was taken over from before a restart.
         self._begins = True
         self._modes_at: float | None = now
@@ -85,6 +90,14 @@ class Judge:
             if standing := active.get(source):
                 watch.restore(standing)
             self._arm(watch)
+        for source, standing in active.items():
+            if (told := self._told.restore(source, standing)) and told.ends_after_s is not None:
+                self._ends.put(told, now + told.ends_after_s)
+
+    @property
+    def told_refused(self) -> int:
+        """How many alarms were turned away because their device had too many standing."""
+        return self._told.refused
 
     def feed(self, sample: Sample, now: float) -> Judged:
         """Judge one sample taken at `now`; one dict lookup when its device has no rules."""
@@ -106,6 +119,29 @@ class Judge:
                     if watch.due != watch.armed:
                         self._arm(watch)
         return turn.judged() if turn else NOTHING
+
+    def told(self, device: str, report: Report, now: float, at_us: int) -> Judged:
+        """Take an alarm, or its end, that a device says by itself.
+
+        It goes the way of the alarms of rules. A repeat while it stands changes nothing but its end by the clock,
+        unless it is one more cry for help (panic, tamper, duress).
+
+        Args:
+            device: id of the device.
+            report: what it says; what does not fit the wire is cut.
+            now: monotonic seconds.
+            at_us: when, by the clock that samples are stamped with.
+        """
+        turn = Turn(self._gateway, now, at_us)
+        watch = self._told.find(device, report)
+        if watch is None:
+            watch, report = self._told.flood(device), FLOOD
+        watch.value = told_value(report)
+        if report.is_on:
+            self._tell(turn, watch)
+        elif watch.standing is not None:
+            self._end_told(turn, watch)
+        return turn.judged()
 
     def tick(self, now: float, at_us: int, *, wall_us: int | None = None) -> Judged:
         """Judge what the clock has brought; call it at `next_at`, and as often besides as one likes.
@@ -130,23 +166,28 @@ class Judge:
             self._combine(turn, combination)
         for watch in self._switched.due(now):
             self._switch_back(turn, watch)
+        for told in self._ends.due(now):
+            self._end_told(turn, told)
         return turn.judged()
 
     def next_at(self) -> float | None:
         """Tell when `tick` wants to be called next, monotonic seconds; None when only a reading can change anything."""
-        timers = (self._delays.next_at(), self._windows.next_at(), self._switched.next_at(), self._modes_at)
-        return min((at for at in timers if at is not None), default=None)
+        timers = (self._delays, self._windows, self._switched, self._ends)
+        return min((at for at in (*(one.next_at() for one in timers), self._modes_at) if at is not None), default=None)
 
     def reset(self, source: str, now: float, at_us: int) -> Judged:
-        """Let a latched alarm go; nothing happens while its condition lasts.
+        """Let a latched alarm go, which happens only when its condition is over; or one that a device has said.
 
         Raises:
-            UnknownSourceError: no rule has that source.
+            UnknownSourceError: no rule has that source, and no device has said it.
         """
+        turn = Turn(self._gateway, now, at_us)
+        if (told := self._told.get(source)) is not None:
+            self._end_told(turn, told)
+            return turn.judged()
         watch = self._by_source.get(source)
         if watch is None:
             raise UnknownSourceError(f"no alarm can stand at {source[:300]!r}")
-        turn = Turn(self._gateway, now, at_us)
         if watch.standing is not None and watch.standing.is_latched:
             self._end(turn, watch)
         return turn.judged()
@@ -175,12 +216,15 @@ class Judge:
 
     def standing(self) -> dict[str, Standing]:
         """Give what stands, by source."""
-        return {source: watch.standing for source, watch in self._by_source.items() if watch.standing is not None}
+        return {watch.about.source: watch.standing for watch in self._all() if watch.standing is not None}
+
+    def _all(self) -> Iterable[Watch]:
+        return chain(self._by_source.values(), self._told.watches())
 
     def _begin(self, turn: Turn) -> None:
         """Settle what stood before a restart."""
         self._begins = False
-        for watch in self._by_source.values():
+        for watch in self._all():
             if watch.standing is None:
                 continue
             if watch.standing.mode not in (Mode.LIVE, self._mode_of(watch, turn.now)):
@@ -198,6 +242,20 @@ class Judge:
         watch.armed = watch.due
         self._delays.put(watch, watch.due)
 
+    def _tell(self, turn: Turn, watch: ToldWatch) -> None:
+        """Raise what a device says, or say its repeat where that is news; its time begins anew."""
+        watch.is_on = True
+        if watch.standing is None or watch.retriggers:
+            # Nothing is said twice at one moment: what is over and comes again has an id of its own.
+            turn.at_us = turn.not_before(watch.last_us + 1) if watch.last_us else turn.at_us
+            self._trigger(turn, watch)
+        self._ends.put(watch, None if watch.ends_after_s is None else turn.now + watch.ends_after_s)
+
+    def _end_told(self, turn: Turn, watch: ToldWatch) -> None:
+        watch.is_on = False
+        self._ends.put(watch, None)
+        self._end(turn, watch)
+
     def _take(self, turn: Turn, watch: Watch, step: Step) -> None:
         if step is Step.ON or (step is Step.AGAIN and watch.about.kind in UNDELAYED_ALARMS):
             self._trigger(turn, watch)
@@ -213,11 +271,12 @@ class Judge:
         """Raise an alarm, or trigger it again while it stands."""
         old = watch.standing
         if old is None:
-            turn.say(watch, Transition.RAISED, Standing(turn.at_us, mode=self._mode_of(watch, turn.now)))
+            mode = self._mode_of(watch, turn.now)
+            turn.say(watch, Transition.RAISED, Standing(turn.at_us, mode=mode, told=watch.about.told))
         else:
             # Every press has a time, and with it an id, of its own, whatever the clock does.
             at_us = turn.not_before(old.latest_us + 1)
-            turn.say(watch, Transition.RETRIGGERED, Standing(old.raised_at_us, at_us, old.mode))
+            turn.say(watch, Transition.RETRIGGERED, Standing(old.raised_at_us, at_us, old.mode, told=old.told))
         mode = watch.standing.mode if watch.standing is not None else Mode.LIVE
         action = watch.about.action
         if action is not None and mode is not Mode.TEST:
@@ -236,7 +295,8 @@ class Judge:
 
     def _look_at_verified(self, turn: Turn) -> None:
         """A verified hold-up ends with the last of the presses and tampers that stand."""
-        live = (watch.standing is not None and watch.standing.mode is Mode.LIVE for watch in self._urgent)
+        urgent = chain(self._urgent, (watch for watch in self._told.watches() if watch.about.kind in UNDELAYED_ALARMS))
+        live = (watch.standing is not None and watch.standing.mode is Mode.LIVE for watch in urgent)
         if self._verified.standing is not None and not any(live):
             self._end(turn, self._verified)
 
@@ -254,7 +314,7 @@ class Judge:
         """
         self._modes.expire(turn.now)
         self._modes_at = self._modes.next_at(turn.now)
-        for watch in self._by_source.values():
+        for watch in self._all():
             standing = watch.standing
             if standing is None or standing.mode in (Mode.LIVE, self._mode_of(watch, turn.now)):
                 continue

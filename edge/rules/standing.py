@@ -5,7 +5,22 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct
 
-from contract.alarms import Mode
+from contract.alarms import Mode, Severity
+from device_profiles.model import Text
+
+
+class Told(Struct, frozen=True, omit_defaults=True):
+    """What is said of an alarm that no rule explains: its device says it by itself.
+
+    Attributes:
+        kind, severity, text: as its events carry them.
+        ends_after_s: how long it stands without being said again; None: until the device says that it is over.
+    """
+
+    kind: str
+    severity: Severity
+    text: Text
+    ends_after_s: float | None = None
 
 
 class Standing(Struct, frozen=True, omit_defaults=True):
@@ -17,12 +32,14 @@ class Standing(Struct, frozen=True, omit_defaults=True):
         triggered_at_us: when it was last raised or triggered again; 0 is `raised_at_us`.
         mode: that in which it was raised.
         is_latched: its condition is over, and it waits for a reset.
+        told: set when its device says it by itself.
     """
 
     raised_at_us: int
     triggered_at_us: int = 0
     mode: Mode = Mode.LIVE
     is_latched: bool = False
+    told: Told | None = None
 
     @property
     def latest_us(self) -> int:
@@ -30,7 +47,7 @@ class Standing(Struct, frozen=True, omit_defaults=True):
         return self.triggered_at_us or self.raised_at_us
 
     def encode(self) -> bytes:
-        """Write it as JSON of at most 200 bytes."""
+        """Write it as JSON: at most 200 bytes, and the texts of what is told."""
         return msgspec.json.encode(self)
 
 

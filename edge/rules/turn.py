@@ -48,7 +48,7 @@ class Turn:
         shown = standing or watch.standing
         if shown is None:
             return
-        watch.standing = standing
+        watch.standing, watch.last_us = standing, shown.latest_us
         self._standing[watch.about.source] = None if standing is None else standing.encode()
         if watch.about.is_said:
             self._events.append(self._event(watch, transition, shown))

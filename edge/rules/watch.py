@@ -8,7 +8,7 @@ from contract.alarms import Severity
 from contract.telemetry import Value
 from device_profiles.model import LocalAction, Text
 from edge.rules.conditions import NEVER, Condition, Contact
-from edge.rules.standing import Standing
+from edge.rules.standing import Standing, Told
 
 
 class Step(Enum):
@@ -29,6 +29,7 @@ class About(Struct, frozen=True):
         unit: of the point's value.
         is_latching, action: as the rule has them.
         is_said: false for a rule that only counts in combinations.
+        told: set when a device says it by itself.
     """
 
     source: str
@@ -42,6 +43,7 @@ class About(Struct, frozen=True):
     is_latching: bool = False
     is_said: bool = True
     action: LocalAction | None = None
+    told: Told | None = None
 
 
 class Watch:
@@ -56,11 +58,12 @@ class Watch:
         calm: a reading of this very value changes nothing and need not be heard.
         value: the reading that decided last.
         standing: set while the alarm stands, which may be longer than its condition (latching).
+        last_us: when it was last raised or triggered again, by the clock that samples are stamped with; 0: never.
     """
 
     __slots__ = (
         "_condition", "_fresh_s", "_heard_at", "_off_delay_s", "_on_delay_s", "_since", "about", "armed", "calm", "due",
-        "is_on", "off_at", "standing", "value",
+        "is_on", "last_us", "off_at", "standing", "value",
     )  # fmt: skip
 
     def __init__(
@@ -93,6 +96,7 @@ class Watch:
         self.armed: float | None = None
         self.value: Value | None = None
         self.standing: Standing | None = None
+        self.last_us = 0
         self.is_on = False
         self.calm = self._condition.calm(is_on=False)
 
