@@ -8,6 +8,7 @@ from anyio import (
     EndOfStream,
     IncompleteRead,
     create_task_group,
+    current_time,
     sleep,
 )
 from anyio.abc import Listener, SocketStream, TaskGroup
@@ -16,13 +17,17 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from simulators import control_messages as say
 from simulators.device import SimulatedDevice
 from simulators.errors import SimulatorError
+from simulators.faults import FLOOD_EVERY_S, Flood
 from simulators.running_site import RunningSite
+from simulators.serial_bus import SerialBusServer
 
 MAX_CLIENTS = 32
-MAX_TIMED_RELEASES = 256
+MAX_TIMED = 256
+"""Timed presses and floods under way."""
 
 _DECODER: msgspec.json.Decoder[say.Op] = msgspec.json.Decoder(say.Op)
 _ENCODER = msgspec.json.Encoder()
+_TOO_MANY = f"{MAX_TIMED} timed presses and floods are under way; wait for one to end"
 _TOO_LONG = f"a request is one line of at most {say.MAX_LINE_BYTES} bytes"
 
 
@@ -95,7 +100,7 @@ class ControlServer:
             case say.Reset():
                 self._site.reset()
                 return say.Done()
-            case say.Unplug() | say.Plug() | say.MakeNoise():
+            case say.Unplug() | say.Plug() | say.MakeNoise() | say.MakeFlood():
                 return await self._do_to_bus(op)
         return self._do_to_device(op, self._site.device(op.device))
 
@@ -113,6 +118,11 @@ class ControlServer:
                     line.set_noise(op.rate)
                 if op.now is not None:
                     line.burst(op.now)
+            case say.MakeFlood():
+                if self._timed >= MAX_TIMED:
+                    raise SimulatorError(_TOO_MANY)
+                self._timed += 1
+                self._tasks.start_soon(self._flood, self._site.serial_bus(op.bus), Flood(op.bytes_s, op.for_s))
         return say.Done()
 
     def _do_to_device(self, op: say.DeviceOp, device: SimulatedDevice) -> say.Reply:
@@ -125,19 +135,43 @@ class ControlServer:
                 return say.Changed(device.set(op.point, op.value))
             case say.Auto():
                 return say.Changed(device.set_auto(op.point))
+            case say.PressesOf():
+                return say.Presses(tuple(device.presses))
+        return self._do_wrong(op, device)
+
+    def _do_wrong(self, op: say.DeviceFault, device: SimulatedDevice) -> say.Reply:
+        match op:
+            case say.Stick():
+                return say.Changed(device.stick(op.point))
+            case say.Reboot():
+                return say.Changed(device.reboot(op.silent_s))
             case say.Mute():
                 device.mute = True
             case say.Unmute():
                 device.mute = False
             case say.Delay():
                 device.delay_s = op.s
-            case say.PressesOf():
-                return say.Presses(tuple(device.presses))
+            case say.Spoil():
+                device.spoiler.rate = op.rate
         return say.Done()
 
+    async def _flood(self, line: SerialBusServer, flood: Flood) -> None:
+        began_at = current_time()
+        try:
+            since_s = 0.0
+            while not flood.is_over(since_s):
+                await sleep(FLOOD_EVERY_S)
+                since_s = current_time() - began_at
+                if (due := flood.due(since_s)) > 0:
+                    line.burst(due)
+        except SimulatorError:
+            return  # unplugged meanwhile: nothing is left to flood
+        finally:
+            self._timed -= 1
+
     def _press(self, device: SimulatedDevice, op: say.Push) -> int:
-        if op.for_s is not None and self._timed >= MAX_TIMED_RELEASES:
-            raise SimulatorError(f"{MAX_TIMED_RELEASES} timed presses are under way; wait for one to end")
+        if op.for_s is not None and self._timed >= MAX_TIMED:
+            raise SimulatorError(_TOO_MANY)
         at_us = device.press(op.point)
         if op.for_s is not None:
             self._timed += 1

@@ -100,6 +100,22 @@ class Control:
         """Let a device on a serial line think this long about each request."""
         self._ask(say.Delay(device, s), say.Done)
 
+    def stick(self, device: str, point: str) -> int:
+        """Hold a point at what it says now until `auto`; returns the wall time of it, microseconds UTC."""
+        return self._ask(say.Stick(device, point), say.Changed).at_us
+
+    def spoil(self, device: str, rate: float) -> None:
+        """Give this share of a device's answers on a serial line a wrong checksum from now on."""
+        self._ask(say.Spoil(device, rate), say.Done)
+
+    def reboot(self, device: str, *, silent_s: float = 1.0) -> int:
+        """Restart a device, which answers nothing for a while; returns the wall time of it, microseconds UTC."""
+        return self._ask(say.Reboot(device, silent_s), say.Changed).at_us
+
+    def flood(self, bus: str, *, bytes_s: float, for_s: float) -> None:
+        """Send random bytes on a serial line, so many a second for so long; returns when it has begun."""
+        self._ask(say.MakeFlood(bus, bytes_s, for_s), say.Done)
+
     def noise(self, bus: str, *, rate: float | None = None, now: int | None = None) -> None:
         """Disturb this share of a serial line's answers from now on, or send so many random bytes now, or both."""
         self._ask(say.MakeNoise(bus, rate, now), say.Done)

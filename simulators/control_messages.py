@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 from simulators.bus import BusCounts
 from simulators.device import Counts, Press
+from simulators.faults import MAX_FLOOD_BYTES_S
 
 MAX_LINE_BYTES = 4096
 """Longest request line."""
@@ -84,6 +85,35 @@ class Delay(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag
     s: Seconds
 
 
+class Stick(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag="stick"):
+    """Hold a point at what it says now."""
+
+    device: str
+    point: str
+
+
+class Spoil(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag="spoil"):
+    """Give a share of a device's answers on a serial line a wrong checksum from now on."""
+
+    device: str
+    rate: Annotated[float, Meta(ge=0.0, le=1.0)]
+
+
+class Reboot(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag="reboot"):
+    """Restart a device; it answers nothing for `silent_s`."""
+
+    device: str
+    silent_s: Seconds = 1.0
+
+
+class MakeFlood(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag="flood"):
+    """Send random bytes on a serial line, so many a second for so long."""
+
+    bus: str
+    bytes_s: Annotated[float, Meta(gt=0.0, le=MAX_FLOOD_BYTES_S)]
+    for_s: Seconds
+
+
 class MakeNoise(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag="noise"):
     """Disturb a share of a serial line's answers from now on, or send random bytes now, or both."""
 
@@ -104,8 +134,9 @@ class Plug(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag=
     bus: str
 
 
-DeviceOp = Push | Release | SetValue | Auto | Mute | Unmute | Delay | PressesOf
-BusOp = MakeNoise | Unplug | Plug
+DeviceFault = Stick | Mute | Unmute | Delay | Spoil | Reboot
+DeviceOp = Push | Release | SetValue | Auto | PressesOf | DeviceFault
+BusOp = MakeNoise | MakeFlood | Unplug | Plug
 Op = Ping | Describe | StatsOf | Reset | DeviceOp | BusOp
 
 

@@ -11,8 +11,9 @@ from device_profiles.codec import BadValue, ValueKind, decode_point, value_kind
 from device_profiles.site import PlacedDevice
 from simulators.bank import Bank
 from simulators.errors import SimulatorError
+from simulators.faults import Spoiler
 from simulators.modbus import respond
-from simulators.point import SimulatedPoint
+from simulators.point import SimulatedPoint, Source
 
 MAX_PRESSES = 4096
 """Presses a device remembers; the oldest are forgotten first."""
@@ -73,6 +74,7 @@ class SimulatedDevice:
         placed: device, profile and unit.
         mute: True while it answers nothing and takes nothing.
         delay_s: how long it thinks about each request (serial lines only).
+        spoiler: gives its answers wrong checksums (serial lines only).
         counts: what it heard and said.
         number: numbers given by its counting point so far; never reset.
         presses: the last `MAX_PRESSES` presses and releases.
@@ -94,9 +96,11 @@ class SimulatedDevice:
         self.placed = placed
         self.mute = False
         self.delay_s = 0.0
+        self.spoiler = Spoiler(placed.device.id)
         self.number = 0
         self.presses: deque[Press] = deque(maxlen=MAX_PRESSES)
         self._clock_s, self._wall_ns, self._born_s = clock_s, wall_ns, clock_s()
+        self._up_at_s = self._born_s
         count_in = placed.device.simulate.count_in
         self._points = {
             point.key: SimulatedPoint(point, device=placed.device.id, is_number=point.key == count_in)
@@ -121,16 +125,16 @@ class SimulatedDevice:
 
     @property
     def age_s(self) -> float:
-        """Seconds since it was made: the time its values are a function of."""
+        """Seconds since it was made or last restarted: the time its values are a function of."""
         return self._clock_s() - self._born_s
 
     def answer(self, pdu: bytes) -> Answer | None:
         """Work a request out; nothing of the answer counts before `handed_over`.
 
         Returns:
-            None from a mute device.
+            None from a device that is mute or still starting.
         """
-        if self.mute:
+        if self.mute or self._clock_s() < self._up_at_s:
             self.counts.ignored += 1
             return None
         self.counts.requests += 1
@@ -194,6 +198,35 @@ class SimulatedDevice:
             SimulatorError: no such point, or it is no state.
         """
         return self._push(key, value=False)
+
+    def stick(self, key: str) -> int:
+        """Hold a point at what it says now until `set_auto`, and return the wall time in microseconds.
+
+        Raises:
+            SimulatorError: no such point, or the point that numbers answers.
+        """
+        self._point(key).stick(self.age_s)
+        return self._wall_ns() // 1000
+
+    def drive(self, key: str, source: Source | None) -> None:
+        """Let a signal make a point's value, or its profile's own simulation again; what is held by hand stays held.
+
+        Raises:
+            SimulatorError: no such point, or the point that numbers answers.
+        """
+        self._point(key).drive(source)
+
+    def reboot(self, silent_s: float) -> int:
+        """Restart: its age and what counts by it begin at 0, writes are forgotten, it answers nothing for `silent_s`.
+
+        Returns:
+            The wall time in microseconds.
+        """
+        self._born_s = self._clock_s()
+        self._up_at_s = self._born_s + silent_s
+        for point in self._points.values():
+            point.restart()
+        return self._wall_ns() // 1000
 
     def changes(self, key: str) -> int:
         """Tell how often a point was set, written or let go: whether it is still as somebody left it.

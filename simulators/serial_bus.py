@@ -18,7 +18,7 @@ from simulators.device import Answer, SimulatedDevice
 from simulators.errors import SimulatorError
 from simulators.framing import RtuFramer, RtuRequest, rtu_frame
 from simulators.modbus import is_read
-from simulators.noise import MAX_BURST_BYTES, Noise
+from simulators.noise import MAX_BURST_BYTES, Disturbed, Noise
 from simulators.wire import LineClock, wire_at
 
 BROADCAST = 0
@@ -172,7 +172,9 @@ class SerialBusServer(BusServer):
         self, port: BytePort, clock: LineClock, device: SimulatedDevice, answer: Answer, *, start: float
     ) -> None:
         """Hand an answer over byte by byte in time; count it when the last byte is gone."""
-        said = self._noise.disturb(rtu_frame(device.unit, answer.pdu))
+        frame = rtu_frame(device.unit, answer.pdu)
+        spoiled = device.spoiler.spoil(frame)
+        said = self._noise.disturb(frame) if spoiled is None else Disturbed(spoiled, is_broken=True)
         is_noisy, self._is_disturbed = said.is_noisy or self._is_disturbed, False
         is_whole = False
         try:
