@@ -21,6 +21,7 @@ from contract.limits import (
     MAX_WHY_CHARS,
     MIN_TIME_US,
 )
+from contract.tags import Arm, Disarm, StolenPart, TagOrder
 from contract.telemetry import Value
 from contract.topics import ROOT
 
@@ -50,7 +51,7 @@ class Reset(Struct, frozen=True):
     source: Annotated[str, Meta(min_length=1, max_length=MAX_ATTRIBUTE_CHARS)]
 
 
-Order = Write | SetMode | Reset
+Order = Write | SetMode | Reset | TagOrder
 
 
 class Command(Struct, frozen=True):
@@ -88,7 +89,8 @@ class Result(Struct, frozen=True):
         outcome: done, refused (it never can be done), failed (it might be another time), expired (not begun).
         at_us: when, microseconds UTC.
         reason: why it is not done; one English sentence.
-        value: what reads back after a write.
+        value: what reads back after a write; how many alarms ended after a reset; how many tags are armed after arming
+            or disarming; the version of the stolen list in force after a part of it.
     """
 
     id: str
@@ -113,7 +115,14 @@ class _ResultData(Struct, frozen=True, omit_defaults=True):
 
 _COMMAND = "langyan.command."
 _RESULT = "langyan.result."
-_TYPES: dict[str, type[Order]] = {"write": Write, "mode": SetMode, "reset": Reset}
+_TYPES: dict[str, type[Order]] = {
+    "write": Write,
+    "mode": SetMode,
+    "reset": Reset,
+    "arm": Arm,
+    "disarm": Disarm,
+    "stolen": StolenPart,
+}
 _ORDER_DECODERS = {word: msgspec.json.Decoder(kind) for word, kind in _TYPES.items()}
 _head_decoder = msgspec.json.Decoder(_Head)
 _result_decoder = msgspec.json.Decoder(_ResultData)

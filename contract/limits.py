@@ -27,6 +27,12 @@ MAX_DEVICES = 2_000
 MAX_CORRELATION_BYTES = 64
 # A gateway remembers what it has done until it expires: an hour of commands, and the hour is for slow sites.
 MAX_COMMAND_AHEAD_US = 3_600_000_000
+# A city has some hundred thousand tags and some thousand thefts a year; "tag-" and the tag are one id.
+MAX_STOLEN = 20_000
+MAX_TAG_CHARS = 60
+MAX_NOTE_CHARS = 60
+# 500 entries with notes in Chinese are 130 KB.
+MAX_PART_TAGS = 500
 # 2000-01-01 and 2200-01-01: a time outside is a broken clock or another unit, never a measurement.
 MIN_TIME_US = 946_684_800_000_000
 MAX_TIME_US = 7_258_118_400_000_000

@@ -95,3 +95,15 @@ class NotTakenError(CommandError):
     """The device answered, and yet the point reads back as something else."""
 
     hint = "The device may be in a local or locked mode, or its profile may not fit."
+
+
+class NoTagsError(CommandError):
+    """An order about tags came to a gateway that hears none."""
+
+    hint = "Send it to the gateways with tag readers."
+
+
+class StolenListError(CommandError):
+    """A part of a stolen list that does not fit; the list in force stays."""
+
+    hint = "Send the whole list with a newer version."

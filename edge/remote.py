@@ -73,7 +73,8 @@ class RemoteCommands:
         if refusal is not None:
             self._send(self._result(command, *refusal))
             return
-        log.info("command %s by %s: %s", command.id, command.by or "nobody", command.order)
+        # A list of stolen tags is long.
+        log.info("command %s by %s: %.300s", command.id, command.by or "nobody", str(command.order))
         self._known[command.id] = _Known(command.expires_at_us)
         self._queue.append(command)
         for waker in self._to_work:

@@ -1,30 +1,35 @@
 """What may be asked of a running gateway: by commands on the same machine, and by the cloud."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import anyio
 import msgspec
 
 from contract.alarms import Mode
 from contract.commands import Command, Order, Reset, SetMode, Write
+from contract.tags import Arm, Disarm, StolenPart, TagOrder
 from contract.telemetry import Value
 from edge.bus import Bus
 from edge.control import Handler, Message
-from edge.errors import UnknownPointError
+from edge.errors import NoTagsError, UnknownPointError
 from edge.status import Board, encode_snapshot
 
 ChangeMode = Callable[[Mode, Sequence[str] | None, float], None]
 EndAlarm = Callable[[str], int]
+OrderTags = Callable[[TagOrder], Awaitable[Value]]
 
 
 class Requests:
     """Carries requests out."""
 
-    def __init__(self, buses: Mapping[str, Bus], *, set_mode: ChangeMode, reset: EndAlarm) -> None:
-        """Wire it to the parts that do the work."""
+    def __init__(
+        self, buses: Mapping[str, Bus], *, set_mode: ChangeMode, reset: EndAlarm, order_tags: OrderTags | None = None
+    ) -> None:
+        """Wire it to the parts that do the work; without `order_tags` the site has nobody who hears tags."""
         self._buses = list(buses.values())
         self._set_mode = set_mode
         self._reset = reset
+        self._order_tags = order_tags
 
     async def command(self, command: Command) -> Value | None:
         """Carry out a command of the cloud; returns what reads back after a write.
@@ -41,6 +46,8 @@ class Requests:
             CommandError, LinkDownError, LinkTimeoutError, FrameError, DeviceRefusedError: see `Bus.write`.
             ModeRefusedError: an unknown device, or too long.
             UnknownSourceError: no rule has that source.
+            NoTagsError: nobody here hears tags.
+            StolenListError: see `Tags.order`.
         """
         match order:
             case Write():
@@ -50,6 +57,10 @@ class Requests:
                 return None
             case Reset():
                 return float(self._reset(order.source))
+            case Arm() | Disarm() | StolenPart():
+                if self._order_tags is None:
+                    raise NoTagsError("no device of this gateway hears tags")
+                return await self._order_tags(order)
 
     def handlers(self, board: Board) -> dict[str, Handler]:
         """Return the handlers for the control socket: the orders, answered as `{"value": ...}`, and `status`."""

@@ -22,15 +22,32 @@ from contract.commands import (
 )
 from contract.errors import DecodeError, Refusal
 from contract.limits import MAX_COMMAND_AHEAD_US, MAX_TIME_US, MIN_TIME_US
+from contract.tags import Arm, Disarm, StolenPart, StolenTag
 from tests.contract.strategies import ids, texts, times_us, values
 
 NOW = 1_767_225_600_000_000
 SWITCH = Command("c-1", "school-17", Write("io", "output_1", value=True), NOW + 10**7, "duty officer")
 
+tags = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}", fullmatch=True)
+checksums = st.from_regex(r"[0-9a-f]{32}", fullmatch=True)
+some_tags = st.lists(tags, min_size=1, max_size=4).map(tuple)
+
 orders = st.one_of(
     st.builds(Write, ids, ids, values),
     st.builds(SetMode, st.sampled_from(Mode), st.floats(0, 86_400), st.none() | st.lists(ids, max_size=3).map(tuple)),
     st.builds(Reset, st.text(min_size=1, max_size=80)),
+    st.builds(Arm, some_tags, st.none() | tags),
+    st.builds(Disarm, some_tags),
+    st.builds(
+        StolenPart,
+        st.integers(1, 10**15),
+        checksums,
+        st.none() | checksums,
+        st.integers(1, 80),
+        st.integers(1, 80),
+        st.lists(st.builds(StolenTag, tags, st.text(max_size=60)), max_size=4).map(tuple),
+        some_tags,
+    ),
 )
 
 
