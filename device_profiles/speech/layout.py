@@ -27,7 +27,11 @@ class ChecksumKind(StrEnum):
 
     SUM8 = "sum8"
     """Sum of the bytes, its lowest 8 bits."""
+    SUM16 = "sum16"
+    """Sum of the bytes, its lowest 16 bits."""
     XOR = "xor"
+    XOR_HEX = "xor_hex"
+    """Exclusive or of the bytes that hexadecimal digits write."""
     CRC16_MODBUS = "crc16_modbus"
     """Polynomial 0x8005 reflected, start 0xFFFF (MODBUS over Serial Line V1.02, 6.2.2)."""
     CRC16_ARC = "crc16_arc"
@@ -36,7 +40,7 @@ class ChecksumKind(StrEnum):
     @property
     def size(self) -> int:
         """How many bytes it has."""
-        return 2 if self.value.startswith("crc16") else 1
+        return 2 if "16" in self.value else 1
 
 
 class ChecksumForm(StrEnum):
