@@ -1,0 +1,1 @@
+"""A fleet: thousands of gateways that speak straight to a broker, from one process, with numbered readings."""
