@@ -1,13 +1,15 @@
 """The site file: one gateway, its buses and the devices on them. Gateway and simulator read the same file."""
 
-from datetime import datetime
+from datetime import datetime, time
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from contract.ids import ID_PATTERN, Id
-from device_profiles.model import Carrier, CombinationRule, Parity, Period, Profile, Rule
+from contract.tags import Tag
+from device_profiles.model import Carrier, CombinationRule, Parity, Period, Profile, Rule, Span
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 # Shorter than other ids, so that "gateway.<bus>" is still an id.
@@ -242,6 +244,93 @@ class Drill(Struct, frozen=True, forbid_unknown_fields=True, rename={"begins": "
     note: str = ""
 
 
+class Weekday(StrEnum):
+    """A day of the week; the order is that of `datetime.date.weekday`."""
+
+    MON = "mon"
+    TUE = "tue"
+    WED = "wed"
+    THU = "thu"
+    FRI = "fri"
+    SAT = "sat"
+    SUN = "sun"
+
+
+class Station(Struct, frozen=True, forbid_unknown_fields=True):
+    """Readers that are one place: whom any of them hears is there.
+
+    Attributes:
+        readers: device ids; the first speaks for the station.
+        name: for people.
+    """
+
+    readers: tuple[Id, ...]
+    name: str = ""
+
+
+class KnownTag(Struct, frozen=True, forbid_unknown_fields=True):
+    """A tag that the site knows.
+
+    Attributes:
+        id: in capitals, as readers say it.
+        name: what carries it, for people.
+        owner: tag of whoever may move it.
+        silent_after_s: heard by nobody for so long is an alarm; None: it may be away.
+    """
+
+    id: Tag
+    name: str = ""
+    owner: Tag | None = None
+    silent_after_s: Annotated[float, Meta(ge=10.0, le=31_536_000.0)] | None = None
+
+
+class Arming(Struct, frozen=True, forbid_unknown_fields=True, rename={"begins": "from", "ends": "to"}):
+    """Hours in which tags are armed.
+
+    Attributes:
+        begins, ends: local time of the site; an end before the beginning is one of the next day.
+        days: on which it begins; None is every day.
+        tags: None is every tag.
+    """
+
+    begins: time
+    ends: time
+    days: tuple[Weekday, ...] | None = None
+    tags: tuple[Tag, ...] | None = None
+
+
+class PresenceSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How sightings of tags become presence.
+
+    Attributes:
+        left_after_s: a tag that a station has not heard for so long has left it.
+        alive_s: how often a tag that stays is sent again.
+        margin_db: so much stronger must another station hear a tag before it is there.
+        sightings: a tag heard so often is present; fewer are noise, or a passer-by.
+        low_battery_v: a battery below is low, and well again 0.1 V above; None: only the tag's own word counts.
+        owner_within_s: an owner's tag heard so shortly before or after makes a movement no theft.
+        owner_wait_s: so long a theft alarm waits for the owner's tag, where a tag has an owner.
+        stolen_again_s: a stolen tag that stays at a station is reported there again so often.
+        max_tags: beyond it the tag that was not heard for longest is forgotten.
+        utc_offset: local time of `arming`, "+08:00".
+        station, tag, arming: see there; a reader that is in no station is one by itself.
+    """
+
+    left_after_s: Annotated[float, Meta(ge=1.0, le=86_400.0)] = 30.0
+    alive_s: Annotated[float, Meta(ge=1.0, le=86_400.0)] = 300.0
+    margin_db: Annotated[float, Meta(ge=0.0, le=60.0)] = 6.0
+    sightings: Annotated[int, Meta(ge=1, le=100)] = 2
+    low_battery_v: Annotated[float, Meta(gt=0.0, le=60.0)] | None = None
+    owner_within_s: Span = 30.0
+    owner_wait_s: Annotated[float, Meta(ge=0.0, le=600.0)] = 3.0
+    stolen_again_s: Annotated[float, Meta(ge=10.0, le=86_400.0)] = 300.0
+    max_tags: Annotated[int, Meta(ge=1, le=100_000)] = 20_000
+    utc_offset: Annotated[str, Meta(pattern=r"^[+-][01]\d:[0-5]\d\Z")] | None = None
+    station: tuple[Station, ...] = ()
+    tag: tuple[KnownTag, ...] = ()
+    arming: tuple[Arming, ...] = ()
+
+
 class SiteFile(Struct, frozen=True, forbid_unknown_fields=True):
     """The file as written."""
 
@@ -252,6 +341,7 @@ class SiteFile(Struct, frozen=True, forbid_unknown_fields=True):
     outbox: Outbox = Outbox()
     rule: tuple[CombinationRule, ...] = ()
     drill: tuple[Drill, ...] = ()
+    presence: PresenceSettings = PresenceSettings()
 
 
 class PlacedDevice(Struct, frozen=True):

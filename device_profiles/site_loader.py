@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from device_profiles.catalogue import load_profile_file, profile_files
 from device_profiles.faults import N_, ConfigError, Fault, listed, near, shown
 from device_profiles.model import AnyPoint, CombinationRule, PointDef, Profile, Rule
+from device_profiles.presence_checks import check_presence
 from device_profiles.rule_checks import check_members, check_site_rules, member_names
 from device_profiles.site import Device, PlacedDevice, Site, SiteFile
 from device_profiles.site_checks import check_device, check_devices, check_drills, check_gateway, check_narrowed
@@ -102,6 +103,11 @@ def _check_site(toml: TomlFile, fields: dict[str, Any], narrow: Mapping[str, Pro
     for rule in rules:
         check_members(toml, rule, members)
     check_drills(toml, fields.get("drill", ()), [device.id for device in fields.get("device", ())])
+    if "presence" in fields:
+        names = [device.id for device in fields.get("device", ())]
+        # Of a device whose profile cannot be read nobody knows whether it speaks.
+        speaking = [name for name in names if name not in narrow or narrow[name].speaks is not None]
+        check_presence(toml, fields["presence"], readers=speaking, devices=names)
 
 
 def _load_profiles(
