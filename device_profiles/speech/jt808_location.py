@@ -1,0 +1,139 @@
+"""What a JT/T 808 terminal says of where it is: the body of message 0200, and of 0704 that holds many. Pure.
+
+Source: JT/T 808-2013, 8.18 and 8.49 (2019: 8.12 and 8.38), as worked through in github.com/SmallChi/JT808,
+src/JT808.Protocol.Test/MessageBody/JT808_0x0200Test.cs and JT808_0x0704Test.cs.
+"""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+from msgspec import Struct
+
+from contract.limits import MIN_TIME_US
+from contract.telemetry import Value
+
+BEIJING = timezone(timedelta(hours=8))
+"""Every time of the standard is GMT+8 (table of message 0200)."""
+_FIXED_BYTES = 28
+_MAX_REPORTS = 1024
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# Status bits that are readings: bit -> key. Bits 2 and 3 are hemispheres.
+_STATES = {0: "acc", 1: "is_fixed", 10: "is_oil_cut", 11: "is_circuit_cut", 12: "is_locked"}
+_FIXED, _SOUTH, _WEST = 1, 2, 3
+
+
+class Location(Struct, frozen=True):
+    """One report of a terminal.
+
+    Attributes:
+        alarms: the alarm word.
+        values: readings by key; no position where the terminal has no fix.
+        at_us: the terminal's time, microseconds UTC; None when it is no time.
+    """
+
+    alarms: int
+    values: tuple[tuple[str, Value], ...]
+    at_us: int | None
+
+
+def read_location(body: bytes) -> Location | None:
+    """Read the body of a location report; None when it is too short to be one. Unknown extras are skipped."""
+    if len(body) < _FIXED_BYTES:
+        return None
+    alarms, status = int.from_bytes(body[:4], "big"), int.from_bytes(body[4:8], "big")
+    values: dict[str, Value] = {"alarm_word": float(alarms)}
+    values |= {key: bool(status >> bit & 1) for bit, key in _STATES.items()}
+    if status >> _FIXED & 1:
+        values |= _position(body, status)
+    values |= _extras(body[_FIXED_BYTES:])
+    return Location(alarms, tuple(values.items()), _time(body[22:28]))
+
+
+def read_batch(body: bytes) -> tuple[list[Location], int] | None:
+    """Read the body of a batch; return its good reports and how many were bad, None when it is no batch at all."""
+    if len(body) < 3:  # noqa: PLR2004 - how many, and of what kind
+        return None
+    # The kind that follows (reports of now, or kept during an outage) adds nothing: every report has its time.
+    told = int.from_bytes(body[:2], "big")
+    found: list[Location] = []
+    at, bad = 3, 0
+    for _ in range(min(told, _MAX_REPORTS)):
+        length = int.from_bytes(body[at : at + 2], "big")
+        one = body[at + 2 : at + 2 + length]
+        if len(one) < max(length, 1):
+            break
+        at += 2 + length
+        location = read_location(one)
+        if location is None:
+            bad += 1
+        else:
+            found.append(location)
+    missing = told - len(found) - bad
+    return found, bad + missing
+
+
+def _position(body: bytes, status: int) -> dict[str, Value]:
+    lat, lon = int.from_bytes(body[8:12], "big") / 1e6, int.from_bytes(body[12:16], "big") / 1e6
+    if lat > 90 or lon > 180:  # noqa: PLR2004 - degrees
+        return {}
+    return {
+        "lat": -lat if status >> _SOUTH & 1 else lat,
+        "lon": -lon if status >> _WEST & 1 else lon,
+        # Below the sea: two's complement, as traccar's HuabaoProtocolDecoder reads it; the standard is silent.
+        "altitude": float(int.from_bytes(body[16:18], "big", signed=True)),
+        "speed": _tenths(body[18:20]),
+        "course": float(int.from_bytes(body[20:22], "big")),
+    }
+
+
+def _extras(data: bytes) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    at = 0
+    while at + 2 <= len(data):
+        kind, length = data[at], data[at + 1]
+        value = data[at + 2 : at + 2 + length]
+        at += 2 + length
+        if len(value) == length:
+            found |= _extra(kind, value)
+    return found
+
+
+def _extra(kind: int, value: bytes) -> dict[str, Value]:  # noqa: PLR0911 - one line an extra
+    whole = float(int.from_bytes(value, "big"))
+    match kind, len(value):
+        case 0x01, 4:
+            return {"mileage": _tenths(value)}
+        case 0x02, 2:
+            return {"fuel": _tenths(value)}
+        case 0x03, 2:
+            return {"recorder_speed": _tenths(value)}
+        case 0x04, 2:
+            return {"alarm_event": whole}
+        case 0x25, 4:
+            return {"signals": whole}
+        case 0x2A, 2:
+            return {"io": whole}
+        case 0x2B, 4:
+            return {"ad_0": float(int.from_bytes(value[2:], "big")), "ad_1": float(int.from_bytes(value[:2], "big"))}
+        case 0x30, 1:
+            return {"signal": whole}
+        case 0x31, 1:
+            return {"satellites": whole}
+    return {}
+
+
+def _tenths(value: bytes) -> float:
+    return int.from_bytes(value, "big") / 10
+
+
+def _time(bcd: bytes) -> int | None:
+    text = bcd.hex()
+    if not text.isdecimal():
+        return None
+    year, month, day, hour, minute, second = (int(text[at : at + 2]) for at in range(0, 12, 2))
+    try:
+        moment = datetime(2000 + year, month, day, hour, minute, second, tzinfo=BEIJING)
+    except ValueError:
+        return None
+    at_us = (moment - _EPOCH) // timedelta(microseconds=1)
+    return at_us if at_us >= MIN_TIME_US else None
