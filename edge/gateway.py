@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio import to_thread
@@ -18,7 +18,7 @@ from contract.errors import DecodeError
 from contract.presence import Birth, Device
 from contract.receipts import Receipt, Verdict
 from device_profiles.model import Transport
-from device_profiles.site import Site, TcpBus
+from device_profiles.site import ModbusBus, Site, SpeechBus, TcpBus
 from edge.broker import Link
 from edge.bus import Bus
 from edge.capture import capture_handler
@@ -42,6 +42,11 @@ from edge.switchboard import Switchboard
 from edge.uplink import UplinkSender
 from edge.walktest import WalkTests
 from edge.watchdog import Mark, Notifier, Watchdog, keep_watch
+
+if TYPE_CHECKING:
+    from edge.push.buses import PushBuses
+
+    PushMaker = Callable[..., PushBuses]
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +78,9 @@ async def run_gateway(site: Site, stop: anyio.Event) -> None:
 
     Raises:
         StoreUnusableError: the outbox can neither be opened nor made.
-        MissingPasswordError: see there.
+        MissingPasswordError, MissingSecretError: see there.
     """
+    make_push_buses = _push_maker(site)
     link = Link(site.file.uplink, _password(site), site.file.gateway.id)
     settings = site.file.outbox
     with Outbox(
@@ -86,13 +92,13 @@ async def run_gateway(site: Site, stop: anyio.Event) -> None:
         clock=Clock(),
         deflate_from_bytes=link.settings.deflate_from_bytes,
     ) as outbox:
-        await _Gateway(site, outbox, link).run(stop)
+        await _Gateway(site, outbox, link, make_push_buses).run(stop)
 
 
 class _Gateway:
     """A site's gateway with all its parts, wired to each other; made within the loop."""
 
-    def __init__(self, site: Site, outbox: Outbox, link: Link) -> None:
+    def __init__(self, site: Site, outbox: Outbox, link: Link, make_push_buses: "PushMaker | None") -> None:
         now, gateway = anyio.current_time(), site.file.gateway.id
         devices = [placed for placed_on_bus in site.devices.values() for placed in placed_on_bus]
         self._site, self._now = site, anyio.current_time
@@ -128,6 +134,9 @@ class _Gateway:
             health=self._health.store,
         )
         self._store.on_fault = self._note_fault
+        self._push = make_push_buses and make_push_buses(
+            keeper=self._keeper, clock=self._clock, wall_us=self._wall_us, watch=self._supervisor, health=self._health
+        )
         self._requests = Requests(self._buses, set_mode=self._set_mode, reset=self._reset)
         self._remote = RemoteCommands(gateway, clock=self._clock, on_command=self._requests.command)
         self._sender = UplinkSender(
@@ -190,6 +199,8 @@ class _Gateway:
             async with anyio.create_task_group() as buses:
                 for name, bus in self._buses.items():
                     buses.start_soon(bus.run, self._keeper, stop, name=f"bus {name}")
+                if self._push is not None:
+                    buses.start_soon(self._push.run, stop, name="push")
                 buses.start_soon(self._switchboard.run, stop, name="switchboard")
                 buses.start_soon(self._report, stop, name="health")
                 buses.start_soon(self._supervise, stop, name="supervision")
@@ -199,7 +210,8 @@ class _Gateway:
 
     def _make_buses(self) -> None:
         site = self._site
-        self._lines = {bus.id: make_line(bus, folder=site.path.parent) for bus in site.file.bus}
+        asked = [bus for bus in site.file.bus if isinstance(bus, ModbusBus)]
+        self._lines = {bus.id: make_line(bus, folder=site.path.parent) for bus in asked}
         self._buses = {
             bus.id: Bus(
                 bus.id,
@@ -210,7 +222,7 @@ class _Gateway:
                 watch=self._supervisor,
                 transport=Transport.TCP if isinstance(bus, TcpBus) else Transport.RTU,
             )
-            for bus in site.file.bus
+            for bus in asked
         }
 
     def _make_board(self, now: float) -> Board:
@@ -233,6 +245,8 @@ class _Gateway:
             if now >= disk_known_at:
                 self._say(self._own_alarms.settle(self._health.store.faults, self._clock.steady_us()))
             self._say(self._supervisor.tick(now, self._clock.steady_us()))
+            if self._push is not None:
+                self._push.look(now)
             self._board.note(now)
             with anyio.move_on_after(SUPERVISE_EVERY_S):
                 await stop.wait()
@@ -271,6 +285,10 @@ class _Gateway:
         self._keeper.take_judged(judged)
         return len(judged.events)
 
+    def _wall_us(self) -> int | None:
+        """Tell the wall time if it can be relied on, and what is stamped by it is sent as it is."""
+        return self._clock.now_us() if self._clock.timeline.is_trusted and self._store.is_timed else None
+
     def _note_fault(self, kind: str, stands: bool) -> None:  # noqa: FBT001 - the store's signature
         event = self._own_alarms.set(kind, stands=stands, at_us=self._clock.steady_us())
         if event is not None:
@@ -305,6 +323,8 @@ class _Gateway:
             f"bus {name}": Mark(lambda bus=bus: bus.turned_at, BUS_STEP_LIMIT_S)  # type: ignore[misc]
             for name, bus in self._buses.items()
         }
+        if self._push is not None:
+            marks |= {name: Mark(at, BUS_STEP_LIMIT_S) for name, at in self._push.marks().items()}
         marks["keeper"] = Mark(lambda: self._keeper.kept_at, STEP_LIMIT_S)
         marks["uplink"] = Mark(lambda: self._sender.progress_at, UPLINK_STEP_LIMIT_S)
         return marks
@@ -341,6 +361,15 @@ def _birth(site: Site, boot: str, at_us: int) -> Birth:
             for placed in devices
         ),
     )
+
+
+def _push_maker(site: Site) -> "PushMaker | None":
+    """Give what makes the buses on which devices speak; None, and nothing of theirs imported, where there are none."""
+    if not any(isinstance(bus, SpeechBus) for bus in site.file.bus):
+        return None
+    from edge.push.buses import PushBuses, read_secrets  # noqa: PLC0415 - a gateway without them has no use for it
+
+    return partial(PushBuses, site, read_secrets(site, os.environ))
 
 
 def _password(site: Site) -> str | None:

@@ -12,11 +12,55 @@ from contract.telemetry import Point, Sample
 from edge.modbus.counters import LineCounters
 
 
+class PushNow(Struct):
+    """What a technician wants to know of a bus on which devices speak, for the status only.
+
+    Attributes:
+        stranger: address of the latest message that no device of the site has, as the site file would have it.
+        refusal: why the latest message was refused.
+    """
+
+    stranger: str = ""
+    refusal: str = ""
+
+
+class PushHealth(Struct):
+    """Counters of a bus on which devices speak by themselves; `connected` is a level.
+
+    Attributes:
+        connected: connections open now, and peers known by datagrams.
+        connections: taken or made since the start.
+        turned_away: connections beyond the most there may be, and peers forgotten for others.
+        cut_off: connections ended by us: silent for too long, or not taking what was sent.
+        bytes: that came.
+        heard: messages understood, of devices of the site.
+        refused: messages not understood, or not accepted.
+        strangers: messages of addresses that no device of the site has.
+        kept: messages acknowledged because all of them is on the disk.
+        unkept: messages not acknowledged, because the disk did not take them or their sender is gone.
+        dropped: datagrams and published messages passed over while the disk was behind.
+    """
+
+    connected: int = 0
+    connections: int = 0
+    turned_away: int = 0
+    cut_off: int = 0
+    bytes: int = 0
+    heard: int = 0
+    refused: int = 0
+    strangers: int = 0
+    kept: int = 0
+    unkept: int = 0
+    dropped: int = 0
+    now: PushNow = field(default_factory=PushNow)
+
+
 class BusHealth(Struct):
     """Counters of one bus; they only rise, but for `mute_units` and `is_up`.
 
     Attributes:
         line: what its line sees and passes over.
+        push: of a bus on which devices speak by themselves, which has no others but `is_up` and `bad_values`.
     """
 
     is_up: bool = False
@@ -30,6 +74,7 @@ class BusHealth(Struct):
     writes: int = 0
     writes_failed: int = 0
     line: LineCounters = field(default_factory=LineCounters)
+    push: PushHealth | None = None
 
 
 class UplinkNow(Struct):
@@ -151,10 +196,18 @@ class Health(Struct):
         for bus, state in self.buses.items():
             units = (breakers or {}).get(bus, {}).items()
             positions = (Point(f"breaker.{unit}", str(position)) for unit, position in units)
-            samples.append(
-                Sample(f"{GATEWAY_DEVICE}.{bus}", at_us, (*points(state), *points(state.line, "line."), *positions))
-            )
+            samples.append(Sample(f"{GATEWAY_DEVICE}.{bus}", at_us, (*bus_points(state), *positions)))
         return samples
+
+
+def bus_points(state: BusHealth, *, joint: str = ".") -> Iterator[Point]:
+    """Write what there is to say of a bus, asked or listened to, as points; `joint` parts part and counter."""
+    if state.push is None:
+        yield from (*points(state), *points(state.line, f"line{joint}"))
+    else:
+        yield Point("is_up", state.is_up)
+        yield Point("bad_values", float(state.bad_values))
+        yield from points(state.push, f"push{joint}")
 
 
 def points(state: Struct, prefix: str = "") -> Iterator[Point]:

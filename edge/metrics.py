@@ -4,14 +4,15 @@ Source of the format: prometheus.io, Exposition formats, text-based format 0.0.4
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import anyio
 from anyio.abc import ByteStream, SocketAttribute, TaskStatus
 from anyio.streams.buffered import BufferedByteReceiveStream
 from msgspec import Struct
 
-from edge.health import points
+from contract.telemetry import Point
+from edge.health import bus_points, points
 from edge.status import BusStatus, Snapshot
 from edge.supervision import DeviceStanding
 
@@ -24,7 +25,7 @@ REQUEST_LIMIT_S = 5.0
 LEVEL_PARTS = frozenset({"clock", "machine"})
 LEVELS = frozenset(
     """is_up under_way readings_waiting alarms_waiting bytes_waiting alarm_bytes_waiting oldest_reading_s
-    oldest_alarm_s mute_units""".split()
+    oldest_alarm_s mute_units push_connected""".split()
 )
 HELP = {
     "up": "1 while the gateway runs; its version, boot and site are labels.",
@@ -73,22 +74,26 @@ def families(snapshot: Snapshot) -> list[Family]:
 
 def _add_bus(found: dict[str, Family], bus: BusStatus) -> None:
     labels = _labels(bus=bus.id)
-    _add_struct(found, "bus", bus.total, labels=labels)
-    _add_struct(found, "bus", bus.total.line, labels=labels, prefix="line_")
+    _add_points(found, "bus", bus_points(bus.total, joint="_"), labels=labels)
     for unit in bus.units:
-        who = _labels(bus=bus.id, device=unit.device, unit=str(unit.unit))
+        who = _labels(bus=bus.id, device=unit.device, unit=unit.address or str(unit.unit))
         for standing in DeviceStanding:
             is_so = float(unit.standing is standing)
             _add(found, "device_standing", is_so, labels=f'{who},standing="{standing.value}"')
         if unit.age_s is not None:
             _add(found, "device_age_seconds", unit.age_s, labels=who)
-        _add(found, "device_breaker_open", float(unit.breaker == "open"), labels=who)
+        if bus.total.push is None:
+            _add(found, "device_breaker_open", float(unit.breaker == "open"), labels=who)
 
 
-def _add_struct(found: dict[str, Family], part: str, state: Struct, *, labels: str = "", prefix: str = "") -> None:
-    """Add each number of a struct, and each word as a label of a 1."""
-    for point in points(state):
-        name = f"{part}_{prefix}{point.key}"
+def _add_struct(found: dict[str, Family], part: str, state: Struct) -> None:
+    _add_points(found, part, points(state))
+
+
+def _add_points(found: dict[str, Family], part: str, said: Iterable[Point], *, labels: str = "") -> None:
+    """Add each number, and each word as a label of a 1."""
+    for point in said:
+        name = f"{part}_{point.key}"
         if isinstance(point.value, str):
             _add(found, name, 1.0, part=part, word=point.key, labels=_labels(**{point.key: point.value}))
         elif part in LEVEL_PARTS or point.key in LEVELS:

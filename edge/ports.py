@@ -127,15 +127,20 @@ class TcpPort:
         raise LinkDownError(f"{self.name} cannot be opened: {why}")
 
 
+def keep_alive(connection: socket.socket) -> None:
+    """Set a TCP connection up: what is sent goes at once, and a peer that has vanished is found out."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, seconds in _KEEPALIVE:
+        # Not every system has all of them.
+        if hasattr(socket, option):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)
+
+
 async def _connect(loop: asyncio.AbstractEventLoop, connection: socket.socket, address: tuple[Any, ...]) -> int:
     with connection:
         connection.setblocking(False)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, seconds in _KEEPALIVE:
-            # Not every system has all of them.
-            if hasattr(socket, option):
-                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)
+        keep_alive(connection)
         await loop.sock_connect(connection, address)
         return connection.detach()
 

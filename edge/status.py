@@ -17,6 +17,7 @@ WINDOW_S = 60.0
 NOTE_EVERY_S = 5.0
 
 Breakers = Mapping[str, Mapping[int, str]]
+_LEVELS = frozenset({"mute_units", "connected"})
 
 
 class UnitStatus(Struct, frozen=True):
@@ -24,9 +25,10 @@ class UnitStatus(Struct, frozen=True):
 
     Attributes:
         age_s: how old its last good answer is; None before the first.
-        breaker: "closed", "suspect" or "open"; empty before its first turn.
+        breaker: "closed", "suspect" or "open"; empty before its first turn, and for one that nobody asks.
         asked, answered: in the recent past.
         mode: in a test or a drill its alarms are marked, and nobody is sent.
+        address: what the line calls it, if it speaks by itself.
     """
 
     device: str
@@ -38,6 +40,7 @@ class UnitStatus(Struct, frozen=True):
     asked: int
     answered: int
     mode: Mode = Mode.LIVE
+    address: str = ""
 
 
 class BusStatus(Struct, frozen=True):
@@ -249,16 +252,17 @@ def _unit_status(
         asked=answered + missed,
         answered=answered,
         mode=mode,
+        address=placed.device.address,
     )
 
 
 def _less(now: BusHealth, past: BusHealth) -> BusHealth:
     """Subtract counter by counter; what is a level stays as it is now."""
     recent = msgspec.convert(msgspec.to_builtins(now), BusHealth)
-    for new, old in ((recent, past), (recent.line, past.line)):
-        for name in new.__struct_fields__:
+    for new, old in ((recent, past), (recent.line, past.line), (recent.push, past.push)):
+        for name in new.__struct_fields__ if new is not None else ():
             value = getattr(new, name)
-            if isinstance(value, int) and not isinstance(value, bool) and name != "mute_units":
+            if isinstance(value, int) and not isinstance(value, bool) and name not in _LEVELS:
                 setattr(new, name, value - getattr(old, name))
     return recent
 

@@ -111,6 +111,19 @@ class Store:
         if alarms:
             await self._use(partial(self._outbox.settle_alarms, alarms), is_alarm=True)
 
+    async def sync(self) -> None:
+        """Have the disk take the telemetry that was put; `breaks` and `is_in_memory` say whether it did."""
+        await self._use(self._outbox.sync, is_alarm=False)
+
+    @property
+    def breaks(self) -> int:
+        """How often telemetry that had been put may not have reached the disk."""
+        return self._outbox.breaks
+
+    def is_in_memory(self, *, is_alarm: bool) -> bool:
+        """Tell whether alarms, or telemetry, are in memory only, because the disk does not take them."""
+        return self._outbox.is_in_memory(is_alarm=is_alarm)
+
     async def put_note(self, key: str, text: bytes) -> None:
         """Keep a few bytes of UTF-8 through restarts; `Outbox.note` has them.
 
@@ -161,7 +174,7 @@ class Store:
         self.bell = anyio.Event()
 
     async def _care(self) -> None:
-        await self._use(self._outbox.sync, is_alarm=False)
+        await self.sync()
         if self._outbox.faults:
             try:
                 await self._use(self._outbox.recover, is_alarm=True)

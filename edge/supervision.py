@@ -1,7 +1,9 @@
 """Supervision: which devices answer, which keep silent, and for how long. Pure; the caller reads the clocks.
 
 A device is lost when it was asked and gave no good answer for its profile's `supervision_s`; silence in which nobody
-asked (the field waits for the disk) is not held against it. When all devices of a line with two or more go, the
+asked (the field waits for the disk) is not held against it. A device that speaks by itself is lost when nothing was
+heard of it for so long, though nobody asks; one whose profile gives it no such time (a radio button) is lost only with
+its line. When all devices of a line with two or more go, the
 line is what went: one "bus-lost" is said, and the losses of its devices, which follow from it, are not.
 """
 
@@ -13,7 +15,7 @@ from msgspec import Struct
 
 from contract.alarms import AlarmEvent, Severity, Transition
 from contract.ids import GATEWAY_DEVICE
-from device_profiles.model import Text
+from device_profiles.model import Profile, Text
 from device_profiles.site import PlacedDevice
 from edge.clock import is_wall
 
@@ -22,6 +24,9 @@ SUPERVISION = "supervision"
 
 DEVICE_LOST = "device-lost"
 BUS_LOST = "bus-lost"
+
+# How long a line may be away on which nobody has to speak.
+SILENT_LINE_S = 60.0
 
 NEVER = -math.inf
 
@@ -73,12 +78,15 @@ class _Alarm(Struct):
 class _Watched(Struct):
     """One device: how long it may be silent, how often it is asked, when it answered, and its alarm.
 
-    `missed_at` is when the first answer was missing since the last good one.
+    `missed_at` is when the first answer was missing since the last good one. One that speaks by itself is asked
+    never; `is_expected` tells whether it has to speak.
     """
 
     patience_s: float
     period_s: float
     alarm: _Alarm
+    speaks: bool = False
+    is_expected: bool = False
     heard_at: float = NEVER
     missed_at: float = NEVER
     answers: int = 0
@@ -142,6 +150,20 @@ class Supervisor:
             for watched in line.devices:
                 self.missed(watched.alarm.device, now)
 
+    def bus_up(self, bus: str, now: float) -> None:
+        """Note that a line on which devices speak by themselves is open: silence there is now their own."""
+        if line := self._lines.get(bus):
+            line.since = now
+            for watched in line.devices:
+                if watched.speaks and not watched.is_expected:
+                    # It may be silent for years; that its line is back is all there is to know.
+                    watched.missed_at = NEVER
+
+    def not_listening(self, bus: str, now: float) -> None:
+        """Note that nobody listens to the devices of a line just now: their silence counts anew."""
+        if line := self._lines.get(bus):
+            line.since = now
+
     def tick(self, now: float, at_us: int) -> list[AlarmEvent]:
         """Judge all devices; call it about once a second.
 
@@ -149,6 +171,11 @@ class Supervisor:
             now: monotonic seconds, as in `heard`.
             at_us: the time that the events carry.
         """
+        for line in self._lines.values():
+            for watched in line.devices:
+                is_due = watched.is_expected and not watched.is_failing
+                if is_due and now - max(line.since, watched.heard_at) >= watched.patience_s:
+                    self.missed(watched.alarm.device, now)
         return [
             self._change(alarm, at_us)
             for line in self._lines.values()
@@ -233,9 +260,8 @@ def _make_lines(devices: Iterable[PlacedDevice], now: float) -> dict[str, _Line]
         watches_panic = any(rule.alarm == "panic" for rule in placed.profile.rule)
         severity = Severity.CRITICAL if watches_panic else Severity.HIGH
         alarm = _Alarm(placed.device.id, DEVICE_LOST, severity, _text(_DEVICE_TEXT, name))
-        period_s = min((point.every_s for point in placed.profile.point), default=0.0)
         line = lines.setdefault(placed.device.bus, _Line([], None, now))
-        line.devices.append(_Watched(placed.profile.supervision_s, period_s, alarm))
+        line.devices.append(_watch(placed.profile, alarm))
     for bus, line in lines.items():
         # Of a line with one device its name says more than the line's.
         if len(line.devices) > 1:
@@ -243,6 +269,16 @@ def _make_lines(devices: Iterable[PlacedDevice], now: float) -> dict[str, _Line]
             severity = Severity.CRITICAL if is_critical else Severity.HIGH
             line.alarm = _Alarm(f"{GATEWAY_DEVICE}.{bus}", BUS_LOST, severity, _text(_BUS_TEXT, bus))
     return lines
+
+
+def _watch(profile: Profile, alarm: _Alarm) -> _Watched:
+    if profile.speaks is None:
+        period_s = min((point.every_s for point in profile.point), default=0.0)
+        return _Watched(profile.supervision_s, period_s, alarm)
+    if profile.supervision_s:
+        # It should have spoken by the end of its patience, which is when it is missed.
+        return _Watched(profile.supervision_s, profile.supervision_s, alarm, speaks=True, is_expected=True)
+    return _Watched(SILENT_LINE_S, 0.0, alarm, speaks=True)
 
 
 def _text(text: Text, name: str) -> Text:

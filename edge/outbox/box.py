@@ -126,6 +126,15 @@ class Outbox:
         return found if self._ballast.is_whole else found | {"outbox-full"}
 
     @property
+    def breaks(self) -> int:
+        """How often telemetry that the kernel had taken may not have reached the disk."""
+        return self._log.breaks
+
+    def is_in_memory(self, *, is_alarm: bool) -> bool:
+        """Tell whether alarms, or telemetry, are in memory only, because the disk does not take them."""
+        return self._alarms.fault is not None if is_alarm else self._log.is_in_memory
+
+    @property
     def is_timed(self) -> bool:
         """Whether what is put now gets its wall time at once."""
         return self.clock.readers.machine in self._fixed

@@ -49,6 +49,7 @@ class TelemetryLog:
         fault: why the disk does not take batches just now, or only in the place of older ones: "outbox-full",
             "outbox-unwritable"; None while it does.
         is_held: the disk's room belongs to alarms just now; batches stay in memory.
+        breaks: how often batches that the kernel had taken may not have reached the disk.
     """
 
     def __init__(self, folder: Path, *, max_bytes: int, run: str, machine: str) -> None:
@@ -64,6 +65,7 @@ class TelemetryLog:
         self.set_aside: list[Path] = []
         self.fault: str | None = None
         self.is_held = False
+        self.breaks = 0
         self._folder = folder
         self._max_bytes = max_bytes
         self._segment_bytes = min(LONGEST_SEGMENT_BYTES, max_bytes // SEGMENTS)
@@ -102,6 +104,11 @@ class TelemetryLog:
     def newest(self) -> int:
         """Return the number of the newest batch; those of all later ones are higher."""
         return self._newest
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether batches are in memory only."""
+        return bool(self._memory)
 
     def depth(self) -> Depth:
         """Return what waits."""
@@ -179,6 +186,7 @@ class TelemetryLog:
         except OSError as error:
             # What was not taken may be lost whatever comes after it, so another file is begun.
             self.fault, self._current = _fault(error), None
+            self.breaks += 1
 
     def look_for_room(self) -> None:
         """End a fault that was a full disk, once there is room for a whole file without giving up another."""
@@ -246,6 +254,7 @@ class TelemetryLog:
                 if error.errno not in _FULL:
                     # A file that failed so is not trusted with more.
                     self._current = None
+                    self.breaks += self._is_dirty
                 raise
             self._is_dirty = True
             return
@@ -256,8 +265,10 @@ class TelemetryLog:
             full, self._current = self._current, None
             if full.batches:
                 # Without its index it is read record by record at the next start.
-                with contextlib.suppress(OSError):
+                try:
                     full.seal()
+                except OSError:
+                    self.breaks += 1
         if self._current is None:
             for empty in [one for one in self._segments if one.head.first == first]:
                 # Given up before anything could be written to it; the new one takes its name.
