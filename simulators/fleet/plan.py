@@ -227,7 +227,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     @property
     def missed(self) -> float:
         """The share of the asked rate that was missed."""
-        return 1.0 - self.done_per_s / self.asked_per_s if self.asked_per_s else 0.0
+        return round(1.0 - self.done_per_s / self.asked_per_s, 6) if self.asked_per_s else 0.0
 
     @property
     def is_good(self) -> bool:

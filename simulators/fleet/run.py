@@ -7,6 +7,7 @@ thread it is called in.
 import heapq
 import importlib.metadata
 import math
+import os
 import resource
 import secrets
 import selectors
@@ -237,7 +238,7 @@ class _Fleet:
         except BlockingIOError:
             pass
         except OSError as error:
-            self._tally.why = f"{self._where}: {error.strerror}"
+            self._tally.why = str(error.strerror).lower()
             self._cut(place, now)
 
     def _connected(self, place: int, now: float) -> None:
@@ -246,7 +247,7 @@ class _Fleet:
         assert member.socket is not None, "only what has a socket connects"  # noqa: S101
         error = member.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
-            self._tally.why = f"{self._where}: {OSError(error, '').__class__.__name__} ({error})"
+            self._tally.why = os.strerror(error).lower()
             self._cut(place, now)
             return
         member.is_connecting, self._connecting = False, self._connecting - 1

@@ -184,7 +184,8 @@ def test_it_tries_again_later_and_later_with_jitter_and_at_once_after_a_receipt(
     assert all(low / 2 <= pause <= low for pause, low in zip(pauses, [0.25, 0.5, 1, 2, 2, 2], strict=True))
     rig.broker.connect(rig.now)
     rig.gateway.read_from(rig.now)
-    rig.broker.receipt(*rig.until(103.0), now=103.0)
+    (batch,) = rig.until(103.0)
+    rig.broker.receipt(batch, 103.0)
     rig.gateway.closed(104.0)
     assert rig.gateway.connect_at <= 104.25
 

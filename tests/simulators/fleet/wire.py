@@ -3,9 +3,9 @@
 import socket
 from typing import Self, TypeVar
 
-from simulators.fleet.mqtt import Event, MqttClient
+from simulators.fleet.mqtt import Acknowledged, Connected, MqttClient, Pong, Received, Subscribed
 
-Wanted = TypeVar("Wanted", bound=Event)
+Wanted = TypeVar("Wanted", Connected, Subscribed, Acknowledged, Received, Pong)
 LIMIT_S = 15.0
 
 
@@ -21,7 +21,7 @@ class Line:
             self.client.out.clear()
             data = self._socket.recv(4096)
             assert data, "the broker hung up"
-            found = [event for event in self.client.feed(data) if isinstance(event, kind)]
+            found: list[Wanted] = [event for event in self.client.feed(data) if isinstance(event, kind)]
             if found:
                 return found
 
