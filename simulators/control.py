@@ -20,6 +20,7 @@ from simulators.errors import SimulatorError
 from simulators.faults import FLOOD_EVERY_S, Flood
 from simulators.running_site import RunningSite
 from simulators.serial_bus import SerialBusServer
+from simulators.talking import TalkingDevice
 
 MAX_CLIENTS = 32
 MAX_TIMED = 256
@@ -102,7 +103,27 @@ class ControlServer:
                 return say.Done()
             case say.Unplug() | say.Plug() | say.MakeNoise() | say.MakeFlood():
                 return await self._do_to_bus(op)
-        return self._do_to_device(op, self._site.device(op.device))
+        found = self._site.anybody(op.device)
+        return self._do_to_talker(op, found) if isinstance(found, TalkingDevice) else self._do_to_device(op, found)
+
+    def _do_to_talker(self, op: say.DeviceOp, talker: TalkingDevice) -> say.Reply:
+        match op:
+            case say.Push():
+                return say.Changed(self._press(talker, op))
+            case say.Release():
+                return say.Changed(talker.release(op.point))
+            case say.SetValue():
+                return say.Changed(talker.set(op.point, op.value))
+            case say.PressesOf():
+                return say.Presses(tuple(talker.presses))
+            case say.Mute():
+                talker.mute = True
+            case say.Unmute():
+                talker.mute = False
+            case _:
+                text = f"device {talker.id!r} speaks by itself; press, release, set, mute and unmute are for it"
+                raise SimulatorError(text)
+        return say.Done()
 
     async def _do_to_bus(self, op: say.BusOp) -> say.Reply:
         match op:
@@ -169,7 +190,7 @@ class ControlServer:
         finally:
             self._timed -= 1
 
-    def _press(self, device: SimulatedDevice, op: say.Push) -> int:
+    def _press(self, device: SimulatedDevice | TalkingDevice, op: say.Push) -> int:
         if op.for_s is not None and self._timed >= MAX_TIMED:
             raise SimulatorError(_TOO_MANY)
         at_us = device.press(op.point)
@@ -178,7 +199,9 @@ class ControlServer:
             self._tasks.start_soon(self._release_later, device, op.point, op.for_s, device.changes(op.point))
         return at_us
 
-    async def _release_later(self, device: SimulatedDevice, point: str, after_s: float, change: int) -> None:
+    async def _release_later(
+        self, device: SimulatedDevice | TalkingDevice, point: str, after_s: float, change: int
+    ) -> None:
         await sleep(after_s)
         self._timed -= 1
         if device.changes(point) == change:

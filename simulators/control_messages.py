@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 from simulators.bus import BusCounts
 from simulators.device import Counts, Press
 from simulators.faults import MAX_FLOOD_BYTES_S
+from simulators.talking import TalkCounts
 
 MAX_LINE_BYTES = 4096
 """Longest request line."""
@@ -181,6 +182,14 @@ class DeviceStats(Struct, frozen=True):
     counts: Counts
 
 
+class TalkerStats(Struct, frozen=True):
+    """One device that speaks by itself; counts since the start or the last reset."""
+
+    bus: str
+    mute: bool
+    counts: TalkCounts
+
+
 class BusStats(Struct, frozen=True):
     """One bus."""
 
@@ -204,6 +213,7 @@ class Stats(Struct, frozen=True):
     totals: Totals
     devices: dict[str, DeviceStats]
     buses: dict[str, BusStats]
+    talkers: dict[str, TalkerStats] = {}
     ok: bool = True
 
 
@@ -218,7 +228,7 @@ class PointInfo(Struct, frozen=True):
 
 
 class DeviceInfo(Struct, frozen=True):
-    """One device."""
+    """One device; one that speaks by itself has an address for a unit, and nobody knows what its points say."""
 
     id: str
     bus: str
@@ -227,6 +237,7 @@ class DeviceInfo(Struct, frozen=True):
     name: str
     mute: bool
     points: tuple[PointInfo, ...]
+    address: str = ""
 
 
 class BusInfo(Struct, frozen=True):

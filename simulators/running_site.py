@@ -1,5 +1,6 @@
 """A site's buses and devices by name, and what can be told of them."""
 
+import os
 import time
 from contextlib import ExitStack
 from typing import Self
@@ -7,7 +8,7 @@ from typing import Self
 from msgspec.structs import replace
 
 from device_profiles.codec import value_kind
-from device_profiles.site import Bus, RtuBus, RtuTcpBus, Site
+from device_profiles.site import ModbusBus, RtuBus, RtuTcpBus, Site, SpeechBus
 from simulators.bus import BusServer
 from simulators.control_messages import (
     BusInfo,
@@ -17,13 +18,17 @@ from simulators.control_messages import (
     DeviceStats,
     PointInfo,
     Stats,
+    TalkerStats,
     Totals,
 )
 from simulators.device import SimulatedDevice
 from simulators.errors import SimulatorError
+from simulators.push_bus import make_push_bus
 from simulators.rtu_bus import RtuBusServer
 from simulators.rtu_tcp_bus import RtuTcpBusServer
 from simulators.serial_bus import SerialBusServer
+from simulators.talkers.making import make_talker
+from simulators.talking import TalkingDevice
 from simulators.tcp_bus import TcpBusServer
 
 
@@ -31,21 +36,27 @@ class RunningSite:
     """All buses of a site; a context manager that opens them, and closes them at the end.
 
     Attributes:
-        buses, devices: by id, in the file's order.
+        buses: by id, in the file's order.
+        devices: those that are asked, likewise.
+        talkers: those that speak by themselves, likewise.
     """
 
     def __init__(self, site: Site) -> None:
         """Make the devices; nothing is opened yet.
 
         Raises:
-            SimulatorError: a profile's simulation makes no sense.
+            SimulatorError: a profile's simulation makes no sense, or nobody can simulate a device.
         """
         self.site = site
+        self.talkers: dict[str, TalkingDevice] = {}
         self.buses: dict[str, BusServer] = {}
         self.devices: dict[str, SimulatedDevice] = {}
         self._open = ExitStack()
         self._since_s = time.monotonic()
         for bus in site.file.bus:
+            if isinstance(bus, SpeechBus):
+                self.buses[bus.id] = self._make_push_bus(bus)
+                continue
             devices = [SimulatedDevice(placed) for placed in site.devices[bus.id]]
             self.devices.update((device.id, device) for device in devices)
             self.buses[bus.id] = _make_bus(bus, site, devices)
@@ -77,6 +88,17 @@ class RunningSite:
             raise SimulatorError(f"no device {device_id!r}; there are {', '.join(self.devices)}")
         return found
 
+    def anybody(self, device_id: str) -> SimulatedDevice | TalkingDevice:
+        """Find a device, be it asked or speaking by itself.
+
+        Raises:
+            SimulatorError: there is none of that id; lists those there are.
+        """
+        found = self.devices.get(device_id) or self.talkers.get(device_id)
+        if found is None:
+            raise SimulatorError(f"no device {device_id!r}; there are {', '.join((*self.devices, *self.talkers))}")
+        return found
+
     def bus(self, bus_id: str) -> BusServer:
         """Find a bus.
 
@@ -92,11 +114,11 @@ class RunningSite:
         """Find a serial bus.
 
         Raises:
-            SimulatorError: there is none of that id, or it is Modbus TCP.
+            SimulatorError: there is none of that id, or it is no line with Modbus RTU.
         """
         found = self.bus(bus_id)
         if not isinstance(found, SerialBusServer):
-            raise SimulatorError(f"bus {bus_id!r} is Modbus TCP; this is for serial buses")
+            raise SimulatorError(f"bus {bus_id!r} is {found.kind}; this is for lines with Modbus RTU")
         return found
 
     def reset(self) -> None:
@@ -106,6 +128,8 @@ class RunningSite:
             bus.reset()
         for device in self.devices.values():
             device.reset()
+        for talker in self.talkers.values():
+            talker.reset()
 
     def stats(self) -> Stats:
         """Tell what was heard and said."""
@@ -116,16 +140,33 @@ class RunningSite:
             answers=sum(device.counts.answers for device in devices.values()),
             readings=sum(sum(device.counts.readings.values()) for device in devices.values()),
         )
-        return Stats(time.monotonic() - self._since_s, totals, devices, buses)
+        talkers = {
+            talker.id: TalkerStats(talker.placed.device.bus, talker.mute, replace(talker.counts))
+            for talker in self.talkers.values()
+        }
+        return Stats(time.monotonic() - self._since_s, totals, devices, buses, talkers)
 
     def describe(self) -> Description:
         """Tell what is there, and what every point says now."""
         gateway = self.site.file.gateway
         buses = tuple(BusInfo(bus.id, bus.kind, bus.where, bus.is_plugged) for bus in self.buses.values())
-        return Description(gateway.id, gateway.site, buses, tuple(map(_device_info, self.devices.values())))
+        devices = (*map(_device_info, self.devices.values()), *map(_talker_info, self.talkers.values()))
+        return Description(gateway.id, gateway.site, buses, devices)
+
+    def _make_push_bus(self, bus: SpeechBus) -> BusServer:
+        talkers = [
+            TalkingDevice(placed, make_talker(placed, environ=os.environ, seed=number, wall_us=_wall_us))
+            for number, placed in enumerate(self.site.devices[bus.id], len(self.talkers))
+        ]
+        self.talkers.update((talker.id, talker) for talker in talkers)
+        return make_push_bus(bus, talkers, folder=self.site.path.parent)
 
 
-def _make_bus(bus: Bus, site: Site, devices: list[SimulatedDevice]) -> BusServer:
+def _wall_us() -> int:
+    return time.time_ns() // 1000
+
+
+def _make_bus(bus: ModbusBus, site: Site, devices: list[SimulatedDevice]) -> BusServer:
     match bus:
         case RtuBus():
             return RtuBusServer(bus, folder=site.path.parent, devices=devices)
@@ -160,4 +201,19 @@ def _device_info(device: SimulatedDevice) -> DeviceInfo:
         name=placed.device.name,
         mute=device.mute,
         points=points,
+    )
+
+
+def _talker_info(talker: TalkingDevice) -> DeviceInfo:
+    placed = talker.placed
+    points = tuple(PointInfo(point.key, point.kind.value, point.unit, False, None) for point in placed.profile.heard)
+    return DeviceInfo(
+        id=talker.id,
+        bus=placed.device.bus,
+        unit=0,
+        profile=placed.profile.profile,
+        name=placed.device.name,
+        mute=talker.mute,
+        points=points,
+        address=placed.device.address,
     )

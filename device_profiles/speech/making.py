@@ -16,7 +16,7 @@ from device_profiles.model import Language, Profile
 from device_profiles.speech.said import Speaker, Speech
 
 # The class of the memory that all connections of a bus share.
-_SHARED = {Language.DC09: "Dc09Shared"}
+_SHARED = {Language.DC09: "Dc09Shared", Language.JT808: "Jt808Shared"}
 
 
 def make_shared(language: Language) -> object | None:
