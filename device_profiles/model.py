@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from contract.alarms import Severity
 from contract.ids import Id
 from device_profiles.speech.layout import Frame, Message, ToldReport, ToldSighting
+from device_profiles.speech.topics import Topic
 
 Text = dict[str, str]
 """A text for people by language tag; a profile carries "en" and "zh"."""
@@ -195,6 +196,7 @@ class Speaks(Struct, frozen=True, forbid_unknown_fields=True):
         baud, parity, stop_bits: factory serial settings.
         port: factory TCP or UDP port; None has none.
         frame, message: its grammar, for the language `grammar` and no other.
+        topic: the topics it is heard on, for the language `mqtt_json` and no other.
     """
 
     language: Language
@@ -205,6 +207,7 @@ class Speaks(Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[int, Meta(ge=1, le=65_535)] | None = None
     frame: Frame | None = None
     message: tuple[Message, ...] = ()
+    topic: tuple[Topic, ...] = ()
 
 
 class HeardKind(StrEnum):
