@@ -8,10 +8,25 @@ from contract.telemetry import Value
 from device_profiles.codec import BlockDecoder
 from device_profiles.faults import N_, listed, shown
 from device_profiles.frames import BlockRead, FrameError, read_capture
-from device_profiles.model import AnyPoint, BlockDef, Capture, Carrier, HeardDef, Link, PointDef, Speaks, Table
+from device_profiles.grammar_checks import check_grammar
+from device_profiles.model import (
+    AnyPoint,
+    BlockDef,
+    Capture,
+    Carrier,
+    HeardDef,
+    Language,
+    Link,
+    PointDef,
+    Profile,
+    Speaks,
+    Table,
+)
 from device_profiles.point_checks import check_heard, check_points, check_text
 from device_profiles.rule_checks import check_rules
+from device_profiles.said_checks import check_capture_form, check_said
 from device_profiles.toml_file import TomlFile
+from device_profiles.topic_checks import check_topics
 
 _CELLS = 0x1_0000
 
@@ -35,12 +50,15 @@ def check_profile(toml: TomlFile, fields: Mapping[str, Any], *, place: str) -> N
     known = {point.key: point for point in all_points}
     check_rules(toml, fields.get("rule", ()), points=known, also_known=read)
     if speaks := fields.get("speaks"):
-        _check_speaks(toml, speaks, fields.get("capture", ()))
+        _check_speaks(toml, speaks, heard)
+        _check_said(toml, fields, speaks)
         return
     _check_blocks(toml, fields.get("block", ()), points, link=fields.get("link"))
     _check_refused(toml, fields.get("refused", ()), points, fields.get("block", ()))
     if "link" in fields:
         _check_link(toml, fields["link"], points)
+    for capture in fields.get("capture", ()):
+        check_capture_form(toml, capture, speaks=False)
     if toml.is_clean(("point",)) and "link" in fields:
         for capture in fields.get("capture", ()):
             _check_capture(toml, capture, points, fields["link"])
@@ -64,16 +82,25 @@ def _check_way(toml: TomlFile) -> None:
         toml.fault(("heard",), N_("belongs to a device that speaks by itself, with [speaks]"))
 
 
-def _check_speaks(toml: TomlFile, speaks: Speaks, captures: Sequence[Capture]) -> None:
+def _check_speaks(toml: TomlFile, speaks: Speaks, heard: Sequence[HeardDef]) -> None:
     place = toml.place_of(speaks)
     if not speaks.carriers and toml.is_clean((*place, "carriers")):
         toml.fault((*place, "carriers"), N_("is empty; allowed: {allowed}"), allowed=listed(Carrier))
     if len(set(speaks.carriers)) < len(speaks.carriers):
         toml.fault((*place, "carriers"), N_("names one carrier twice"))
+    check_grammar(toml, speaks, heard)
+    check_topics(toml, speaks, heard)
+
+
+def _check_said(toml: TomlFile, fields: Mapping[str, Any], speaks: Speaks) -> None:
+    """Captures of what the profile itself declares are checked here; other languages bring tests of their own."""
+    captures: Sequence[Capture] = fields.get("capture", ())
     for capture in captures:
-        for key in ("framing", "request", "reply"):
-            if getattr(capture, key):
-                toml.fault((*toml.place_of(capture), key), N_("belongs to a device that is asked, with [link]"))
+        check_capture_form(toml, capture, speaks=True)
+    if speaks.language in (Language.GRAMMAR, Language.MQTT_JSON) and toml.is_clean(()):
+        profile = Profile(**fields)
+        for capture in captures:
+            check_said(toml, capture, profile)
 
 
 def check_supervision(toml: TomlFile, points: Sequence[PointDef], supervision_s: float) -> None:

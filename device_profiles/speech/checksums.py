@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import reduce
 from operator import xor
 
-from device_profiles.speech.layout import Checksum, ChecksumForm, ChecksumKind
+from device_profiles.speech.layout import MAX_FRAME, Checksum, ChecksumForm, ChecksumKind
 
 _REFLECTED_8005 = 0xA001
 
@@ -51,12 +51,7 @@ def written(checksum: Checksum, value: int) -> bytes:
 
 def shortest(checksum: Checksum) -> int:
     """The fewest bytes a frame must have for the checksum and its span to lie inside, apart from each other."""
-    size = 0
-    for place, width in ((checksum.begin, 0), (checksum.end, 0), (checksum.at, checksum.size)):
-        size = max(size, place + width if place >= 0 else -place)
-    while not _is_apart(checksum, size):
-        size += 1
-    return size
+    return next((size for size in range(1, MAX_FRAME + 1) if _is_apart(checksum, size)), MAX_FRAME)
 
 
 def can_lie(checksum: Checksum, longest: int) -> bool:

@@ -24,6 +24,8 @@ _HEX = re.compile(r"[0-9A-Fa-f]{1,12}")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,12}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})")
 _DEGREES = re.compile(r"([0-9]{1,3})([0-9]{2}(?:\.[0-9]{1,9})?)")
 _TIME = re.compile(r"([0-9]{2})([0-9]{2})([0-9]{2})(?:\.([0-9]{1,6}))?")
+_CID = re.compile(r"CID_([0-9]{4})")
+_CID_LAST = re.compile(r"[0-9]{2}")
 _DATE = re.compile(r"([0-9]{2})([0-9]{2})([0-9]{2})")
 _LAST_EPOCH_S = 4_102_444_800
 """The year 2100: a device whose clock is past it has no clock."""
@@ -115,8 +117,7 @@ def decoded(data: bytes, encoding: Encoding) -> str | None:
 def _of_text(field: Field) -> Cutter:
     key, index = field.key, field.index or 0
     first, end = (0, None) if field.chars is None else (field.chars.first, field.chars.first + field.chars.count)
-    special = {FieldType.NMEA_DEGREES: _degrees, FieldType.NMEA_TIME: _time}.get(field.type)
-    if special is not None:
+    if special := _SPECIAL.get(field.type):
         return special(field)
     read = _READ_TEXT[field.type]
     bits = _bits(field)
@@ -265,6 +266,21 @@ def _time(field: Field) -> Cutter:
     return cut
 
 
+def _contact_id(field: Field) -> Cutter:
+    index, key = field.index or 0, field.key
+
+    def cut(cuts: Cuts) -> Raw | None:
+        text, last = (*cuts.texts[index : index + 2], "", "")[:2]
+        if not text:
+            return None
+        found = _CID.fullmatch(text)
+        if found is None:
+            raise FieldError(key, f"{text[:24]!r} is no Contact ID")
+        return found[1][:2] + last if _CID_LAST.fullmatch(last) and last != "00" else found[1]
+
+    return cut
+
+
 def _maker(field: Field) -> Callable[[Raw], Value | None]:
     """Make what turns the raw form of a field into its value."""
     if field.true_when:
@@ -295,6 +311,11 @@ def _maker(field: Field) -> Callable[[Raw], Value | None]:
 
 
 _HALVES = {"N": 1, "E": 1, "S": -1, "W": -1}
+_SPECIAL: dict[FieldType, Callable[[Field], Cutter]] = {
+    FieldType.NMEA_DEGREES: _degrees,
+    FieldType.NMEA_TIME: _time,
+    FieldType.AD2_CID: _contact_id,
+}
 _READ_TEXT: dict[FieldType, Callable[[str, str], Raw]] = {
     FieldType.WORD: _read_word,
     FieldType.INT: _read_int,

@@ -71,7 +71,7 @@ class Deframer:
         """
         self._finder = _finder(frame)
         self._checksum = frame.checksum
-        self._start = 0 if isinstance(frame, FixedFrame) else len(bytes.fromhex(frame.start))
+        self._start = len(bytes.fromhex(next(iter(frame.sizes)) if isinstance(frame, FixedFrame) else frame.start))
         self._end = len(bytes.fromhex(frame.end))
         self._rest = b""
 

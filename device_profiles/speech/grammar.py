@@ -25,6 +25,9 @@ MAX_REPEATS = 256
 """Frames remembered to know their repeats; the longest unheard are forgotten first."""
 
 
+_NOTHING = Heard()
+
+
 class Understood(Struct, frozen=True):
     """A frame that is a message.
 
@@ -94,7 +97,8 @@ class MessageReader:
             return None
         texts = split(self.message, text[len(self.message.starts) :])
         fewest, most = self._count
-        return Cuts(framed.frame, texts) if fewest <= len(texts) <= most else None
+        count = len(texts) if self.message.separator else len(texts[0])
+        return Cuts(framed.frame, texts) if fewest <= count <= most else None
 
     def _meaning(self, raws: Mapping[str, Raw | None]) -> Heard:
         message = self.message
@@ -259,6 +263,8 @@ class GrammarSpeech:
             if self._is_repeat(read.message, framed, now):
                 return Said(send=reply) if reply else None
             address = self._known(party, read.heard.address)
+            if address is None and read.heard == _NOTHING:  # the line itself speaks, and says nothing of a device
+                return Said(send=reply) if reply else None
             if address is not None:
                 heard = read.heard if address == read.heard.address else _renamed(read.heard, address)
                 return Said(heard=(heard,), send=reply)

@@ -194,6 +194,8 @@ class FieldType(StrEnum):
     """dddmm.mmmm; the next field is N, S, E or W."""
     NMEA_TIME = "nmea_time"
     """hhmmss.ss; `date` is the field with ddmmyy."""
+    AD2_CID = "ad2_cid"
+    """Contact ID as AlarmDecoder writes it: CID_ and four digits; the next field, if not 00 or ff, has the last two."""
     EPOCH_S = "epoch_s"
     """Seconds UTC since 1970."""
 
@@ -317,8 +319,8 @@ class Message(Struct, frozen=True, forbid_unknown_fields=True):
         source: document and page that say so.
         starts: what its frames begin with: text, behind the frame's start bytes; or bytes as hexadecimal, with those.
         where: what its fields must be.
-        fields: how many fields a text has, fewest and most.
-        separator: parts the fields of a text; "" parts nothing: the fields are characters of one text.
+        fields: how many fields a text has, fewest and most; without a separator, how many characters.
+        separator: parts the fields of a text; "" parts nothing: all is field 0.
         rest: the last field takes all that is left, separators too.
         otherwise: it is what no other message of the profile is.
         field: how it is cut.
