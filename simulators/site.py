@@ -1,5 +1,8 @@
 """Serves a whole simulated site: every bus of the site file, and the control channel."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import anyio
 from anyio.abc import SocketAttribute, SocketStream, TaskStatus
 from anyio.streams.stapled import MultiListener
@@ -8,6 +11,7 @@ from msgspec import Struct
 from device_profiles.site import Site
 from simulators.control import serve_control
 from simulators.errors import SimulatorError
+from simulators.point import Source
 from simulators.running_site import RunningSite
 
 _LOOPBACK = "127.0.0.1"
@@ -26,13 +30,18 @@ class ServedSite(Struct, frozen=True):
 
 
 async def serve_site(
-    site: Site, *, control_port: int = 0, task_status: TaskStatus[ServedSite] = anyio.TASK_STATUS_IGNORED
+    site: Site,
+    *,
+    control_port: int = 0,
+    sources: Mapping[tuple[str, str], Source] = MappingProxyType({}),
+    task_status: TaskStatus[ServedSite] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled; everything is reachable once `task_status` has been told.
 
     Args:
         site: a checked site file, the one that the gateway reads.
         control_port: 0 takes a free one.
+        sources: by device and point, what drives it instead of its profile's own simulation.
         task_status: is told where everything is.
 
     Raises:
@@ -41,6 +50,8 @@ async def serve_site(
     control = await _listen(control_port)
     try:
         with RunningSite(site) as running:
+            for (device, point), source in sources.items():
+                running.device(device).drive(point, source)
             async with anyio.create_task_group() as tasks:
                 for bus in running.buses.values():
                     tasks.start_soon(bus.run, name=f"simulated bus {bus.id}")

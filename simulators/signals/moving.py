@@ -39,7 +39,7 @@ class Tag(Struct, frozen=True, forbid_unknown_fields=True, tag_field="signal", t
     """
 
     id: Id
-    route: Annotated[tuple[Place, ...], Meta(min_length=1, max_length=1000)]
+    route: tuple[Place, ...]
     speed: Annotated[float, Meta(gt=0.0, le=100.0)] = 4.0
     starts_s: Annotated[float, Meta(ge=0.0)] = 0.0
     loops: bool = False

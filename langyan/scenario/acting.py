@@ -1,0 +1,118 @@
+"""Does what a scenario's timeline says, and undoes it when its time is over."""
+
+from contract.alarms import Mode
+from edge.rules.modes import MAX_MODE_S
+from langyan.scenario.stage import Stage, StageError
+from simulators.control_client import Control
+from simulators.scenario import model
+from simulators.scenario.loader import Step
+from simulators.scenario.world import Who, World
+
+
+class Actor:
+    """The hand on the stage."""
+
+    def __init__(self, stage: Stage, world: World) -> None:
+        self._stage, self._world = stage, world
+
+    def act(self, step: Step) -> None:
+        """Do a step; it is done when this returns, but for what takes its own time (a process that starts).
+
+        Raises:
+            ControlError: a simulator refuses it.
+            edge.control.ControlError: a gateway refuses it.
+            StageError: a gateway is asked that does not run.
+        """
+        action, ends = step.action, step.is_end
+        match action:
+            case model.BrokerAway():
+                self._broker(ends=ends)
+            case model.CloudAway():
+                if ends:
+                    self._stage.cloud_comes()
+                else:
+                    self._stage.cloud_goes()
+            case model.PowerCut():
+                gateway = self._stage.gateways[self._gateway(action.gateway)]
+                if ends:
+                    gateway.start(wait=False)
+                else:
+                    gateway.kill()
+            case model.SetMode():
+                self._set_mode(action, ends=ends)
+            case model.Noise() | model.Flood() | model.Unplug():
+                self._act_on_bus(action, ends=ends)
+            case _:
+                self._act_on_device(action, ends=ends)
+
+    def _broker(self, *, ends: bool) -> None:
+        if ends:
+            self._stage.broker.start()
+        else:
+            self._stage.broker.kill()
+
+    def _act_on_bus(self, action: model.Noise | model.Flood | model.Unplug, *, ends: bool) -> None:
+        (who,) = self._world.buses(action.bus)
+        control = self._stage.controls[who.gateway]
+        match action:
+            case model.Noise():
+                control.noise(who.name, rate=0.0 if ends else action.rate)
+            case model.Flood():
+                control.flood(who.name, bytes_s=action.bytes_s, for_s=action.for_s)
+            case model.Unplug() if ends:
+                control.plug(who.name)
+            case model.Unplug():
+                control.unplug(who.name)
+
+    def _act_on_device(
+        self,
+        action: model.Press | model.SetTo | model.Mute | model.Slow | model.Stick | model.WrongCrc | model.Reboot,
+        *,
+        ends: bool,
+    ) -> None:
+        (who,) = self._world.devices(action.device)
+        control = self._stage.controls[who.gateway]
+        if ends:
+            _undo(control, who, action)
+            return
+        match action:
+            case model.Press():
+                control.press(who.name, action.point)
+            case model.SetTo():
+                control.set(who.name, action.point, action.value)
+            case model.Mute():
+                control.mute(who.name)
+            case model.Slow():
+                control.delay(who.name, action.delay_s)
+            case model.Stick():
+                control.stick(who.name, action.point)
+            case model.WrongCrc():
+                control.spoil(who.name, action.rate)
+            case model.Reboot():
+                control.reboot(who.name, silent_s=action.silent_s)
+
+    def _set_mode(self, action: model.SetMode, *, ends: bool) -> None:
+        gateway = self._gateway(action.gateway)
+        if self._stage.gateways[gateway].pid is None:
+            raise StageError(f"gateway {gateway} does not run; its mode cannot be set")
+        devices = None if action.devices is None else list(action.devices)
+        mode, for_s = (Mode.LIVE, 0.0) if ends else (action.mode, action.for_s or MAX_MODE_S)
+        self._stage.ask_gateway(gateway, {"do": "mode", "mode": mode.value, "for_s": for_s, "devices": devices})
+
+    def _gateway(self, name: str | None) -> str:
+        (gateway,) = self._world.gateways(name)
+        return gateway
+
+
+def _undo(control: Control, who: Who, action: model.Action) -> None:
+    match action:
+        case model.Press():
+            control.release(who.name, action.point)
+        case model.SetTo() | model.Stick():
+            control.auto(who.name, action.point)
+        case model.Mute():
+            control.unmute(who.name)
+        case model.Slow():
+            control.delay(who.name, 0.0)
+        case model.WrongCrc():
+            control.spoil(who.name, 0.0)

@@ -1,0 +1,333 @@
+"""The model of a scenario file: everything that may stand in it."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from contract.alarms import Mode, Severity, Transition
+from contract.ids import Id
+from simulators.faults import MAX_FLOOD_BYTES_S
+from simulators.signals.fire import Fire
+from simulators.signals.moving import Patrol, Tag
+from simulators.signals.plain import Constant, Counter, DayCurve, Walk
+from simulators.signals.signal import Place
+from simulators.signals.weather import Weather
+
+MAX_LENGTH_S = 86_400.0
+
+Length = Annotated[float, Meta(gt=0.0, le=MAX_LENGTH_S)]
+Seconds = Annotated[float, Meta(ge=0.0, le=MAX_LENGTH_S)]
+Rate = Annotated[float, Meta(ge=0.0, le=1.0)]
+Name = Annotated[str, Meta(max_length=129)]
+"""A device, bus or gateway: `weather`, or `tower-2/weather` where several sites have one."""
+Text = dict[str, str]
+
+SignalDef = Constant | DayCurve | Walk | Counter | Weather | Fire | Tag | Patrol
+
+
+class Head(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the scenario is.
+
+    Attributes:
+        name: in reports.
+        title: one sentence for people, by language.
+        length_s: how long it lasts, seconds of the clock.
+        seed: another one makes another weather, other noise.
+        begins: time of day at which the story begins, as in "07:30".
+        speed: the story's time runs so many times faster than the clock: signals, and times of day in `t`.
+        stored: InfluxDB, ingest and the alarm desk run too, and what is expected is looked for in the databases.
+    """
+
+    name: Id
+    length_s: Length
+    title: Text = {}
+    seed: Annotated[int, Meta(ge=0, le=2**32)] = 1
+    begins: str = "00:00"
+    speed: Annotated[float, Meta(gt=0.0, le=100_000.0)] = 1.0
+    stored: bool = False
+
+
+class SiteRef(Struct, frozen=True, forbid_unknown_fields=True):
+    """One site with its gateway; exactly one of `file` and `toml`.
+
+    Attributes:
+        file: a site file, relative to the scenario; that of a real site will do.
+        toml: a site file, written here.
+        gateway: run it under this id instead of its own: one file may stand for several sites.
+    """
+
+    file: str | None = None
+    toml: str | None = None
+    gateway: Id | None = None
+
+
+class Drive(Struct, frozen=True, forbid_unknown_fields=True):
+    """A device follows a signal.
+
+    Attributes:
+        device: which.
+        signal: id of the signal.
+        point: which of its points; None: every point that has the name of a part.
+        part: which part of the signal; None: the one there is, or the one of the point's name.
+        at_m: where the device stands, metres east and north.
+    """
+
+    device: Name
+    signal: Id
+    point: Id | None = None
+    part: Id | None = None
+    at_m: Place = (0.0, 0.0)
+
+
+class _Action(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", kw_only=True):
+    """Something that happens.
+
+    Attributes:
+        t: when: seconds of the clock since the scenario began, or a time of day of the story, as in "08:15".
+        id: by which an expectation names it.
+    """
+
+    t: float | str
+    id: Id | None = None
+
+
+class _Lasting(_Action, frozen=True, kw_only=True):
+    """Something that lasts: `for_s` seconds of the clock; None: to the end."""
+
+    for_s: Seconds | None = None
+
+
+class Press(_Lasting, frozen=True, tag="press", kw_only=True):
+    """A button is pressed, or any state made true."""
+
+    device: Name
+    point: Id
+
+
+class SetTo(_Lasting, frozen=True, tag="set", kw_only=True):
+    """A point is held at a value."""
+
+    device: Name
+    point: Id
+    value: float | bool | str
+
+
+class Mute(_Lasting, frozen=True, tag="mute", kw_only=True):
+    """A device answers nothing."""
+
+    device: Name
+
+
+class Slow(_Lasting, frozen=True, tag="slow", kw_only=True):
+    """A device thinks `delay_s` about each request (serial lines)."""
+
+    device: Name
+    delay_s: Seconds
+
+
+class Stick(_Lasting, frozen=True, tag="stick", kw_only=True):
+    """A point stays at what it says."""
+
+    device: Name
+    point: Id
+
+
+class WrongCrc(_Lasting, frozen=True, tag="wrong-crc", kw_only=True):
+    """A share of a device's answers has a wrong checksum (serial lines)."""
+
+    device: Name
+    rate: Rate = 1.0
+
+
+class Reboot(_Action, frozen=True, tag="reboot", kw_only=True):
+    """A device restarts and says nothing for `silent_s`."""
+
+    device: Name
+    silent_s: Seconds = 1.0
+
+
+class Noise(_Lasting, frozen=True, tag="noise", kw_only=True):
+    """A share of the answers on a serial line is disturbed."""
+
+    bus: Name
+    rate: Rate
+
+
+class Flood(_Action, frozen=True, tag="flood", kw_only=True):
+    """Random bytes come on a serial line."""
+
+    bus: Name
+    for_s: Seconds
+    bytes_s: Annotated[float, Meta(gt=0.0, le=MAX_FLOOD_BYTES_S)] = 1000.0
+
+
+class Unplug(_Lasting, frozen=True, tag="unplug", kw_only=True):
+    """A bus is pulled out."""
+
+    bus: Name
+
+
+class BrokerAway(_Lasting, frozen=True, tag="broker-away", kw_only=True):
+    """The broker is killed."""
+
+
+class CloudAway(_Lasting, frozen=True, tag="cloud-away", kw_only=True):
+    """Nobody in the cloud hears or answers; the broker is there."""
+
+
+class PowerCut(_Lasting, frozen=True, tag="power-cut", kw_only=True):
+    """A gateway's process is killed (SIGKILL), as a power cut does; None: the only one."""
+
+    gateway: Id | None = None
+
+
+class SetMode(_Lasting, frozen=True, tag="mode", kw_only=True):
+    """A gateway is put into test or drill; None: the only gateway, all devices."""
+
+    mode: Mode
+    gateway: Id | None = None
+    devices: tuple[Id, ...] | None = None
+
+
+Action = (
+    Press | SetTo | Mute | Slow | Stick | WrongCrc | Reboot | Noise | Flood | Unplug | BrokerAway | CloudAway
+    | PowerCut | SetMode
+)  # fmt: skip
+
+
+class GatewayState(StrEnum):
+    """What a gateway, or the broker for it, says of its life."""
+
+    BORN = "born"
+    LOST = "lost"
+    STOPPED = "stopped"
+
+
+class _Expectation(Struct, frozen=True, forbid_unknown_fields=True, tag_field="what", kw_only=True):
+    """Something that must come true.
+
+    Attributes:
+        after: id of what happens first, `<id>.end` for the end of what lasts; None: the beginning.
+        within_s: how soon, or for what does not happen how long it must not; None: to the end.
+    """
+
+    after: Id | None = None
+    within_s: Annotated[float, Meta(gt=0.0, le=MAX_LENGTH_S)] | None = None
+
+
+class _OfAlarms(_Expectation, frozen=True, kw_only=True):
+    """Which alarms are meant: those that agree in all that is given.
+
+    Attributes:
+        device, point, rule: where it comes from; "gateway" is the gateway itself.
+        gateway: of this one.
+        alarm: its kind.
+        severity, mode: as raised.
+        stored: it must stand in the alarm database, not only have arrived; wants a `stored` scenario.
+    """
+
+    device: Name | None = None
+    point: Id | None = None
+    rule: Id | None = None
+    gateway: Id | None = None
+    alarm: Id | None = None
+    severity: Severity | None = None
+    mode: Mode | None = None
+    stored: bool = False
+
+
+class Raised(_OfAlarms, frozen=True, tag="raised", kw_only=True):
+    """An alarm is raised."""
+
+
+class Cleared(_OfAlarms, frozen=True, tag="cleared", kw_only=True):
+    """An alarm ends."""
+
+
+class NotRaised(_OfAlarms, frozen=True, tag="not-raised", kw_only=True):
+    """No such alarm is raised."""
+
+
+class Count(_OfAlarms, frozen=True, tag="count", kw_only=True):
+    """So many events of such alarms come.
+
+    Attributes:
+        transition: which.
+        exactly, at_least, at_most: one or two of them.
+    """
+
+    transition: Transition = Transition.RAISED
+    exactly: Annotated[int, Meta(ge=0)] | None = None
+    at_least: Annotated[int, Meta(ge=0)] | None = None
+    at_most: Annotated[int, Meta(ge=0)] | None = None
+
+
+class Order(_Expectation, frozen=True, tag="order", kw_only=True):
+    """Alarms are raised on these devices in this order.
+
+    Attributes:
+        devices: in that order, each at its first alarm.
+        alarm: kind of alarm.
+    """
+
+    devices: tuple[Name, ...]
+    alarm: Id
+
+
+class NothingLost(_Expectation, frozen=True, tag="nothing-lost", kw_only=True):
+    """Every reading that a device gave arrives once (is stored once, in a `stored` scenario); judged at the end.
+
+    Attributes:
+        device: None: all.
+        at_most: so many may be lost; a power cut costs what was not on the disk yet.
+    """
+
+    device: Name | None = None
+    at_most: Annotated[int, Meta(ge=0)] = 0
+
+
+class ValueIs(_Expectation, frozen=True, tag="value", kw_only=True):
+    """A reading arrives that is so.
+
+    Attributes:
+        device, point: whose.
+        lowest, highest, equals: limits, or the value.
+        every: all that arrive must be so (and one must), not only one.
+    """
+
+    device: Name
+    point: Id
+    lowest: float | None = None
+    highest: float | None = None
+    equals: float | bool | str | None = None
+    every: bool = False
+
+
+class OutputIs(_Expectation, frozen=True, tag="output", kw_only=True):
+    """A point of a simulated device stands so: a siren that the gateway switches."""
+
+    device: Name
+    point: Id
+    equals: float | bool | str
+
+
+class GatewayIs(_Expectation, frozen=True, tag="gateway", kw_only=True):
+    """A gateway is born, lost (the broker sends its will) or stopped; None: the only one."""
+
+    state: GatewayState
+    gateway: Id | None = None
+
+
+Expectation = Raised | Cleared | NotRaised | Count | Order | NothingLost | ValueIs | OutputIs | GatewayIs
+
+
+class ScenarioFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """The file as written."""
+
+    scenario: Head
+    site: tuple[SiteRef, ...]
+    expect: tuple[Expectation, ...]
+    signal: tuple[SignalDef, ...] = ()
+    drive: tuple[Drive, ...] = ()
+    at: tuple[Action, ...] = ()

@@ -1,0 +1,81 @@
+"""What was seen of a scenario: by the story's clock, seconds since it began."""
+
+from collections import deque
+from collections.abc import Iterable
+
+from msgspec import Struct, field
+
+from contract.alarms import AlarmEvent
+from contract.telemetry import Sample, Value
+from simulators.scenario.model import GatewayState
+from simulators.scenario.world import Who
+
+MAX_SEEN = 200_000
+"""Readings remembered of one point; the oldest go first."""
+
+
+class SeenAlarm(Struct):
+    """One alarm event, when it arrived, and when it was stored (None: not known to be)."""
+
+    at_s: float
+    event: AlarmEvent
+    stored_at_s: float | None = None
+
+
+class SeenState(Struct, frozen=True):
+    """A gateway was born, was lost or stopped."""
+
+    at_s: float
+    gateway: str
+    state: GatewayState
+
+
+class SeenValue(Struct, frozen=True):
+    """A reading that arrived, or how a simulated point stood; `at_us` is the reading's own time."""
+
+    at_s: float
+    value: Value
+    at_us: int = 0
+
+
+class Loss(Struct, frozen=True):
+    """Readings of one device: in answers that it gave whole, those of them that arrived, and those that came twice."""
+
+    produced: int
+    lost: int
+    twice: int
+
+
+class Record(Struct):
+    """Everything seen; whoever judges only reads.
+
+    Attributes:
+        done: by the number of an `[[at]]`, and whether its end is meant, when it was done.
+        alarms: each event once.
+        states: of gateways, in order.
+        readings: of points that some expectation asks about.
+        outputs: how simulated points stood, a value at each change.
+        losses: by device, once all is over; None before.
+    """
+
+    done: dict[tuple[int, bool], float] = field(default_factory=dict)
+    alarms: list[SeenAlarm] = field(default_factory=list)
+    states: list[SeenState] = field(default_factory=list)
+    readings: dict[tuple[Who, str], deque[SeenValue]] = field(default_factory=dict)
+    outputs: dict[tuple[Who, str], list[SeenValue]] = field(default_factory=dict)
+    losses: dict[Who, Loss] | None = None
+
+    def note_samples(self, gateway: str, samples: Iterable[Sample], at_s: float) -> None:
+        """Keep the readings of those points that are watched (that have a place in `readings`)."""
+        for sample in samples:
+            who = Who(gateway, sample.device)
+            for point in sample.points:
+                seen = self.readings.get((who, point.key))
+                if seen is not None:
+                    seen.append(SeenValue(at_s, point.value, sample.at_us))
+
+    def note_output(self, who: Who, point: str, value: Value, at_s: float) -> None:
+        """Keep how a simulated point stands, when that is news."""
+        seen = self.outputs.setdefault((who, point), [])
+        if not seen or seen[-1].value != value:
+            seen.append(SeenValue(at_s, value))
