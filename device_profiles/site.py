@@ -276,12 +276,14 @@ class KnownTag(Struct, frozen=True, forbid_unknown_fields=True):
         name: what carries it, for people.
         owner: tag of whoever may move it.
         silent_after_s: heard by nobody for so long is an alarm; None: it may be away.
+        button: kind of alarm that its button raises, "panic"; None: a press is only said.
     """
 
     id: Tag
     name: str = ""
     owner: Tag | None = None
     silent_after_s: Annotated[float, Meta(ge=10.0, le=31_536_000.0)] | None = None
+    button: Id | None = None
 
 
 class Arming(Struct, frozen=True, forbid_unknown_fields=True, rename={"begins": "from", "ends": "to"}):
