@@ -19,7 +19,7 @@ from device_profiles.speech.dc09_body import Body, parse_body, write_time
 from device_profiles.speech.dc09_crypto import Cipher
 from device_profiles.speech.dc09_events import Understood, field_values, understand_contact, understand_sia
 from device_profiles.speech.dc09_frame import Broken, Frame, FrameReader, pack
-from device_profiles.speech.dc09_memory import Dc09Shared, Place
+from device_profiles.speech.dc09_memory import PENDING_S, Dc09Shared, Place
 from device_profiles.speech.said import Heard, Moment, Said, Speaker, Speech
 
 AHEAD_US = 20_000_000
@@ -56,6 +56,7 @@ class _Waiting(Struct, frozen=True):
     body: Body
     host: _Host
     place: Place
+    since: float
 
 
 class _RefusedError(Exception):
@@ -124,13 +125,15 @@ class Dc09Speech:
         if host is not None and host.cipher is not None and not frame.is_encrypted:
             # A host with a key is not taken at its word in clear: anybody could say that an alarm is over.
             raise _RefusedError(f"account {frame.account} has a key and speaks in clear", _duh(frame))
+        if host is None and frame.is_encrypted:
+            raise _RefusedError(self._shared.stranger(frame.account), _duh(frame))
         body = _open(frame, host, moment)
         understood = _understand(frame, body, is_hengbo=host is not None and host.is_hengbo)
         if host is None:
             # Some hosts put their SIM card's number in the header, and their account in the data.
             host = self._hosts.get(understood.account) if understood.account else None
             if host is None or host.cipher is not None:
-                raise _RefusedError(f"account {frame.account or '(none)'} is not in the site file", _duh(frame))
+                raise _RefusedError(self._shared.stranger(frame.account), _duh(frame))
             understood = _understand(frame, body, is_hengbo=host.is_hengbo)
         return self._heard(frame, body, host, understood, moment)
 
@@ -149,15 +152,22 @@ class Dc09Speech:
         if known.is_pending:
             # Its answer comes when the first of it is on the disk.
             return Said(heard=(Heard(address=host.address),))
-        if len(self._waiting) >= MAX_WAITING:
-            why = f"more than {MAX_WAITING} messages wait for the disk"
-            return Said(refused=f"account {host.address or frame.account}: {why}; not taken")
+        if not self._has_room(moment.now):
+            return Said(refused=f"{MAX_WAITING} messages of one connection wait for the disk; no more are taken")
         token = next(self._tokens)
-        self._waiting[token] = _Waiting(frame, body, host, known.place)
+        self._waiting[token] = _Waiting(frame, body, host, known.place, moment.now)
         self._shared.begin(known.place, moment.now)
         at_us = _occurred(understood, body, moment)
         heard = Heard(address=host.address, values=values, reports=understood.reports, at_us=at_us)
         return Said(heard=(heard,), token=token)
+
+    def _has_room(self, now: float) -> bool:
+        """Forget the oldest when it has waited for so long that the disk must have failed it."""
+        while len(self._waiting) >= MAX_WAITING:
+            if now - next(iter(self._waiting.values())).since < PENDING_S:
+                return False
+            self._waiting.popitem(last=False)
+        return True
 
 
 def make_dc09(
@@ -193,9 +203,7 @@ def _open(frame: Frame, host: _Host | None, moment: Moment) -> Body:
         if body is None:
             raise _RefusedError(f"account {frame.account}: the brackets of {frame.id} cannot be read", _duh(frame))
         return body
-    if host is None:
-        raise _RefusedError(f"account {frame.account or '(none)'} is not in the site file", _duh(frame))
-    if host.cipher is None:
+    if host is None or host.cipher is None:
         raise _RefusedError(f"account {frame.account} is encrypted, and has no key in the site file", _duh(frame))
     text = host.cipher.decrypt(frame.body)
     body = None if text is None else parse_body(text, is_padded=True)

@@ -30,8 +30,9 @@ _CONTACT = re.compile(
     rb"(?P<group>[0-9A-F]{2}) (?P<number>[0-9A-F]{3})"
 )
 _QUALIFIERS = {"E": "1", "R": "3", "P": "6"}
-_SIA_EVENT = re.compile(r"([A-Z]{2})([0-9A-Fa-f]{0,6})(?![A-Za-z])(.*)", re.DOTALL)
-_SIA_MODIFIER = re.compile(r"([a-z]{2})(.*)", re.DOTALL)
+# Between modifiers and event stands "/"; jvanovost/dc09_spt leaves it out.
+_SIA_MODIFIER = re.compile(r"/?([a-z]{2})([0-9:.-]*)(?:\^[^^]*\^)?")
+_SIA_EVENT = re.compile(r"/?([A-Z]{2})([0-9A-Fa-f]{0,6})(?![0-9A-Za-z])(?:\^([^^]*)\^)?")
 _ACCOUNT = re.compile(rb"#([0-9A-Fa-f]{1,16})\Z")
 _ARC = re.compile(r"(\d{1,3})([NSEW])(\d{1,2}(?:\.\d{1,12})?)")
 _DECIMAL = re.compile(r"[+-]?\d{1,3}\.\d{1,12}")
@@ -142,21 +143,21 @@ def position_of(text: str, letters: str) -> float | None:
 def _sia_events(text: str) -> tuple[list[_Event], str]:
     """Give the events of one block, and the text that comes with the last of them."""
     events: list[_Event] = []
-    area, parts = 0, text.split("/")
-    for at, part in enumerate(parts):
-        if found := _SIA_EVENT.fullmatch(part):
-            code, number, rest = found.groups()
+    area, note, at = 0, "", 0
+    while at < len(text):
+        if found := _SIA_EVENT.match(text, at):
+            code, number, name = found.groups()
             meaning = sia_meaning(code)
             point = _point(number, is_user=code in USERS)
             events.append(_Event(f"{code}{number}", point, area, meaning.code, meaning.rules, meaning.is_on))
-            if rest:
-                return events, "/".join((rest, *parts[at + 1 :])).strip('^*"')
-        elif found := _SIA_MODIFIER.fullmatch(part):
+            note = name or note
+        elif found := _SIA_MODIFIER.match(text, at):
             if found[1] == "ri" and found[2].isdecimal() and len(found[2]) < _LAST_DECIMAL:
                 area = int(found[2])
         else:
-            return events, "/".join(parts[at:]) if events else ""
-    return events, ""
+            return events, (note or text[at:].strip('/*"')) if events else ""
+        at = found.end()
+    return events, note
 
 
 def _understood(
@@ -185,7 +186,7 @@ def field_values(body: Body) -> Iterator[tuple[str, Value]]:
     """Give the readings that extended fields carry: position and network address."""
     for field in body.fields:
         text = _clean(field[1:], MAX_NOTE_CHARS)
-        place = {b"X": ("lon", "EW"), b"Y": ("lat", "NS")}.get(field[:1])
+        place = {b"X": ("longitude", "EW"), b"Y": ("latitude", "NS")}.get(field[:1])
         if place is not None and (degrees := position_of(text, place[1])) is not None:
             yield place[0], degrees
         elif field[:1] == b"M" and re.fullmatch(r"[0-9A-Fa-f]{12}", text):

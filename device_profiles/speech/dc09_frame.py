@@ -99,6 +99,7 @@ class FrameReader:
             content = bytes(self._bytes[start + _OPENING : end])
             if self._bytes[end] != _CR or crc16(content) != crc:
                 self._heads.remove(ready)
+                self._is_noisy = True
                 yield Broken(f"CRC or length of {len(content)} bytes is wrong")
                 continue
             yield from self._drop(start)

@@ -20,6 +20,9 @@ PENDING_S = 15.0
 MAX_REMEMBERED = 32
 """Messages remembered of each host."""
 
+MAX_STRANGERS = 16
+"""Unknown accounts that are told by name; who tries them all out must not write an alarm for each."""
+
 _NO_NUMBER = "0000"
 
 
@@ -94,6 +97,14 @@ class Dc09Shared:
         """Begin with nothing known."""
         self._hosts: dict[str, _Memory] = {}
         self._ciphers: dict[bytes, Cipher] = {}
+        self._strangers: set[str] = set()
+
+    def stranger(self, account: str) -> str:
+        """Say that an account is not in the site file."""
+        if len(self._strangers) < MAX_STRANGERS:
+            self._strangers.add(account)
+        name = f"account {account or '(none)'}" if account in self._strangers else "one account more"
+        return f"{name} is not in the site file"
 
     def cipher(self, secret: bytes) -> Cipher:
         """Give the cipher of a key, made once.
