@@ -102,7 +102,7 @@ def test_values_are_held_and_let_go(tmp_path: Path) -> None:
         (lambda c: c.noise("line"), "noise wants a rate"),
         (lambda c: c.noise("line", rate=1.5), "rate"),
         (lambda c: c.noise("line", now=100_000), "now"),
-        (lambda c: c.noise("net", rate=0.5), "bus 'net' is Modbus TCP; this is for serial buses"),
+        (lambda c: c.noise("net", rate=0.5), "bus 'net' is tcp; this is for lines with Modbus RTU"),
         (lambda c: c.set("x" * 5000, "button_1", value=True), "at most 4096 bytes"),
     ],
 )
