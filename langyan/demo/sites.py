@@ -1,4 +1,4 @@
-"""The two sites of the demo, written as site files: a school with three buses, a forest tower with one."""
+"""The two sites of the demo, written as site files: a school with four buses, a forest tower with one."""
 
 from pathlib import Path
 
@@ -43,6 +43,21 @@ id = "laboratory"
 kind = "tcp"
 host = "127.0.0.1"
 port = {tcp_port}
+
+# Hosts connect to the gateway by themselves, and repeat an alarm until it is on the gateway's disk.
+[[bus]]
+id = "hosts"
+kind = "tcp_server"
+host = "127.0.0.1"
+port = {host_port}
+
+[[device]]
+id = "canteen-host"
+name = "食堂报警主机"
+bus = "hosts"
+address = "00C001"
+profile = "hengbo/hb-2050"
+labels = {{ zone-001 = "食堂 canteen", zone-002 = "厨房 kitchen" }}
 
 [[device]]
 id = "gate-buttons"
@@ -205,6 +220,7 @@ BUTTONS = (
     Push(SCHOOL, "gate-buttons", "button_1"),
     Push(SCHOOL, "lab-1", "button_1"),
     Push(SCHOOL, "dorm-buttons", "button_1"),
+    Push(SCHOOL, "canteen-host", "zone-001"),
     Push(SCHOOL, "gate-buttons", "button_2"),
     Push(SCHOOL, "lab-2", "button_2"),
     Push(TOWER, "hut-button", "button_1"),
@@ -233,7 +249,7 @@ TOWER_HEAT = Push(TOWER, "crown-climate", "temperature")
 def write_sites(folder: Path, broker_port: int) -> dict[str, Path]:
     """Write both site files into `folder`; returns them by gateway id."""
     school = _HEAD.format(gateway=SCHOOL, site="示范学校", name="School gateway", broker_port=broker_port)
-    school += _SCHOOL.format(tcp_port=free_port()) + "".join(
+    school += _SCHOOL.format(tcp_port=free_port(), host_port=free_port()) + "".join(
         _LABORATORY.format(number=number) for number in range(1, 5)
     )
     tower = _HEAD.format(gateway=TOWER, site="示范林场", name="Tower gateway", broker_port=broker_port) + _TOWER
