@@ -13,7 +13,7 @@ from struct import unpack
 from contract.limits import MAX_STRING_CHARS
 from contract.telemetry import Value
 from device_profiles.faults import DeviceProfilesError
-from device_profiles.speech.layout import Encoding, Field, FieldType, Message, Order
+from device_profiles.speech.layout import Field, FieldType, Order
 
 Raw = int | float | Decimal | str | bytes
 Cutter = Callable[["Cuts"], Raw | None]
@@ -33,6 +33,9 @@ _CENTURY = 80
 """NMEA writes two digits of the year; receivers began in 1980."""
 
 
+_CUT_BY = ("type", "index", "at", "size", "order", "ad_type", "date", "chars", "bits", "no_value")
+
+
 class FieldError(DeviceProfilesError):
     """A field is there and cannot be read: the message is not what it seems."""
 
@@ -41,50 +44,53 @@ class FieldError(DeviceProfilesError):
 
 
 class Cuts:
-    """One frame being read: its bytes, the fields of its text, and the bytes cut from it so far."""
+    """One frame being read: its bytes, the fields of its text, and the raw forms cut from it so far, by slot."""
 
-    __slots__ = ("data", "inside", "texts")
+    __slots__ = ("data", "raws", "texts")
 
     def __init__(self, data: bytes, texts: Sequence[str]) -> None:
         self.data = data
         self.texts = texts
-        self.inside: dict[str, bytes] = {}
+        self.raws: dict[str, Raw | None] = {}
 
 
 class FieldReader:
     """Reads one field; all that can be worked out beforehand is.
 
     Attributes:
-        key: the field's name.
         field: as the profile has it.
+        slot: how it is cut, whatever it is called and becomes: what several messages cut alike is cut once.
     """
 
-    def __init__(self, field: Field) -> None:
+    __slots__ = ("_cut", "_make", "_no_value", "field", "slot")
+
+    def __init__(self, field: Field, parent: "FieldReader | None" = None) -> None:
         """Plan the reading.
 
         Args:
             field: of a checked profile.
+            parent: the field of bytes that it lies in.
         """
-        self.key = field.key
         self.field = field
-        self._cut = _of_bytes(field) if field.type.is_of_bytes else _of_text(field)
+        inside = "" if parent is None else parent.slot
+        self.slot = inside + repr(tuple(getattr(field, name) for name in _CUT_BY))
+        self._cut = _of_bytes(field, inside) if field.type.is_of_bytes else _of_text(field)
         self._no_value = frozenset(field.no_value)
-        self._keeps = field.type in (FieldType.BYTES, FieldType.AD)
         self._make = _maker(field)
 
     def raw(self, cuts: Cuts) -> Raw | None:
-        """Cut the field.
+        """Cut the field, if another message has not done it.
 
         Raises:
             FieldError: it is there and cannot be read.
         """
+        raws = cuts.raws
+        if self.slot in raws:
+            return raws[self.slot]
         raw = self._cut(cuts)
-        if raw is None:
-            return None
-        if self._keeps and isinstance(raw, bytes):
-            cuts.inside[self.key] = raw
-        if self._no_value and word_of(raw) in self._no_value:
-            return None
+        if raw is not None and self._no_value and word_of(raw) in self._no_value:
+            raw = None
+        raws[self.slot] = raw
         return raw
 
     def value(self, raw: Raw | None) -> Value | None:
@@ -97,26 +103,10 @@ def word_of(raw: Raw) -> str:
     return raw if isinstance(raw, str) else str(raw)
 
 
-def split(message: Message, text: str) -> list[str]:
-    """Part a text, already without what the message starts with, into its fields."""
-    if not message.separator:
-        return [text]
-    if message.rest and message.fields is not None:
-        return text.split(message.separator, message.fields[1] - 1)
-    return text.split(message.separator)
-
-
-def decoded(data: bytes, encoding: Encoding) -> str | None:
-    """Read bytes as text; None where they are none."""
-    try:
-        return data.decode(encoding.value)
-    except UnicodeDecodeError:
-        return None
-
-
 def _of_text(field: Field) -> Cutter:
     key, index = field.key, field.index or 0
     first, end = (0, None) if field.chars is None else (field.chars.first, field.chars.first + field.chars.count)
+    is_part = field.chars is not None
     if special := _SPECIAL.get(field.type):
         return special(field)
     read = _READ_TEXT[field.type]
@@ -125,35 +115,48 @@ def _of_text(field: Field) -> Cutter:
     def cut(cuts: Cuts) -> Raw | None:
         if index >= len(cuts.texts):
             return None
-        text = cuts.texts[index][first:end]
-        if not text.strip():
+        text = cuts.texts[index]
+        if is_part:
+            text = text[first:end]
+        if not text or text.isspace():
             return None
         raw = read(key, text)
-        return bits(raw) if isinstance(raw, int) else raw
+        return bits(raw) if bits is not None and isinstance(raw, int) else raw
 
     return cut
 
 
-def _of_bytes(field: Field) -> Cutter:
-    at, of, key = field.at or 0, field.of, field.key
+def _of_bytes(field: Field, inside: str) -> Cutter:
+    at, key = field.at or 0, field.key
+    data_of = _inside(inside)
     if field.type is FieldType.AD:
         ad_type = field.ad_type
-        return lambda cuts: _advertised(cuts.data if of is None else cuts.inside.get(of, b""), ad_type)
+        return lambda cuts: _advertised(data_of(cuts), ad_type)
     size = field.type.size or field.size or 1
     bits = _bits(field)
     read = _byte_reader(field)
 
     def cut(cuts: Cuts) -> Raw | None:
-        data = cuts.data if of is None else cuts.inside.get(of, b"")
-        part = data[at : at + size]
+        part = data_of(cuts)[at : at + size]
         if len(part) < size:
             return None
         raw = read(part)
         if raw is None:
             raise FieldError(key, f"{part.hex(' ')} cannot be read")
-        return bits(raw) if isinstance(raw, int) else raw
+        return bits(raw) if bits is not None and isinstance(raw, int) else raw
 
     return cut
+
+
+def _inside(slot: str) -> Callable[[Cuts], bytes]:
+    if not slot:
+        return lambda cuts: cuts.data
+
+    def data_of(cuts: Cuts) -> bytes:
+        data = cuts.raws.get(slot)
+        return data if isinstance(data, bytes) else b""
+
+    return data_of
 
 
 def _byte_reader(field: Field) -> Callable[[bytes], Raw | None]:
@@ -186,11 +189,11 @@ def _advertised(data: bytes, ad_type: int | None) -> bytes | None:
     return None
 
 
-def _bits(field: Field) -> Callable[[int], int]:
+def _bits(field: Field) -> Callable[[int], int] | None:
     if field.bits is None:
-        return lambda raw: raw
+        return None
     first, mask = field.bits.first, (1 << field.bits.count) - 1
-    return lambda raw: raw >> first & mask
+    return lambda raw: (raw >> first) & mask
 
 
 def _read_word(key: str, text: str) -> str:

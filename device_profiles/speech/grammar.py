@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from contract.ids import is_id
 from contract.telemetry import Value
 from device_profiles.model import Profile
-from device_profiles.speech.fields import Cuts, FieldError, FieldReader, Raw, decoded, split, word_of
+from device_profiles.speech.fields import Cuts, FieldError, FieldReader, Raw, word_of
 from device_profiles.speech.framing import Broken, Deframer, Framed
-from device_profiles.speech.layout import Message, ReportDef
+from device_profiles.speech.layout import Encoding, Message, ReportDef, SightingDef
 from device_profiles.speech.said import Heard, Moment, Report, Said, Sighting, Speaker
 
 PATIENCE_S = 10.0
@@ -26,6 +26,8 @@ MAX_REPEATS = 256
 
 
 _NOTHING = Heard()
+Raws = Mapping[str, Raw | None]
+"""Raw forms by slot."""
 
 
 class Understood(Struct, frozen=True):
@@ -40,22 +42,57 @@ class Understood(Struct, frozen=True):
     heard: Heard
 
 
-class MessageReader:
+class _Text:
+    """How a text is parted; messages that part it alike (`slot`) share what was cut from it."""
+
+    __slots__ = ("_most", "_starts", "separator", "slot")
+
+    def __init__(self, message: Message) -> None:
+        self._starts = message.starts
+        self.separator = message.separator
+        self._most = message.fields[1] - 1 if message.rest and message.fields else -1
+        self.slot = repr((self._starts, self.separator, self._most))
+
+    def part(self, text: str) -> list[str] | None:
+        """Part a text; None where it does not begin so."""
+        if not text.startswith(self._starts):
+            return None
+        text = text[len(self._starts) :]
+        return text.split(self.separator, self._most) if self.separator else [text]
+
+
+class _Frame:
+    """A frame that the messages of a profile are tried on, and what they have cut from it."""
+
+    __slots__ = ("_by_text", "_bytes", "framed", "text")
+
+    def __init__(self, framed: Framed, encoding: Encoding | None) -> None:
+        self.framed = framed
+        self.text = None if encoding is None else _decoded(framed.body, encoding)
+        self._by_text: dict[str, Cuts | None] = {}
+        self._bytes = Cuts(framed.frame, ()) if encoding is None else None
+
+    def cuts(self, wanted: _Text) -> Cuts | None:
+        """The fields of its text, or its bytes; None where it does not begin so or is no text."""
+        if self._bytes is not None or self.text is None:
+            return self._bytes
+        if wanted.slot not in self._by_text:
+            parts = wanted.part(self.text)
+            self._by_text[wanted.slot] = None if parts is None else Cuts(self.framed.frame, parts)
+        return self._by_text[wanted.slot]
+
+
+class _MessageReader:
     """Reads one kind of message; all that can be worked out beforehand is."""
 
-    def __init__(self, message: Message, profile: Profile) -> None:
-        """Plan the reading.
-
-        Args:
-            message: one of the profile's.
-            profile: checked.
-        """
+    def __init__(self, message: Message, profile: Profile, *, is_text: bool) -> None:
         self.message = message
-        frame = profile.speaks.frame if profile.speaks else None
-        self._encoding = None if frame is None else frame.encoding
-        self._prefix = b"" if self._encoding else bytes.fromhex(message.starts)
-        self._count = message.fields or (0, 1_000)
-        readers = {field.key: FieldReader(field) for field in message.field}
+        self._prefix = b"" if is_text else bytes.fromhex(message.starts)
+        self._count = message.fields
+        self._text = _Text(message)
+        readers: dict[str, FieldReader] = {}
+        for field in message.field:
+            readers[field.key] = FieldReader(field, readers.get(field.of or ""))
         wanted = {match.field: frozenset(match.equals) for match in message.where}
         first = _with_parents(wanted, readers)
         self._deciding = [(readers[key], wanted.get(key)) for key in readers if key in first]
@@ -68,65 +105,61 @@ class MessageReader:
             if reader.field.heard is not None
         ]
 
-    def read(self, framed: Framed) -> Heard | None:
+    def read(self, frame: _Frame) -> Heard | None:
         """Read a frame; None where it is not this message.
 
         Raises:
             FieldError: it is, and one of its fields cannot be read.
         """
-        cuts = self._cuts(framed)
-        if cuts is None:
+        cuts = frame.cuts(self._text)
+        if cuts is None or not cuts.data.startswith(self._prefix):
             return None
-        raws: dict[str, Raw | None] = {}
+        if self._count is not None and cuts.texts:
+            count = len(cuts.texts) if self._text.separator else len(cuts.texts[0])
+            if not self._count[0] <= count <= self._count[1]:
+                return None
+        raws = cuts.raws
         try:
             for reader, allowed in self._deciding:
-                raw = raws[reader.key] = reader.raw(cuts)
+                raw = raws[reader.slot] if reader.slot in raws else reader.raw(cuts)
                 if allowed is not None and (raw is None or word_of(raw) not in allowed):
                     return None
         except FieldError:
             return None
         for reader in self._others:
-            raws[reader.key] = reader.raw(cuts)
+            reader.raw(cuts)
         return self._meaning(raws)
 
-    def _cuts(self, framed: Framed) -> Cuts | None:
-        if self._encoding is None:
-            return Cuts(framed.frame, ()) if framed.frame.startswith(self._prefix) else None
-        text = decoded(framed.body, self._encoding)
-        if text is None or not text.startswith(self.message.starts):
-            return None
-        texts = split(self.message, text[len(self.message.starts) :])
-        fewest, most = self._count
-        count = len(texts) if self.message.separator else len(texts[0])
-        return Cuts(framed.frame, texts) if fewest <= count <= most else None
-
-    def _meaning(self, raws: Mapping[str, Raw | None]) -> Heard:
+    def _meaning(self, raws: Raws) -> Heard:
         message = self.message
         values: list[tuple[str, Value]] = []
         for reader, key, (low, high) in self._fills:
-            value = reader.value(raws[reader.key])
+            value = reader.value(raws[reader.slot])
             if value is None or (isinstance(value, float) and not low <= value <= high):
                 continue
             values.append((key, value))
         address = self._value(message.address, raws)
         if message.address is not None and not address:
             raise FieldError(message.address, "nobody is named")
-        at_us = raws[message.time] if message.time is not None else None
+        at_us = None if message.time is None else raws[self._readers[message.time].slot]
         return Heard(
-            address="" if address is None else str(address),
+            address="" if address is None else _word(address),
             values=tuple(values),
             reports=self._reports(raws) if message.report else (),
-            sightings=() if message.sighting is None else (self._sighting(raws),),
+            sightings=() if message.sighting is None else (self._sighting(message.sighting, raws),),
             at_us=at_us if isinstance(at_us, int) else None,
         )
 
-    def _value(self, key: str | None, raws: Mapping[str, Raw | None]) -> Value | None:
-        return None if key is None else self._readers[key].value(raws[key])
+    def _value(self, key: str | None, raws: Raws) -> Value | None:
+        if key is None:
+            return None
+        reader = self._readers[key]
+        return reader.value(raws[reader.slot])
 
-    def _reports(self, raws: Mapping[str, Raw | None]) -> tuple[Report, ...]:
+    def _reports(self, raws: Raws) -> tuple[Report, ...]:
         found: list[Report] = []
         for wanted in self.message.report:
-            raw = None if wanted.field is None else raws[wanted.field]
+            raw = None if wanted.field is None else raws[self._readers[wanted.field].slot]
             word = None if raw is None else word_of(raw)
             if wanted.field is None or word in wanted.on:
                 found.append(self._report(wanted, raws, is_on=True))
@@ -134,10 +167,10 @@ class MessageReader:
                 found.append(self._report(wanted, raws, is_on=False))
         return tuple(found)
 
-    def _report(self, wanted: ReportDef, raws: Mapping[str, Raw | None], *, is_on: bool) -> Report:
+    def _report(self, wanted: ReportDef, raws: Raws, *, is_on: bool) -> Report:
         point = wanted.point
         if "{" in point:
-            words = {key: "" if (value := self._value(key, raws)) is None else _word(value) for key in raws}
+            words = {key: "" if (value := self._value(key, raws)) is None else _word(value) for key in self._readers}
             point = point.format_map(words)
         if not is_id(point):
             raise FieldError(wanted.field or "", f"{point[:40]!r} is no name of a point")
@@ -152,10 +185,7 @@ class MessageReader:
             value=self._value(wanted.value, raws),
         )
 
-    def _sighting(self, raws: Mapping[str, Raw | None]) -> Sighting:
-        wanted = self.message.sighting
-        if wanted is None:
-            raise AssertionError("only a message with a sighting gives one")
+    def _sighting(self, wanted: SightingDef, raws: Raws) -> Sighting:
         tag = self._value(wanted.tag, raws)
         if not isinstance(tag, str) or not is_id(tag):
             raise FieldError(wanted.tag, "no tag is named")
@@ -178,15 +208,18 @@ class ProfileReader:
         Args:
             profile: checked, with a grammar.
         """
-        messages = profile.speaks.message if profile.speaks else ()
-        ordered = sorted(messages, key=lambda message: message.otherwise)
-        self._readers = [MessageReader(message, profile) for message in ordered]
+        speaks = profile.speaks
+        self._encoding = speaks.frame.encoding if speaks and speaks.frame else None
+        ordered = sorted(speaks.message if speaks else (), key=lambda message: message.otherwise)
+        is_text = self._encoding is not None
+        self._readers = [_MessageReader(message, profile, is_text=is_text) for message in ordered]
 
     def read(self, framed: Framed) -> Understood | str:
         """Read a frame; why not where it is no message of this profile."""
+        frame = _Frame(framed, self._encoding)
         for reader in self._readers:
             try:
-                heard = reader.read(framed)
+                heard = reader.read(frame)
             except FieldError as error:
                 return f"message {reader.message.key}: {error}"
             if heard is not None:
@@ -314,6 +347,13 @@ def _with_parents(wanted: Mapping[str, frozenset[str]], readers: Mapping[str, Fi
 
 def _renamed(heard: Heard, address: str) -> Heard:
     return replace(heard, address=address)
+
+
+def _decoded(data: bytes, encoding: Encoding) -> str | None:
+    try:
+        return data.decode(encoding.value)
+    except UnicodeDecodeError:
+        return None
 
 
 def _word(value: Value) -> str:
