@@ -4,7 +4,7 @@ A profile is TOML. No logic in data: a new behaviour is a new point type or rule
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
@@ -233,15 +233,9 @@ class HeardDef(Struct, frozen=True, forbid_unknown_fields=True):
     unit: str | None = None
     range: tuple[float, float] | None = None
 
-    @property
-    def every_s(self) -> float:
-        """How often it is read: nobody asks for it."""
-        return 0.0
-
-    @property
-    def writable(self) -> bool:
-        """It only speaks."""
-        return False
+    every_s: ClassVar[float] = 0.0
+    """Nobody asks for it."""
+    writable: ClassVar[bool] = False
 
 
 AnyPoint = PointDef | HeardDef
