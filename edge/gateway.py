@@ -137,7 +137,13 @@ class _Gateway:
         self._push = make_push_buses and make_push_buses(
             keeper=self._keeper, clock=self._clock, wall_us=self._wall_us, watch=self._supervisor, health=self._health
         )
-        self._requests = Requests(self._buses, set_mode=self._set_mode, reset=self._reset)
+        tags = None if self._push is None else self._push.tags
+        self._requests = Requests(
+            self._buses,
+            set_mode=self._set_mode,
+            reset=self._reset,
+            order_tags=None if tags is None else tags.order,
+        )
         self._remote = RemoteCommands(gateway, clock=self._clock, on_command=self._requests.command)
         self._sender = UplinkSender(
             link,

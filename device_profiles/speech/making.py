@@ -4,19 +4,28 @@ The module `device_profiles/speech/<language>.py` has a maker, `make_<language>`
 share a memory (the sequence numbers of DC-09) a class for it, made once a bus and handed to every conversation.
 
 On UDP one call of `hear` is one datagram and one `Said.send` is one. On MQTT one call is one message: its topic, a NUL
-(no topic has one: MQTT 5.0, 1.5.4) and its payload; `Said.send` likewise. The gateway subscribes to each device's
-address and all below it.
+(no topic has one: MQTT 5.0, 1.5.4) and its payload, with a NUL before the topic when the broker has kept it from
+before (retained); `Said.send` likewise.
 """
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from device_profiles.model import Language, Profile
 from device_profiles.speech.said import Speaker, Speech
 
+
+@runtime_checkable
+class Subscribing(Protocol):
+    """What a conversation has beside all else that is held over MQTT."""
+
+    def topics(self) -> tuple[str, ...]:
+        """Tell what to subscribe to."""
+
+
 # The class of the memory that all connections of a bus share.
-_SHARED = {Language.DC09: "Dc09Shared", Language.JT808: "Jt808Shared"}
+_SHARED = {Language.DC09: "Dc09Shared", Language.JT808: "Jt808Shared", Language.EB_WAND: "EbWandShared"}
 
 
 def make_shared(language: Language) -> object | None:

@@ -1,4 +1,4 @@
-"""Presence in an async world: orders are on the disk before they are answered, what follows from sightings soon after."""
+"""Presence in an async world: orders are on the disk before they are answered, all else soon after."""
 
 import logging
 from collections.abc import Callable

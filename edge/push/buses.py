@@ -16,14 +16,14 @@ from device_profiles.site import (
     TcpClientBus,
     TcpServerBus,
 )
-from device_profiles.speech.making import make_shared, make_speech
+from device_profiles.speech.making import Subscribing, make_shared, make_speech
 from device_profiles.speech.said import Speaker, Speech
 from edge.clock import Clock
 from edge.errors import EdgeError
 from edge.health import Health
 from edge.keeper import Keeper
 from edge.ports import SerialPort, TcpPort
-from edge.presence import Presence
+from edge.presence import Found, Presence, make_tags
 from edge.push.bus import PushBus
 from edge.push.datagrams import DatagramBus
 from edge.push.intake import Intake, keep_found
@@ -63,7 +63,11 @@ def read_secrets(site: Site, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 class PushBuses:
-    """All of them, and the presence of the tags that their readers hear."""
+    """All of them, and the presence of the tags that their readers hear.
+
+    Attributes:
+        tags: carries out orders about tags.
+    """
 
     def __init__(
         self,
@@ -89,7 +93,8 @@ class PushBuses:
         """
         self._site, self._secrets = site, secrets
         self._keeper, self._clock, self._wall_us, self._watch, self._health = keeper, clock, wall_us, watch, health
-        self._presence = Presence.of(site, now=monotonic())
+        self.tags = make_tags(site, clock=clock, take=self._take_found, now=monotonic())
+        self._presence = None if self.tags is None else self.tags.presence
         self._buses = [self._make(bus) for bus in site.file.bus if isinstance(bus, SpeechBus)]
 
     async def run(self, stop: anyio.Event) -> None:
@@ -97,8 +102,9 @@ class PushBuses:
         async with anyio.create_task_group() as tasks:
             for bus in self._buses:
                 tasks.start_soon(bus.run, name=f"bus {bus.name}")
-            if self._presence is not None:
-                tasks.start_soon(self._tend, self._presence, name="presence")
+            if self.tags is not None:
+                tasks.start_soon(self._tend, self.tags.presence, name="presence")
+                tasks.start_soon(self.tags.run, name="tags")
             await stop.wait()
             tasks.cancel_scope.cancel()
 
@@ -112,6 +118,9 @@ class PushBuses:
     def marks(self) -> dict[str, Callable[[], float]]:
         """Give what tells when each bus last made a step, by its name for people."""
         return {f"bus {bus.name}": partial(getattr, bus, "turned_at") for bus in self._buses}
+
+    def _take_found(self, found: Found) -> None:
+        keep_found(self._keeper, found, self._clock.steady_us())
 
     async def _tend(self, presence: Presence) -> None:
         while True:
@@ -145,9 +154,9 @@ class PushBuses:
                 return ServerBus(bus.host, bus.port, bus.id, max_connections=bus.max_connections, **common)
             case MqttBus():
                 password = None if bus.password_env is None else self._secrets[bus.password_env]
-                addresses = [placed.device.address for placed in devices]
-                gateway = self._site.file.gateway.id
-                return PublishedBus(bus, bus.id, password=password, gateway=gateway, addresses=addresses, **common)
+                speech, gateway = common["make_speech"](), self._site.file.gateway.id
+                topics = speech.topics() if isinstance(speech, Subscribing) else ()
+                return PublishedBus(bus, bus.id, password=password, gateway=gateway, topics=topics, **common)
         return DatagramBus(bus.host, bus.port, bus.id, **common)
 
 

@@ -25,7 +25,7 @@ KEEPALIVE_S = 15
 # A message of a device is small; what is larger is somebody else's (a camera's picture).
 MAX_MESSAGE_BYTES = 65_536
 MAX_UNSENT = 100
-MAX_FILTERS_AT_ONCE = 50
+MAX_TOPICS_AT_ONCE = 50
 _NUL = b"\0"
 
 
@@ -33,7 +33,7 @@ class PublishedBus(PushBus):
     """Devices publish; what is sent to them is published likewise."""
 
     def __init__(
-        self, bus: MqttBus, name: str, *, password: str | None, gateway: str, addresses: Sequence[str], **parts: Any
+        self, bus: MqttBus, name: str, *, password: str | None, gateway: str, topics: Sequence[str], **parts: Any
     ) -> None:
         """Prepare; see `PushBus`.
 
@@ -42,12 +42,12 @@ class PublishedBus(PushBus):
             name: its id.
             password: of its user.
             gateway: names the client.
-            addresses: topics of the devices, which with all below them are subscribed to.
+            topics: what is subscribed to.
             parts: see `PushBus`.
         """
         super().__init__(name, **parts)
         self._bus, self._password, self._client_id = bus, password, f"langyan-{gateway}-{name}"
-        self._filters = [f"{address}/#" if address else "#" for address in addresses]
+        self._topics = tuple(topics)
         self._unsent: deque[bytes] = deque(maxlen=MAX_UNSENT)
         self._waker = Waker()
 
@@ -82,8 +82,8 @@ class PublishedBus(PushBus):
         )
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
-        for first in range(0, len(self._filters), MAX_FILTERS_AT_ONCE):
-            some = [(one, 1) for one in self._filters[first : first + MAX_FILTERS_AT_ONCE]]
+        for first in range(0, len(self._topics), MAX_TOPICS_AT_ONCE):
+            some = [(one, 1) for one in self._topics[first : first + MAX_TOPICS_AT_ONCE]]
             for (one, _), code in zip(some, await client.subscribe(some), strict=False):
                 value = getattr(code, "value", code)
                 if isinstance(value, int) and value >= REFUSED_FROM:
@@ -121,7 +121,8 @@ class PublishedBus(PushBus):
         elif len(message.payload) > MAX_MESSAGE_BYTES:
             self._push.dropped += 1
         else:
-            conversation.hear(message.topic.value.encode() + _NUL + message.payload)
+            kept = _NUL if message.retain else b""
+            conversation.hear(kept + message.topic.value.encode() + _NUL + message.payload)
 
     def _send(self, data: bytes) -> None:
         self._unsent.append(data)

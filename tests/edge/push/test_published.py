@@ -30,7 +30,7 @@ class TopicSpeech(LineSpeech):
 def published(port: int) -> Callable[[Scene], PushBus]:
     bus = MqttBus(id="line", host="127.0.0.1", port=port)
     return lambda scene: PublishedBus(
-        bus, "line", password=None, gateway="g", addresses=["a", "b"], **scene.parts(TopicSpeech)
+        bus, "line", password=None, gateway="g", topics=["a/#", "b/#"], **scene.parts(TopicSpeech)
     )
 
 
