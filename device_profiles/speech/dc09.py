@@ -14,6 +14,7 @@ from itertools import count
 from msgspec import Struct
 
 from contract.telemetry import Value
+from device_profiles.faults import DeviceProfilesError
 from device_profiles.model import Profile
 from device_profiles.speech.dc09_body import Body, parse_body, write_time
 from device_profiles.speech.dc09_crypto import Cipher
@@ -59,7 +60,7 @@ class _Waiting(Struct, frozen=True):
     since: float
 
 
-class _RefusedError(Exception):
+class _RefusedError(DeviceProfilesError):
     """A message is not taken; `answer` is what its sender is told."""
 
     def __init__(self, why: str, answer: bytes = b"", *, is_staff_told: bool = True) -> None:
