@@ -1,0 +1,186 @@
+"""Devices that speak by themselves, through whole gateways: from a press to the broker, and through kills."""
+
+import random
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiomqtt
+import anyio
+
+from contract.alarms import AlarmEvent, Transition, decode_alarm
+from contract.topics import Channel, topic
+from device_profiles.site_loader import load_site
+from edge.clock import Clock
+from edge.gateway import run_gateway
+from edge.outbox import Outbox
+from langyan.servers import Langyan, Mosquitto, free_port
+from simulators.control_client import Control
+from simulators.site import ServedSite, serve_site
+from simulators.talkers.dc09 import wrap
+
+SITE = """
+[gateway]
+id = "talk"
+site = "测试 site"
+health_s = 0.5
+
+[uplink]
+port = {broker_port}
+
+[[bus]]
+id = "hosts"
+kind = "tcp_server"
+host = "127.0.0.1"
+port = {tcp_port}
+max_connections = 8
+
+[[bus]]
+id = "radio"
+kind = "udp"
+host = "127.0.0.1"
+port = {udp_port}
+
+[[device]]
+id = "canteen"
+bus = "hosts"
+address = "1234"
+profile = "generic/sia-dc09"
+labels = {{ zone-007 = "食堂 canteen" }}
+
+[[device]]
+id = "library"
+bus = "hosts"
+address = "5678"
+profile = "generic/sia-dc09"
+
+[[device]]
+id = "hut"
+bus = "radio"
+address = "9999"
+profile = "generic/sia-dc09"
+"""
+
+
+class Ports:
+    def __init__(self) -> None:
+        self.broker, self.tcp, self.udp = free_port(), free_port(), free_port()
+
+    def write(self, folder: Path) -> Path:
+        path = folder / "site.toml"
+        text = SITE.format(broker_port=self.broker, tcp_port=self.tcp, udp_port=self.udp)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+
+@asynccontextmanager
+async def everything(path: Path) -> AsyncIterator[Control]:
+    """The gateway and its simulated devices in one loop; gives the way to the devices."""
+    site, stop = load_site(path), anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        served: ServedSite = await tasks.start(
+            lambda *, task_status: serve_site(site, control_port=0, task_status=task_status)
+        )
+        async with anyio.create_task_group() as gateway:
+            gateway.start_soon(run_gateway, site, stop)
+            control = await anyio.to_thread.run_sync(Control, served.control_port)
+            with control:
+                yield control
+            # Nobody gives receipts here: an orderly end would wait for them.
+            gateway.cancel_scope.cancel()
+        tasks.cancel_scope.cancel()
+
+
+async def next_event(messages: AsyncIterator[aiomqtt.Message], device: str) -> AlarmEvent:
+    with anyio.fail_after(20.0):
+        while True:
+            message = await anext(messages)
+            event = decode_alarm(bytes(message.payload), gateway="talk")
+            if event.device == device:
+                return event
+
+
+def test_a_press_on_a_host_that_connects_or_sends_reaches_the_broker_and_is_acknowledged(tmp_path: Path) -> None:
+    ports = Ports()
+    path = ports.write(tmp_path)
+
+    async def story() -> None:
+        async with everything(path) as control, aiomqtt.Client("127.0.0.1", ports.broker) as observer:
+            await observer.subscribe(topic("talk", Channel.ALARM), qos=1)
+            messages, texts = aiter(observer.messages), dict[str, str]()
+            for device, point in (("canteen", "zone-007"), ("hut", "zone-001"), ("library", "host")):
+                await anyio.to_thread.run_sync(control.press, device, point)
+                event = await next_event(messages, device)
+                assert (event.point, event.kind, event.transition) == (point, "panic", Transition.RAISED)
+                texts[device] = event.text["en"]
+            assert texts["canteen"].endswith("食堂 canteen")
+            stats = await anyio.to_thread.run_sync(control.stats)
+            assert all(one.counts.opened == 1 for one in stats.talkers.values())
+            with anyio.fail_after(20.0):
+                while any(one.counts.heard_bytes == 0 for one in stats.talkers.values()):
+                    stats = await anyio.to_thread.run_sync(control.stats)
+
+    with Mosquitto(tmp_path / "broker", port=ports.broker):
+        anyio.run(story)
+
+
+class Host:
+    """An alarm host that says one panic after the other, each in a zone of its own, and notes what is acknowledged."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._sequence = 0
+        self.zone = 0
+        self.acknowledged: list[int] = []
+
+    def speak_until_it_dies(self) -> None:
+        """Say panics until the connection is lost."""
+        try:
+            with socket.create_connection(("127.0.0.1", self._port), timeout=10.0) as line:
+                while True:
+                    self.zone += 1
+                    self._sequence = self._sequence % 9999 + 1
+                    line.sendall(wrap(b'"ADM-CID"%04dL0#1234[#1234|1120 01 %03d]' % (self._sequence, self.zone)))
+                    if b'"ACK"' not in line.recv(1000):
+                        return
+                    self.acknowledged.append(self.zone)
+        except OSError:
+            return
+
+
+def test_nothing_acknowledged_is_lost_when_the_gateway_is_killed(tmp_path: Path) -> None:
+    ports = Ports()
+    path = ports.write(tmp_path)
+    host = Host(ports.tcp)
+
+    def listens() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", ports.tcp)) == 0
+
+    seed = random.randrange(10**6)  # noqa: S311 - likewise
+    moments = random.Random(seed)  # noqa: S311 - moments, no secret
+
+    async def story() -> None:
+        for _ in range(4):
+            gateway = Langyan(tmp_path / "gateway", "gateway", "edge", "run", str(path), ready=listens)
+            await anyio.to_thread.run_sync(gateway.start)
+            before = len(host.acknowledged)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(anyio.to_thread.run_sync, host.speak_until_it_dies)
+                wanted = before + moments.randrange(1, 12)
+                with anyio.fail_after(20.0):
+                    while len(host.acknowledged) < wanted:  # noqa: ASYNC110 - another thread counts
+                        await anyio.sleep(moments.random() / 200)
+                gateway.kill()
+
+    anyio.run(story)
+    with Outbox(
+        tmp_path / "outbox.db", max_bytes=10**8, alarm_bytes=10**7, gateway="talk", boot="b", clock=Clock()
+    ) as outbox:
+        # Nobody has told the time; what waits for it is sent by the machine's own.
+        outbox.fix_times(outbox.unstamped_telemetry())
+        events = [decode_alarm(one.payload, gateway="talk") for one in outbox.next_alarms(after=0, limit=10_000)]
+    kept = {int(event.point[5:]) for event in events if event.point.startswith("zone-")}
+    assert len(host.acknowledged) >= 4, f"seed {seed}"
+    assert set(host.acknowledged) <= kept, f"seed {seed}"
