@@ -1,15 +1,23 @@
 """Plays one scenario: sets the stage, does what the timeline says, judges what arrives."""
 
+import shutil
+import tempfile
 import time
 from collections import deque
 from functools import partial
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from contract.telemetry import Value
+from edge.errors import EdgeError
+from langyan.errors import LangyanError
+from langyan.i18n import translate as _
 from langyan.scenario.acting import Actor
 from langyan.scenario.clock import StoryClock
-from langyan.scenario.report import Report, make_report
+from langyan.scenario.report import Report, Wishes, make_report
 from langyan.scenario.stage import Sources, Stage
+from simulators.errors import SimulatorError
 from simulators.scenario import model
 from simulators.scenario.judge import Judge
 from simulators.scenario.loader import Driven, Scenario
@@ -56,6 +64,23 @@ def play(scenario: Scenario, folder: Path, *, slack: float = 1.0, profiles: Path
             record.losses = losses
             verdicts = judge.close(record)
     return make_report(scenario, record, verdicts, took_s=time.monotonic() - started)
+
+
+def play_safely(scenario: Scenario, wishes: Wishes) -> Report:
+    """Play a scenario in a folder of its own; what keeps it from its end is in the report."""
+    name, seed = scenario.file.scenario.name, scenario.file.scenario.seed
+    nothing = Report(name, str(scenario.path), seed)
+    folder = Path(tempfile.mkdtemp(prefix="langyan-sim-")) if wishes.keep is None else wishes.keep / name
+    try:
+        if wishes.keep is not None and folder.exists() and any(folder.iterdir()):
+            text = _("{folder} is not empty; an older run in it would be counted too. Give a new folder.")
+            return replace(nothing, error=text.format(folder=folder))
+        return play(scenario, folder.resolve(), slack=wishes.slack, profiles=wishes.profiles)
+    except (LangyanError, SimulatorError, EdgeError, OSError) as error:
+        return replace(nothing, error=str(error))
+    finally:
+        if wishes.keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _play_on(scenario: Scenario, stage: Stage, judge: Judge) -> None:

@@ -1,6 +1,7 @@
 """What came of a scenario: as values, as JSON and as JUnit XML."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from msgspec import Struct
@@ -8,6 +9,20 @@ from msgspec import Struct
 from simulators.scenario.judge import Verdict, describe
 from simulators.scenario.loader import Scenario
 from simulators.scenario.record import Record
+
+
+class Wishes(Struct, frozen=True):
+    """How scenarios are played.
+
+    Attributes:
+        keep: folder in which each leaves one of its name; None keeps nothing.
+        slack: what must happen within a time may take so many times as long.
+        profiles: folder with profiles of one's own.
+    """
+
+    keep: Path | None = None
+    slack: float = 1.0
+    profiles: Path | None = None
 
 
 class Result(Struct, frozen=True):

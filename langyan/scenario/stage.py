@@ -183,14 +183,15 @@ class Stage:
             for placed in (placed for devices in site.devices.values() for placed in devices):
                 if placed.profile.speaks is not None:
                     continue
-                who, readings = Who(gateway, placed.device.id), stats.devices[placed.device.id].counts.readings
+                who, counts = Who(gateway, placed.device.id), stats.devices[placed.device.id].counts
                 # An output that is written is read back, which is no reading.
                 points = [point.key for point in placed.profile.point if not point.writable]
-                pairs = [(readings.get(key, 0), kept.get((who, key), 0)) for key in points]
+                pairs = [(counts.readings.get(key, 0), kept.get((who, key), 0)) for key in points]
                 found[who] = Loss(
                     produced=sum(made for made, _ in pairs),
                     lost=sum(max(0, made - came) for made, came in pairs),
-                    twice=sum(max(0, came - made) for made, came in pairs),
+                    # An answer behind noise is counted apart: the gateway may have understood it.
+                    twice=sum(max(0, came - made - counts.noisy) for made, came in pairs),
                 )
         return found
 
