@@ -13,6 +13,7 @@ SUBCOMMANDS = {
     "cloud": ("cloud", _("Cloud side: ingest into InfluxDB, alarm desk.")),
     "demo": ("all", _("Run two simulated sites end to end, live, and count what arrived.")),
     "edge": ("edge", _("Gateway: run it, check its site file.")),
+    "profile": ("edge", _("Device profiles: list, check, write, and try them on a device.")),
     "sim": ("sim", _("Simulated devices: run them, press their buttons.")),
 }
 """Name -> the extra that it needs, and one line of help; `langyan.commands.<name>` holds its `app`."""
