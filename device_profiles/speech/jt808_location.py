@@ -18,7 +18,7 @@ _MAX_REPORTS = 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Status bits that are readings: bit -> key. Bits 2 and 3 are hemispheres.
-_STATES = {0: "acc", 1: "is_fixed", 10: "is_oil_cut", 11: "is_circuit_cut", 12: "is_locked"}
+_STATES = {0: "acc", 1: "fix", 10: "oil_cut", 11: "circuit_cut", 12: "doors_locked"}
 _FIXED, _SOUTH, _WEST = 1, 2, 3
 
 
@@ -77,11 +77,11 @@ def _position(body: bytes, status: int) -> dict[str, Value]:
     if lat > 90 or lon > 180:  # noqa: PLR2004 - degrees
         return {}
     return {
-        "lat": -lat if status >> _SOUTH & 1 else lat,
-        "lon": -lon if status >> _WEST & 1 else lon,
+        "latitude": -lat if status >> _SOUTH & 1 else lat,
+        "longitude": -lon if status >> _WEST & 1 else lon,
         # Below the sea: two's complement, as traccar's HuabaoProtocolDecoder reads it; the standard is silent.
         "altitude": float(int.from_bytes(body[16:18], "big", signed=True)),
-        "speed": _tenths(body[18:20]),
+        "vehicle_speed": _tenths(body[18:20]),
         "course": float(int.from_bytes(body[20:22], "big")),
     }
 

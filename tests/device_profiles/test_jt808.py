@@ -99,9 +99,9 @@ def test_a_location_says_where_when_and_how_it_stands() -> None:
     assert heard.address == "123456789012"
     assert heard.at_us == us("2018-10-15T10:10:10+08:00")
     assert values(heard) == {
-        "alarm_word": 1.0, "acc": False, "is_fixed": True, "is_oil_cut": False, "is_circuit_cut": False,
-        "is_locked": False, "lat": 12.222222, "lon": 132.444444, "altitude": 40.0, "speed": 6.0, "course": 0.0,
-        "mileage": 10.0, "fuel": 12.5,
+        "alarm_word": 1.0, "acc": False, "fix": True, "oil_cut": False, "circuit_cut": False,
+        "doors_locked": False, "latitude": 12.222222, "longitude": 132.444444, "altitude": 40.0, "vehicle_speed": 6.0,
+        "course": 0.0, "mileage": 10.0, "fuel": 12.5,
     }  # fmt: skip
     assert [(one.rule, one.kind, one.severity.value) for one in heard.reports] == [("emergency", "panic", "critical")]
 
@@ -121,7 +121,7 @@ def test_without_a_fix_there_is_no_position() -> None:
     body[7] = 1
     read = read_location(bytes(body))
     assert read is not None
-    assert not {"lat", "lon", "altitude", "speed", "course"} & dict(read.values).keys()
+    assert not {"latitude", "longitude", "altitude", "vehicle_speed", "course"} & dict(read.values).keys()
 
 
 @pytest.mark.parametrize(("status", "lat", "lon"), [(2, 1, 1), (6, -1, 1), (10, 1, -1), (14, -1, -1)])
@@ -130,7 +130,7 @@ def test_hemispheres_are_bits(status: int, lat: int, lon: int) -> None:
     read = read_location(body[:4] + status.to_bytes(4, "big") + body[8:])
     assert read is not None
     found = dict(read.values)
-    assert (found["lat"], found["lon"]) == (31.23 * lat, 121.47 * lon)
+    assert (found["latitude"], found["longitude"]) == (31.23 * lat, 121.47 * lon)
 
 
 @pytest.mark.parametrize("time", ["000000000000", "261322120000", "26112212AA00"])
@@ -408,7 +408,7 @@ def test_an_endless_frame_costs_no_memory() -> None:
 )  # fmt: skip
 def test_what_real_terminals_sent_is_read(frame: str, lat: float, lon: float, time: str) -> None:
     (heard,) = hear(talk(""), frame).heard
-    assert (values(heard)["lat"], values(heard)["lon"]) == (lat, lon)
+    assert (values(heard)["latitude"], values(heard)["longitude"]) == (lat, lon)
     assert heard.at_us == us(f"{time}+08:00")
 
 
