@@ -52,9 +52,8 @@ class _Heard:
         self._where = [(_parts(path), word) for path, word in topic.where.items()]
         self._values = [(_parts(one.path), one, points[one.heard].kind) for one in topic.value]
         self._reports = [(_parts(one.path), one) for one in topic.report]
-        self._is_json = any(
-            path for path in (*topic.where, *(one.path for one in topic.value), *(one.path for one in topic.report))
-        )
+        paths = (*topic.where, *(one.path for one in topic.value), *(one.path for one in topic.report))
+        self._is_json, self._is_plain = any(paths), not all(paths)
 
     def hear(self, payload: bytes, *, is_retained: bool) -> Said | None:
         """Take a payload apart; None when it says nothing here."""
@@ -65,7 +64,7 @@ class _Heard:
         tree: object = None
         if self._is_json:
             why, tree = _tree(payload)
-            if why:
+            if why and not self._is_plain:
                 return Said(refused=why)
         if any(_word(_find(tree, path, text)) != word for path, word in self._where):
             return None
