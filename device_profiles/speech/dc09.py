@@ -17,7 +17,7 @@ from contract.telemetry import Value
 from device_profiles.faults import DeviceProfilesError
 from device_profiles.model import Profile
 from device_profiles.speech.dc09_body import Body, parse_body, write_time
-from device_profiles.speech.dc09_crypto import Cipher
+from device_profiles.speech.dc09_crypto import Cipher, KeyFaultError
 from device_profiles.speech.dc09_events import Understood, field_values, understand_contact, understand_sia
 from device_profiles.speech.dc09_frame import Broken, Frame, FrameReader, pack
 from device_profiles.speech.dc09_memory import PENDING_S, Dc09Shared, Place
@@ -42,10 +42,11 @@ __all__ = ["Dc09Shared", "Dc09Speech", "make_dc09"]
 
 
 class _Host(Struct, frozen=True):
-    """A device that may speak: how the site calls it, its key, and what its profile says."""
+    """A device that may speak: how the site calls it, its key or what is wrong with it, and what its profile says."""
 
     address: str
     cipher: Cipher | None
+    key_fault: str
     keys: frozenset[str]
     is_hengbo: bool
 
@@ -123,6 +124,8 @@ class Dc09Speech:
 
     def _message(self, frame: Frame, moment: Moment) -> Said:
         host = self._hosts.get(frame.account) or self._hosts.get("")
+        if host is not None and host.key_fault:
+            raise _RefusedError(f"account {frame.account}: {host.key_fault}", _duh(frame))
         if host is not None and host.cipher is not None and not frame.is_encrypted:
             # A host with a key is not taken at its word in clear: anybody could say that an alarm is over.
             raise _RefusedError(f"account {frame.account} has a key and speaks in clear", _duh(frame))
@@ -133,7 +136,7 @@ class Dc09Speech:
         if host is None:
             # Some hosts put their SIM card's number in the header, and their account in the data.
             host = self._hosts.get(understood.account) if understood.account else None
-            if host is None or host.cipher is not None:
+            if host is None or host.cipher is not None or host.key_fault:
                 raise _RefusedError(self._shared.stranger(frame.account), _duh(frame))
             understood = _understand(frame, body, is_hengbo=host.is_hengbo)
         return self._heard(frame, body, host, understood, moment)
@@ -181,20 +184,27 @@ def make_dc09(
         profiles: theirs, by device id.
         shared: the memory of the bus; None makes one for this connection alone.
 
-    Raises:
-        KeyFaultError: a key cannot be used.
+    A key that cannot be used makes no fault here: its host is refused, and the staff told why. Who wants to know before
+    anything starts asks `dc09_crypto.Cipher`.
     """
     shared = Dc09Shared() if shared is None else shared
-    hosts: dict[str, _Host] = {}
-    for speaker in speakers:
-        profile = profiles[speaker.device]
-        hosts[speaker.address.upper()] = _Host(
-            address=speaker.address,
-            cipher=shared.cipher(speaker.secret) if speaker.secret else None,
-            keys=frozenset(point.key for point in profile.heard),
-            is_hengbo=profile.profile.startswith(_HENGBO),
-        )
+    hosts = {speaker.address.upper(): _host(speaker, profiles[speaker.device], shared) for speaker in speakers}
     return Dc09Speech(hosts, shared)
+
+
+def _host(speaker: Speaker, profile: Profile, shared: Dc09Shared) -> _Host:
+    cipher, fault = None, ""
+    try:
+        cipher = shared.cipher(speaker.secret) if speaker.secret else None
+    except KeyFaultError as error:
+        fault = str(error)
+    return _Host(
+        address=speaker.address,
+        cipher=cipher,
+        key_fault=fault,
+        keys=frozenset(point.key for point in profile.heard),
+        is_hengbo=profile.profile.startswith(_HENGBO),
+    )
 
 
 def _open(frame: Frame, host: _Host | None, moment: Moment) -> Body:

@@ -206,8 +206,13 @@ def test_a_key_of_another_host_does_not_open_the_door() -> None:
 @pytest.mark.parametrize("secret", [b"short", b"hex:xyz", b"hex:00", b"0" * 33])
 def test_a_key_of_the_wrong_form_is_refused_without_showing_it(secret: bytes) -> None:
     with pytest.raises(KeyFaultError) as caught:
-        Rig(secret=secret)
+        Cipher(secret)
     assert secret.decode() not in str(caught.value)
+    # A conversation goes on: the other hosts of the bus are not at fault.
+    rig = Rig(secret=secret, others=[Speaker(device="other", address="5678")])
+    assert str(caught.value) in refused_by_key(rig, panic())
+    rig.says(wrap(b'"NULL"0001L0#5678[]'))
+    assert token_of(rig.answers[-1]) == "ACK"
 
 
 def test_the_form_of_a_key_is_said_and_not_guessed() -> None:
