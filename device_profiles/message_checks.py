@@ -17,6 +17,7 @@ _TIMES = frozenset({FieldType.NMEA_TIME, FieldType.EPOCH_S})
 _NESTS = frozenset({FieldType.BYTES, FieldType.AD})
 _SIZED = frozenset({FieldType.BCD, FieldType.HEX_WORD})
 _WHOLE = frozenset({FieldType.NMEA_DEGREES, FieldType.NMEA_TIME, FieldType.AD2_CID})
+_SCALE_LIMIT = 1e12
 _LONGEST_NEST = 255
 _UNBOUNDED = 1_000_000
 
@@ -159,8 +160,10 @@ def _check_meaning(toml: TomlFile, field: Field, points: Mapping[str, HeardDef])
         for key, default in (("scale", 1.0), ("offset", 0.0)):
             if getattr(field, key) != default:
                 toml.fault((*place, key), N_("has no meaning for a {kind}; only for numbers"), kind=kind or "time")
-    elif field.scale == 0:
-        toml.fault((*place, "scale"), N_("{value} makes every number the same"), value="0")
+    elif not 1 / _SCALE_LIMIT <= abs(field.scale) <= _SCALE_LIMIT:
+        toml.fault((*place, "scale"), N_("{value} is out of limits: 1e-12 to 1e12"), value=shown(field.scale))
+    elif abs(field.offset) > _SCALE_LIMIT:
+        toml.fault((*place, "offset"), N_("{value} is out of limits: -1e12 to 1e12"), value=shown(field.offset))
     if field.heard is None:
         return
     if field.heard not in points:

@@ -233,8 +233,7 @@ class HeardDef(Struct, frozen=True, forbid_unknown_fields=True):
     unit: str | None = None
     range: tuple[float, float] | None = None
 
-    every_s: ClassVar[float] = 0.0
-    """Nobody asks for it."""
+    every_s: ClassVar[float] = 0.0  # nobody asks for it
     writable: ClassVar[bool] = False
 
 

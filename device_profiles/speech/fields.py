@@ -73,7 +73,7 @@ class FieldReader:
         """
         self.field = field
         inside = "" if parent is None else parent.slot
-        self.slot = inside + repr(tuple(getattr(field, name) for name in _CUT_BY))
+        self.slot: str = inside + repr(tuple(getattr(field, name) for name in _CUT_BY))
         self._cut = _of_bytes(field, inside) if field.type.is_of_bytes else _of_text(field)
         self._no_value = frozenset(field.no_value)
         self._make = _maker(field)
@@ -305,7 +305,7 @@ def _maker(field: Field) -> Callable[[Raw], Value | None]:
 
     def scaled(raw: Raw) -> Value | None:
         if isinstance(raw, int):  # whole numbers, divided once: the float nearest to the decimal meant
-            return (raw * factor + more) / divisor
+            return float((raw * factor + more) / divisor)
         if isinstance(raw, Decimal | float):
             return float(Decimal(raw) * scale + offset)
         return None

@@ -286,25 +286,28 @@ class GrammarSpeech:
         return [one for one in said if one is not None]
 
     def _frame(self, framed: Framed, now: float) -> Said | None:
-        refused = ""
+        """Let every profile of the line read a frame; the first whose device is addressed has heard it."""
+        refused, stranger, reply = "", None, b""
+        is_understood = False
         for party in self._parties:
             read = party.reader.read(framed)
             if isinstance(read, str):
                 refused = refused or read
                 continue
+            is_understood = True
             reply = bytes.fromhex(read.message.reply)
-            if self._is_repeat(read.message, framed, now):
-                return Said(send=reply) if reply else None
             address = self._known(party, read.heard.address)
-            if address is None and read.heard == _NOTHING:  # the line itself speaks, and says nothing of a device
-                return Said(send=reply) if reply else None
             if address is not None:
-                heard = read.heard if address == read.heard.address else _renamed(read.heard, address)
+                if self._is_repeat(read.message, framed, now):
+                    return _answer(reply)
+                heard = read.heard if address == read.heard.address else replace(read.heard, address=address)
                 return Said(heard=(heard,), send=reply)
-            refused = f"no device has the address {read.heard.address!r} (message {read.message.key})"
-            if reply:
-                return Said(send=reply, refused=refused)
-        return Said(refused=refused)
+            # The line itself may speak, and say nothing of a device.
+            stranger = stranger or (read if read.heard != _NOTHING else None)
+        if stranger is not None and not self._is_repeat(stranger.message, framed, now):
+            why = f"no device has the address {stranger.heard.address!r} (message {stranger.message.key})"
+            return Said(send=reply, refused=why)
+        return _answer(reply) if is_understood else Said(refused=refused)
 
     def _known(self, party: _Party, address: str) -> str | None:
         """The address as the site file writes it; as the line does where anybody may speak; None for a stranger."""
@@ -345,8 +348,8 @@ def _with_parents(wanted: Mapping[str, frozenset[str]], readers: Mapping[str, Fi
     return found
 
 
-def _renamed(heard: Heard, address: str) -> Heard:
-    return replace(heard, address=address)
+def _answer(reply: bytes) -> Said | None:
+    return Said(send=reply) if reply else None
 
 
 def _decoded(data: bytes, encoding: Encoding) -> str | None:
