@@ -141,7 +141,7 @@ class Presence:
         tag.hear(reader, station, sighting.rssi, now, forget_after_s=left_after_s)
         if tag.place is None:
             self._approach(tag, now, at_us, is_again=is_again)
-        elif len(tag.hearings) > 1:
+        elif tag.place is not station or len(tag.hearings) > 1:
             self._locate(tag, now, at_us)
         self._heed(tag, station, sighting, now, at_us)
         if now - tag.sent_at >= self._settings.alive_s and tag.place is not None:
@@ -268,7 +268,9 @@ class Presence:
         self.counts.present -= 1
         self._settle(tag, station, now)
         self._say(tag, station, "moved", now, at_us, old)
-        self._thefts.suspect(tag.id, "moved", station, now, old=old, said=self._reports)
+        # Of a place that hears nothing nobody knows whether the tag has left it.
+        if not old.is_deaf:
+            self._thefts.suspect(tag.id, "moved", station, now, old=old, said=self._reports)
 
     def _settle(self, tag: Tag, station: Station, now: float) -> None:
         tag.place = station
