@@ -13,14 +13,15 @@ Source: JT/T 808-2013 and -2019, chapter 8; results and fields as in github.com/
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
+from contract.telemetry import Value
 from device_profiles.model import Profile
 from device_profiles.speech.jt808_alarms import AlarmMemory
 from device_profiles.speech.jt808_frames import Frames, Header, Message, write_frame
-from device_profiles.speech.jt808_location import Location, read_batch, read_location
+from device_profiles.speech.jt808_location import Location, read_batch, read_location, read_registration
 from device_profiles.speech.said import Heard, Moment, Said, Speaker
 
 _GENERAL_ANSWER, _HEARTBEAT, _UNREGISTER = 0x0001, 0x0002, 0x0003
@@ -123,7 +124,7 @@ class Jt808:
         if (said := self._unreadable(message)) is not None:
             return [said]
         if header.message_id == _REGISTER:
-            return [self._register(header, speaker)]
+            return [self._register(message, speaker)]
         if speaker is None:
             return [self._answer(header, _FAILED, refused=_stranger(header))]
         return self._from(speaker, message, moment)
@@ -147,8 +148,9 @@ class Jt808:
             return self._answer(header, _UNSUPPORTED, refused=f"message {header.message_id:04X} is not read")
         return None
 
-    def _register(self, header: Header, speaker: Speaker | None) -> Said:
-        result, code, refused = _DONE, b"", ""
+    def _register(self, message: Message, speaker: Speaker | None) -> Said:
+        header, result, code, refused = message.header, _DONE, b"", ""
+        heard: tuple[Heard, ...] = ()
         if speaker is None:
             result, refused = _NO_SUCH_TERMINAL, _stranger(header)
         elif speaker.secret:
@@ -156,8 +158,10 @@ class Jt808:
         else:
             code = _code(header.phone)
             self._is_let_in[speaker.device] = True
+            values = self._wanted(read_registration(message.body, is_2019=header.version is not None), speaker)
+            heard = (Heard(address=speaker.address, values=values),)
         body = header.serial.to_bytes(2, "big") + bytes([result]) + code
-        return Said(send=self._write(header, _REGISTER_ANSWER, body), refused=refused)
+        return Said(heard=heard, send=self._write(header, _REGISTER_ANSWER, body), refused=refused)
 
     def _authenticate(self, message: Message, speaker: Speaker) -> Said:
         header, code = message.header, message.body
@@ -239,9 +243,12 @@ class Jt808:
         reports = self._shared.alarms(speaker.device).heard(
             location.alarms, at_us=at_us, now=moment.now, is_2019=header.version is not None
         )
-        keys = self._keys.get(speaker.device)
-        values = tuple(pair for pair in location.values if keys is None or pair[0] in keys)
+        values = self._wanted(location.values, speaker)
         return Heard(address=speaker.address, values=values, reports=reports, at_us=at_us)
+
+    def _wanted(self, values: Iterable[tuple[str, Value]], speaker: Speaker) -> tuple[tuple[str, Value], ...]:
+        keys = self._keys.get(speaker.device)
+        return tuple(pair for pair in values if keys is None or pair[0] in keys)
 
     def _answer(
         self,

@@ -1,7 +1,8 @@
-"""What a JT/T 808 terminal says of where it is: the body of message 0200, and of 0704 that holds many. Pure.
+"""What a JT/T 808 terminal says of itself: where it is (0200), where it was (0704), what it is (0100). Pure.
 
-Source: JT/T 808-2013, 8.18 and 8.49 (2019: 8.12 and 8.38), as worked through in github.com/SmallChi/JT808,
-src/JT808.Protocol.Test/MessageBody/JT808_0x0200Test.cs and JT808_0x0704Test.cs.
+Source: JT/T 808-2013 and -2019, tables of these messages, as worked through in github.com/SmallChi/JT808,
+src/JT808.Protocol.Test/MessageBody/JT808_0x0200Test.cs, JT808_0x0704Test.cs and JT808_0x0100Test.cs; the registration
+of 2011 as tabled in github.com/AIPorto/GPS-Tracker-SDK, G10LS_Protocol.md, 2.4.
 """
 
 from datetime import UTC, datetime, timedelta, timezone
@@ -17,9 +18,15 @@ _FIXED_BYTES = 28
 _MAX_REPORTS = 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+# Maker, model and terminal's id in a registration, behind two bytes each of province and city.
+_SIZES_2011, _SIZES_2013, _SIZES_2019 = (5, 8, 7), (5, 20, 7), (11, 30, 30)
+_LEAST_2013 = 37
+
 # Status bits that are readings: bit -> key. Bits 2 and 3 are hemispheres.
 _STATES = {0: "acc", 1: "fix", 10: "oil_cut", 11: "circuit_cut", 12: "doors_locked"}
 _FIXED, _SOUTH, _WEST = 1, 2, 3
+_MAKERS = (15, 16, 17)
+"""Alarm bits that were the maker's to use until 2019: as readings, so that a profile can have rules on them."""
 
 
 class Location(Struct, frozen=True):
@@ -41,8 +48,8 @@ def read_location(body: bytes) -> Location | None:
     if len(body) < _FIXED_BYTES:
         return None
     alarms, status = int.from_bytes(body[:4], "big"), int.from_bytes(body[4:8], "big")
-    values: dict[str, Value] = {"alarm_word": float(alarms)}
-    values |= {key: bool(status >> bit & 1) for bit, key in _STATES.items()}
+    values: dict[str, Value] = {key: bool(status >> bit & 1) for bit, key in _STATES.items()}
+    values |= {f"maker_alarm_{bit}": bool(alarms >> bit & 1) for bit in _MAKERS}
     if status >> _FIXED & 1:
         values |= _position(body, status)
     values |= _extras(body[_FIXED_BYTES:])
@@ -70,6 +77,17 @@ def read_batch(body: bytes) -> tuple[list[Location], int] | None:
             found.append(location)
     missing = told - len(found) - bad
     return found, bad + missing
+
+
+def read_registration(body: bytes, *, is_2019: bool) -> tuple[tuple[str, Value], ...]:
+    """Read what a terminal registers as: its model and its own id; what is empty is left out."""
+    maker, model, terminal = _SIZES_2019 if is_2019 else _SIZES_2013 if len(body) >= _LEAST_2013 else _SIZES_2011
+    at = 4 + maker
+    words = {
+        "terminal_model": _word(body[at : at + model]),
+        "terminal_id": _word(body[at + model : at + model + terminal]),
+    }
+    return tuple((key, word) for key, word in words.items() if word)
 
 
 def _position(body: bytes, status: int) -> dict[str, Value]:
@@ -120,6 +138,11 @@ def _extra(kind: int, value: bytes) -> dict[str, Value]:  # noqa: PLR0911 - one 
         case 0x31, 1:
             return {"satellites": whole}
     return {}
+
+
+def _word(raw: bytes) -> str:
+    text = raw.decode("gbk", errors="replace")
+    return "".join(char for char in text if char.isprintable()).strip()[:64]
 
 
 def _tenths(value: bytes) -> float:

@@ -99,7 +99,8 @@ def test_a_location_says_where_when_and_how_it_stands() -> None:
     assert heard.address == "123456789012"
     assert heard.at_us == us("2018-10-15T10:10:10+08:00")
     assert values(heard) == {
-        "alarm_word": 1.0, "acc": False, "fix": True, "oil_cut": False, "circuit_cut": False,
+        "maker_alarm_15": False, "maker_alarm_16": False, "maker_alarm_17": False,
+        "acc": False, "fix": True, "oil_cut": False, "circuit_cut": False,
         "doors_locked": False, "latitude": 12.222222, "longitude": 132.444444, "altitude": 40.0, "vehicle_speed": 6.0,
         "course": 0.0, "mileage": 10.0, "fuel": 12.5,
     }  # fmt: skip
@@ -181,6 +182,19 @@ def result_of(said: Said) -> int:
     assert isinstance(answer, Message)
     assert answer.header.message_id == 0x8001
     return answer.body[4]
+
+
+@pytest.mark.parametrize(
+    ("frame", "model", "terminal"),
+    [
+        (REGISTER_2013, "smallchi123000000000", "CHI1230"),
+        (REGISTER_2019, "Koike002".rjust(30, "0"), "Koike002".rjust(30, "0")),
+        ("7E01000021013345678906000F002C012F373031313142534A2D4D3742203030303030303001D4C1423838383838B47E", "BSJ-M7B", "0000000"),  # noqa: E501
+    ],
+)  # fmt: skip
+def test_a_registration_says_what_the_terminal_is(frame: str, model: str, terminal: str) -> None:
+    (heard,) = hear(talk(""), frame).heard
+    assert values(heard) == {"terminal_model": model, "terminal_id": terminal}
 
 
 def test_a_wrong_code_is_counted_and_told_to_the_staff_once() -> None:
