@@ -8,6 +8,7 @@ table whose required parts cannot be read stays out of them.
 import math
 import types
 from enum import EnumType
+from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
@@ -32,7 +33,7 @@ def read_fields(toml: TomlFile, wanted: type[Struct]) -> dict[str, Any]:
 
 
 def _fields(toml: TomlFile, data: dict[str, Any], wanted: type[Struct], place: Place) -> dict[str, Any]:
-    known = {field.encode_name: field for field in msgspec.structs.fields(wanted)}
+    known = {field.encode_name: field for field in _fields_of(wanted)}
     tag_field = wanted.__struct_config__.tag_field
     for key in data.keys() - known.keys() - {tag_field}:
         _unknown_key(toml, (*place, key), key, sorted(known))
@@ -45,6 +46,12 @@ def _fields(toml: TomlFile, data: dict[str, Any], wanted: type[Struct], place: P
         elif field.required:
             toml.fault((*place, key), N_("is missing"))
     return found
+
+
+@cache
+def _fields_of(wanted: type[Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    # Finding the types of a struct's fields takes as long as reading a table into it.
+    return msgspec.structs.fields(wanted)
 
 
 def _unknown_key(toml: TomlFile, place: Place, key: str, allowed: list[str]) -> None:
@@ -90,7 +97,7 @@ def _struct(toml: TomlFile, value: object, structs: list[type[Struct]], place: P
             return _BAD
         wanted = by_tag[tag]
     found = _fields(toml, value, wanted, place)
-    required = {field.name for field in msgspec.structs.fields(wanted) if field.required}
+    required = {field.name for field in _fields_of(wanted) if field.required}
     if not required <= found.keys():
         return _BAD
     struct = wanted(**found)

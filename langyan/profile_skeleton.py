@@ -8,7 +8,7 @@ from device_profiles.catalogue import CATALOGUE, profile_place
 SCHEMA_FILE = CATALOGUE.parent / "schemas" / "profile.schema.json"
 """The committed JSON Schema, for editors."""
 
-_TEMPLATE = """\
+_HEAD = """\
 #:schema {schema}
 # What it is, in a sentence; and what somebody who wires it must know first.
 profile = "{profile}"
@@ -20,7 +20,8 @@ kind = "" # panic-button, smoke-detector, climate-sensor, weather-station, ... :
 supervision_s = 60 # silence after which the device counts as lost
 tested_on = [] # real hardware and firmware that this file was tried on; empty says honestly: none
 sources = [""] # the documents everything is taken from
-
+"""
+_ASKED = """
 [link]
 transports = ["rtu"] # rtu, tcp
 unit = 1 # factory unit id
@@ -42,7 +43,44 @@ range = [-40, 85] # believable; outside there is no reading
 every_s = 10 # buttons 0.1
 source = "" # document and page that say so
 simulate = {{ start = 20.0, swing = 5.0, period_s = 3600 }}
+"""
+_SPEAKS = """
+[speaks]
+language = "grammar" # grammar, or one that Langyan brings: dc09, jt808, eb_wand, mqtt_json
+carriers = ["serial"] # serial, tcp_client (we connect), tcp_server (it connects), udp, mqtt
+baud = 9600
 
+# How a frame is found: delimited, counted (with a length) or fixed.
+[speaks.frame]
+kind = "delimited"
+start = "24" # hexadecimal: $
+end = "0D 0A"
+encoding = "ascii" # the frames are text; leave it out for bytes
+max_bytes = 256
+
+# One such table for each kind of message: which frames are it, how they are cut, what they mean.
+[[speaks.message]]
+key = "climate"
+source = "" # document and page that say so
+starts = "TH," # behind the start bytes
+fields = [1, 1] # how many follow, fewest and most, parted by commas
+
+[[speaks.message.field]]
+key = "temperature"
+type = "decimal"
+index = 0
+heard = "temperature" # the point below that it fills
+
+# One such table for each value that somebody will look at.
+[[heard]]
+key = "temperature" # snake case; the catalogue's own word where it has one, as one key has one unit everywhere
+name = {{ en = "", zh = "" }}
+kind = "number" # number, state, word
+unit = "Cel" # SenML: V, A, W, Cel, %RH, m/s, ppm, ...; count or / where there is none
+range = [-40, 85] # believable; outside there is no reading
+source = "" # document and page that say so
+"""
+_RULE = """
 # What is an alarm; leave it out where there is none. contact, threshold, rate, bits, stuck, missing, combination.
 [[rule]]
 rule = "threshold"
@@ -55,11 +93,18 @@ above = 55
 deadband = 2
 on_delay_s = 20
 
-# Bytes that the maker printed or a real device sent, with CRC, and every reading they give. Never made by yourself.
+# Bytes that the maker printed or a real device sent, and every reading they give. Never made by yourself.
 [[capture]]
-framing = "rtu" # rtu, tcp
+"""
+_ASKED_CAPTURE = """\
+framing = "rtu" # rtu (with CRC), tcp (with MBAP header)
 request = ""
 reply = ""
+"""
+_SPOKEN_CAPTURE = """\
+text = "" # as it came, with its end; bytes = "" where it is no text, as hexadecimal
+"""
+_END = """\
 readings = {{ temperature = 0.0 }}
 source = "" # document and page, or device and date
 
@@ -70,9 +115,17 @@ source = "" # document and page, or device and date
 """
 
 
-def new_profile(path: Path) -> str:
-    """Write the beginning of the profile that will stand at `path`, `<folder>/<maker>/<model>.toml`."""
-    return _TEMPLATE.format(schema=_schema_for(path), profile=profile_place(path))
+def new_profile(path: Path, *, is_speaking: bool) -> str:
+    """Write the beginning of the profile that will stand at `path`, `<folder>/<maker>/<model>.toml`.
+
+    Args:
+        path: where it will stand.
+        is_speaking: the device speaks by itself; nobody asks it.
+    """
+    asked, spoken = (_ASKED, _ASKED_CAPTURE), (_SPEAKS, _SPOKEN_CAPTURE)
+    way, capture = spoken if is_speaking else asked
+    template = _HEAD + way + _RULE + capture + _END
+    return template.format(schema=_schema_for(path), profile=profile_place(path))
 
 
 def _schema_for(path: Path) -> str:

@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 
 import anyio
@@ -15,10 +16,10 @@ from device_profiles.model import Profile
 from device_profiles.site import RtuBus, TcpServerBus
 from langyan.cli import make_app
 from langyan.commands.profile import MAX_INPUT_BYTES
-from langyan.profile_decoding import DecodedLine, Event, Reading
+from langyan.profile_decoding import DecodedLine, Event, Reading, Refused
 from langyan.profile_page import devices_page
 from langyan.profile_skeleton import SCHEMA_FILE
-from langyan.profile_trying import Asked, keep_asking, listen
+from langyan.profile_trying import Asked, ask_once, keep_asking, listen
 from tests.edge.peers import rtu_says, serial_peer
 from tests.simulators.rig import device_toml, free_port, rtu_toml, serving, tcp_toml, wait_for
 
@@ -31,6 +32,7 @@ def langyan(*words: str | Path, stdin: bytes = b"") -> Result:
     return CliRunner().invoke(make_app(["profile"]), ["profile", *map(str, words)], input=stdin)
 
 
+@cache
 def loaded() -> list[Profile]:
     return [load_profile(profile_id) for profile_id in list_profiles()]
 
@@ -113,39 +115,42 @@ def test_files_are_checked_and_every_fault_is_told(tmp_path: Path) -> None:
     assert "fault(s)" in result.output
 
 
-def filled(skeleton: str) -> str:
-    words = {
-        'maker = ""': 'maker = "Acme"',
-        'model = ""': 'model = "TH-1"',
-        'kind = ""': 'kind = "climate-sensor"',
-        'title = { en = "", zh = "" }': 'title = { en = "Thermometer", zh = "温度计" }',
-        'sources = [""]': 'sources = ["Manual"]',
-        'name = { en = "", zh = "" }': 'name = { en = "Temperature", zh = "温度" }',
-        'source = ""': 'source = "Manual, page 3"',
-        'request = ""': 'request = "01 03 00 00 00 01 84 0A"',
-        'reply = ""': 'reply = "01 03 02 00 79 79 A6"',
-        "temperature = 0.0": "temperature = 12.1",
-    }
-    for empty, word in words.items():
-        assert empty in skeleton
-        skeleton = skeleton.replace(empty, word)
-    return skeleton
+COMMON = {
+    'maker = ""': 'maker = "Acme"',
+    'model = ""': 'model = "TH-1"',
+    'kind = ""': 'kind = "climate-sensor"',
+    'title = { en = "", zh = "" }': 'title = { en = "Thermometer", zh = "温度计" }',
+    'sources = [""]': 'sources = ["Manual"]',
+    'name = { en = "", zh = "" }': 'name = { en = "Temperature", zh = "温度" }',
+    'source = ""': 'source = "Manual, page 3"',
+    "temperature = 0.0": "temperature = 12.1",
+}
+ASKED = {'request = ""': 'request = "01 03 00 00 00 01 84 0A"', 'reply = ""': 'reply = "01 03 02 00 79 79 A6"'}
+SPOKEN = {'text = "" #': 'text = "$TH,12.1\\r\\n" #'}
 
 
-def test_a_new_profile_says_what_is_left_and_is_in_order_when_filled(tmp_path: Path) -> None:
-    written = langyan("new", "acme/th-1", "--into", tmp_path)
+@pytest.mark.parametrize(
+    ("options", "words", "left"), [([], ASKED, "capture[1].request"), (["--speaks"], SPOKEN, "capture[1]")]
+)
+def test_a_new_profile_says_what_is_left_and_is_in_order_when_filled(
+    options: Sequence[str], words: dict[str, str], left: str, tmp_path: Path
+) -> None:
+    written = langyan("new", "acme/th-1", "--into", tmp_path, *options)
     path = tmp_path / "acme" / "th-1.toml"
     assert (written.exit_code, path.exists()) == (0, True)
-    skeleton = path.read_text("utf-8")
-    assert skeleton.splitlines()[0] == f"#:schema {SCHEMA_FILE.as_uri()}"
+    text = path.read_text("utf-8")
+    assert text.splitlines()[0] == f"#:schema {SCHEMA_FILE.as_uri()}"
     assert SCHEMA_FILE.exists()
-    left = langyan("check", path)
-    assert left.exit_code == 2
-    for key in ("maker", "model", "title.en", "kind", "sources", "capture[1].request"):
-        assert f": {key}" in left.output, left.output
-    path.write_text(filled(skeleton), "utf-8")
+    checked = langyan("check", path)
+    assert checked.exit_code == 2
+    for key in ("maker", "model", "title.en", "kind", "sources", left):
+        assert f": {key}" in checked.output, checked.output
+    for empty, word in {**COMMON, **words}.items():
+        assert empty in text
+        text = text.replace(empty, word)
+    path.write_text(text, "utf-8")
     assert langyan("check", path).exit_code == 0, langyan("check", path).output
-    assert load_profile_file(path).point[0].unit == "Cel"
+    assert load_profile_file(path).points[0].unit == "Cel"
     assert "acme/th-1" in langyan("list", "--profiles", tmp_path).output
 
 
@@ -254,6 +259,18 @@ def test_a_device_is_asked_once(way: str, tmp_path: Path) -> None:
     assert {"point": point, "value": value} in [
         {key: line[key] for key in ("point", "value")} for line in map(json.loads, listed.output.splitlines())
     ]
+
+
+def test_every_device_that_is_asked_answers_as_its_profile_simulates_it(tmp_path: Path) -> None:
+    """Plan, line and decoder of the gateway against the simulators' own encoder, all on one line."""
+    asked = [profile for profile in loaded() if profile.speaks is None]
+    devices = [device_toml(f"d{unit}", "line", one.profile, unit=unit) for unit, one in enumerate(asked, 1)]
+    bus = RtuBus("line", str(tmp_path / "tty-line"), 115_200)
+    with serving(tmp_path, rtu_toml(), *devices):
+        for unit, profile in enumerate(asked, 1):
+            lines = anyio.run(partial(ask_once, profile, bus, unit=unit)).lines
+            assert [line for line in lines if isinstance(line, Refused)] == [], profile.profile
+            assert {line.point for line in lines if isinstance(line, Reading)} == {one.key for one in profile.point}
 
 
 def test_a_mute_device_is_said_with_what_to_look_at(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from device_profiles.catalogue import list_profiles, load_profile, load_profile_file
+from device_profiles.catalogue import load_profile, load_profile_file, profile_files
 from device_profiles.faults import ConfigError
 from device_profiles.model import Profile
 from device_profiles.schema import SchemaOf, schema_text
@@ -77,6 +77,7 @@ def new(
     profile_id: str = typer.Argument(..., help=_("Its id: <maker>/<model>, in small letters."), metavar="ID"),
     *,
     into: Path = typer.Option(Path(), "--into", file_okay=False, help=_("Folder for <maker>/<model>.toml.")),
+    is_speaking: bool = typer.Option(False, "--speaks", help=_("Of a device that speaks by itself: nobody asks it.")),
 ) -> None:
     """Write a skeleton."""
     maker, slash, model = profile_id.partition("/")
@@ -86,7 +87,7 @@ def new(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
-            file.write(new_profile(path))
+            file.write(new_profile(path, is_speaking=is_speaking))
     except FileExistsError as error:
         raise fail([_("{path} is there already; name another file").format(path=path)], status=FAILED) from error
     except OSError as error:
@@ -138,9 +139,9 @@ def _load_all(profiles: Path | None) -> tuple[list[Profile], list[str]]:
     """Load every profile; one that has faults shall not hide the others."""
     found: list[Profile] = []
     faults: list[str] = []
-    for profile_id in list_profiles(extra=profiles):
+    for _profile_id, file in sorted(profile_files(extra=profiles).items()):
         try:
-            found.append(load_profile(profile_id, extra=profiles))
+            found.append(load_profile_file(file))
         except ConfigError as error:
             faults += [fault.render(_) for fault in error.faults]
     return found, faults
