@@ -13,6 +13,7 @@ from benchmarks import (
     alarm_latency,
     backlog,
     bad_neighbour,
+    fleet,
     footprint,
     kills,
     outage,
@@ -42,6 +43,7 @@ BENCHMARKS: dict[str, Callable[[], msgspec.Struct]] = {
     "kills": kills.measure,
     "disk_bytes": written_bytes.measure_disk,
     "uplink_bytes": written_bytes.measure_uplink,
+    "fleet": fleet.measure,
 }
 # Beside other gateways: only when named, as they need the peers' harness.
 PEERS: dict[str, Callable[[], msgspec.Struct]] = {name: partial(rows.measure, name) for name in rows.ROWS}
