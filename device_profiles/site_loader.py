@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from device_profiles.catalogue import load_profile_file, profile_files
-from device_profiles.faults import N_, ConfigError, Fault, listed, near, shown
+from device_profiles.faults import N_, ConfigError, Fault, near, shown
 from device_profiles.model import AnyPoint, CombinationRule, PointDef, Profile, Rule
 from device_profiles.presence_checks import check_presence
 from device_profiles.rule_checks import check_members, check_site_rules, member_names
@@ -119,7 +119,7 @@ def _load_profiles(
     others: list[Fault] = []
     for device in devices:
         if device.profile not in files:
-            _unknown_profile(toml, device, list(files))
+            _unknown_profile(toml, device, files)
     for profile_id in dict.fromkeys(device.profile for device in devices if device.profile in files):
         try:
             found[profile_id] = load_profile_file(files[profile_id])
@@ -128,16 +128,14 @@ def _load_profiles(
     return found, others
 
 
-def _unknown_profile(toml: TomlFile, device: Device, known: list[str]) -> None:
+def _unknown_profile(toml: TomlFile, device: Device, known: Collection[str]) -> None:
     place = (*toml.place_of(device), "profile")
-    allowed = listed(sorted(known))
     if meant := near(device.profile, known):
-        text = N_("no profile {profile}; did you mean {near}? Profiles: {allowed}")
-        toml.fault(place, text, profile=shown(device.profile), near=meant, allowed=allowed)
+        text = N_("no profile {profile}; did you mean {near}? `langyan profile list` shows all")
+        toml.fault(place, text, profile=shown(device.profile), near=meant)
     else:
-        toml.fault(
-            place, N_("no profile {profile}; profiles: {allowed}"), profile=shown(device.profile), allowed=allowed
-        )
+        text = N_("no profile {profile}; `langyan profile list` shows all")
+        toml.fault(place, text, profile=shown(device.profile))
 
 
 def _check_supervision(toml: TomlFile, device: Device, narrowed: Profile) -> None:

@@ -22,6 +22,7 @@ from device_profiles import site as site_file
 from device_profiles.catalogue import CATALOGUE
 from device_profiles.faults import ConfigError
 from device_profiles.site_loader import load_site
+from device_profiles.speech import topics
 from edge.health import BusHealth, Health
 from langyan.cli import SUBCOMMANDS, make_app
 from simulators import control_messages as say
@@ -52,6 +53,11 @@ TABLES = [
     (SITE_PAGE, '### `[[bus]]` with `kind = "rtu"`', site_file.RtuBus),
     (SITE_PAGE, '### `[[bus]]` with `kind = "tcp"`', site_file.TcpBus),
     (SITE_PAGE, '### `[[bus]]` with `kind = "rtu_tcp"`', site_file.RtuTcpBus),
+    (SITE_PAGE, '### `[[bus]]` with `kind = "serial"`', site_file.SerialBus),
+    (SITE_PAGE, '### `[[bus]]` with `kind = "tcp_client"`', site_file.TcpClientBus),
+    (SITE_PAGE, '### `[[bus]]` with `kind = "tcp_server"`', site_file.TcpServerBus),
+    (SITE_PAGE, '### `[[bus]]` with `kind = "udp"`', site_file.UdpBus),
+    (SITE_PAGE, '### `[[bus]]` with `kind = "mqtt"`', site_file.MqttBus),
     (SITE_PAGE, "### `[[device]]`", site_file.Device),
     (SITE_PAGE, "### `[device.simulate]`", site_file.DeviceSimulation),
     (PROFILE_PAGE, "### The profile itself", model.Profile),
@@ -77,6 +83,9 @@ TABLES = [
     (SITE_PAGE, "### `[[presence.arming]]`", site_file.Arming),
     (PROFILE_PAGE, "### `[[capture]]`", model.Capture),
     (PROFILE_PAGE, "### `[[caveat]]`", model.Caveat),
+    (PROFILE_PAGE, "### `[[speaks.topic]]`", topics.Topic),
+    (PROFILE_PAGE, "### `[[speaks.topic.value]]`", topics.TopicValue),
+    (PROFILE_PAGE, "### `[[speaks.topic.report]]`", topics.TopicReport),
     (OPERATIONS_PAGE, "### `[mqtt]`", cloud_settings.Mqtt),
     (OPERATIONS_PAGE, "### `[influx]`", cloud_settings._Influx),
     (OPERATIONS_PAGE, "### `[database]`", DatabaseSettings),

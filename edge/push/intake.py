@@ -3,6 +3,7 @@
 import logging
 import math
 import re
+from collections import deque
 from collections.abc import Sequence
 
 from contract.alarms import Severity
@@ -29,6 +30,8 @@ LOG_EVERY_S = 60.0
 REFUSAL_ENDS_AFTER_S = 600.0
 REFUSAL_EVERY_S = 60.0
 MAX_SHOWN_CHARS = 128
+# So many messages of one device may bear one time, which it tells in whole seconds.
+MAX_TIMES = 256
 
 _NO_LETTERS = re.compile(r"[^a-z]+")
 
@@ -56,6 +59,7 @@ class Intake:
         self._only = devices[0] if len(devices) == 1 else None
         self._points = {placed.device.id: {one.key: one for one in placed.profile.heard} for placed in devices}
         self._last_us: dict[str, int] = {}
+        self._told_us: dict[str, deque[int]] = {}
         self._said, self._told = Seldom(LOG_EVERY_S), Seldom(REFUSAL_EVERY_S)
 
     def take(self, heard: Heard, moment: Moment) -> bool:
@@ -69,16 +73,16 @@ class Intake:
         self._watch.heard(device, moment.now)
         if self._presence is not None:
             self._presence.alive(device, moment.now)
-        at_us = self._time_of(device, heard.at_us, moment)
+        at_us, alarm_us = self._times_of(device, heard.at_us, moment)
         points = self._read(device, heard.values)
         if points:
             self.keeper.take(Sample(device, at_us, points))
         for report in heard.reports:
-            self.keeper.told(device, report, at_us)
+            self.keeper.told(device, report, alarm_us)
         if self._presence is not None:
             for sighting in heard.sightings:
-                found = self._presence.seen(device, sighting, moment.now, at_us)
-                keep_found(self.keeper, found, at_us)
+                found = self._presence.seen(device, sighting, moment.now, alarm_us)
+                keep_found(self.keeper, found, alarm_us)
         return True
 
     def refuse(self, said: Said, moment: Moment) -> None:
@@ -114,18 +118,32 @@ class Intake:
         if self._said.is_due(("", shown), now):
             log.warning('bus %s: no device of the site has the address "%s"', self._bus, shown)
 
-    def _time_of(self, device: str, told_us: int | None, moment: Moment) -> int:
-        """Give the time of what a device said, later than all it said before; its own word where it can be right."""
-        now_us = self._clock.stamp(device)
-        at_us = now_us
+    def _times_of(self, device: str, told_us: int | None, moment: Moment) -> tuple[int, int]:
+        """Give the time of the readings and of the alarms in what a device said; its own word where it can be right.
+
+        A reading has exactly the device's time, so that what is said again after a restart becomes the same row; where
+        several were told with one time they are set apart. Alarms of a device never go back.
+        """
+        now_us = at_us = self._clock.stamp(device)
         if told_us is not None and moment.wall_us is not None and 0 <= moment.wall_us - told_us <= OLDEST_US:
-            at_us -= moment.wall_us - told_us
+            at_us = self._clock.steady_us() - (moment.wall_us - told_us)
+            told_us = self._set_apart(device, told_us)
+        else:
+            told_us = None
         last_us = self._last_us.get(device)
         if last_us is not None and at_us <= last_us:
             at_us = last_us + LEAST_STEP_US
         self._last_us[device] = at_us
         # Before the machine was switched on there was no steady time: that is told in wall time.
-        return at_us if at_us > 0 or moment.wall_us is None else at_us + moment.wall_us - now_us
+        alarm_us = at_us if at_us > 0 or moment.wall_us is None else at_us + moment.wall_us - now_us
+        return told_us or now_us, alarm_us
+
+    def _set_apart(self, device: str, told_us: int) -> int:
+        recent = self._told_us.setdefault(device, deque(maxlen=MAX_TIMES))
+        while told_us in recent:
+            told_us += LEAST_STEP_US
+        recent.append(told_us)
+        return told_us
 
     def _read(self, device: str, values: Sequence[tuple[str, Value]]) -> tuple[Point, ...]:
         known, found = self._points[device], dict[str, Point]()

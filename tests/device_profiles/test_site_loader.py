@@ -184,7 +184,7 @@ BROKEN = [
         '"generic/xy-md02"',
         '"generic/xy-md2"',
         'device[2] "climate".profile',
-        "did you mean generic/xy-md02? Profiles: calectro/ug-3",
+        "did you mean generic/xy-md02",
     ),
     ('"generic/xy-md02"', '"../site"', 'device[2] "climate".profile', 'no profile "../site"'),
     (
