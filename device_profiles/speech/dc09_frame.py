@@ -6,6 +6,10 @@ CRC and length are four hexadecimal digits each and span everything from the fir
 be binary (Hengbo hosts put lengths of two raw bytes in it, so NUL, LF and CR as well): it is cut out by its length,
 never by its end.
 
+Two slips of hosts in the field are understood, since the CRC proves what is meant: a length in decimal
+(eavanvalkenburg/pysiaalarm, case_adm_cid2), and a closing CR that is counted in length and CRC (Eldes;
+Cheaterdev/sia-ha, issue 3).
+
 Source: ANSI/SIA DC-09-2013, 5.5.1 (public-review draft, yumpu.com 47594214); captainwong/ademco_hb docs/README.md.
 """
 
@@ -88,29 +92,41 @@ class FrameReader:
 
     def _read(self) -> Iterator[Frame | Broken]:
         self._find_heads()
-        while self._heads:
-            # A head may be noise with a length that swallows what follows, so every later one is looked at too; each
-            # is judged once, when all its bytes are there.
-            ready = next((head for head in self._heads if head[0] + _OPENING + head[1] < len(self._bytes)), None)
-            if ready is None:
-                break
-            start, span, crc = ready
-            end = start + _OPENING + span
-            content = bytes(self._bytes[start + _OPENING : end])
-            if self._bytes[end] != _CR or crc16(content) != crc:
-                self._heads.remove(ready)
-                self._is_noisy = True
-                yield Broken(f"CRC or length of {len(content)} bytes is wrong")
+        # A head may be noise with a length that swallows what follows, so every later one is looked at too.
+        while (judged := self._judge()) is not None:
+            head, end, content = judged
+            if content is not None:
+                yield from self._drop(head[0])
+                self._cut(end)
+                self._is_noisy = False
+                yield parse_content(content)
                 continue
-            yield from self._drop(start)
-            self._cut(end + 1)
-            self._is_noisy = False
-            yield parse_content(content)
+            self._heads.remove(head)
+            if all(start != head[0] for start, _, _ in self._heads):
+                self._is_noisy = True
+                yield Broken(f"CRC or length of {head[1]} bytes is wrong")
         yield from self._drop(self._heads[0][0] if self._heads else self._searched)
+
+    def _judge(self) -> tuple[tuple[int, int, int], int, bytes | None] | None:
+        """Give the first head whose bytes are all there, where it ends, and its content; None when it is no frame."""
+        for head in self._heads:
+            start, span, crc = head
+            begin, end = start + _OPENING, start + _OPENING + span
+            if len(self._bytes) < end:
+                continue
+            content = bytes(self._bytes[begin:end])
+            if content.endswith(b"\r") and crc16(content) == crc:
+                return head, end, content[:-1]
+            if len(self._bytes) > end:
+                is_right = self._bytes[end] == _CR and crc16(content) == crc
+                return head, end + 1, content if is_right else None
+        return None
 
     def _find_heads(self) -> None:
         for match in _HEAD.finditer(self._bytes, self._searched):
-            self._heads.append((match.start(), int(match[2], 16), int(match[1], 16)))
+            # Hexadecimal; some hosts write it in decimal, and some count the CR (see the head of this module).
+            spans = {int(match[2], base) for base in (16, 10) if base == 16 or match[2].isdigit()}  # noqa: PLR2004
+            self._heads += ((match.start(), span, int(match[1], 16)) for span in sorted(spans))
         # A head may have come in part: from the last LF on it is looked at again.
         self._searched = max(self._searched, len(self._bytes) - _OPENING)
         if self._heads:

@@ -99,6 +99,20 @@ def test_a_damaged_frame_is_never_taken_and_the_next_one_is_read_at_once(data: s
     assert len(found) == 1 or bytes(damaged).upper() == GOOD.upper()
 
 
+SLIPS = [
+    b'\n57150047"ADM-CID"0247R4F39L4F39#4F39[#4F39|3401 01 057]\r',  # length in decimal
+    b'\nF19A002B"ADM-CID"0056L9999#9999[#9999|1900 00 001]\r',  # CR counted
+]
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_slip_of_a_host_in_the_field_is_understood(slip: bytes) -> None:
+    (frame,) = frames(slip)
+    assert frame.body == slip[slip.index(b"[") + 1 : -1]
+    assert read(*(bytes([byte]) for byte in (slip + GOOD) * 2)) == [frame, *frames(GOOD)] * 2
+    assert read((slip + GOOD) * 2) == [frame, *frames(GOOD)] * 2
+
+
 def test_a_length_that_swallows_what_follows_holds_nothing_up() -> None:
     assert frames(b'\n12340FFF"', GOOD, GOOD) == frames(GOOD) * 2
 
