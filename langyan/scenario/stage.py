@@ -190,8 +190,8 @@ class Stage:
                 found[who] = Loss(
                     produced=sum(made for made, _ in pairs),
                     lost=sum(max(0, made - came) for made, came in pairs),
-                    # An answer behind noise is counted apart: the gateway may have understood it.
-                    twice=sum(max(0, came - made - counts.noisy) for made, came in pairs),
+                    # Answers in noise are counted apart: the gateway may have understood them.
+                    twice=sum(max(0, came - made - counts.noisy - counts.broken) for made, came in pairs),
                 )
         return found
 

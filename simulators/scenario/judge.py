@@ -163,7 +163,9 @@ def fits(seen: SeenAlarm, wanted: model.Raised | model.Cleared | model.NotRaised
 
 
 def _of_alarms(
-    expected: model.Raised | model.Cleared | model.NotRaised | model.Count | model.Order, record: Record, window: _Window
+    expected: model.Raised | model.Cleared | model.NotRaised | model.Count | model.Order,
+    record: Record,
+    window: _Window,
 ) -> Verdict | None:
     match expected:
         case model.NotRaised():
@@ -282,7 +284,7 @@ def _is_within(expected: model.ValueIs, value: Value) -> bool:
 def _output_is(expected: model.OutputIs, outputs: Iterable[SeenValue], window: _Window) -> Verdict | None:
     changes = list(outputs)
     # A value lasts until the next change.
-    ends = [later.at_s for later in changes[1:]] + [inf]
+    ends = [*(later.at_s for later in changes[1:]), inf][: len(changes)]
     for one, end_s in zip(changes, ends, strict=True):
         if one.value == expected.equals and end_s > window.since_s and one.at_s <= window.limit_s:
             took_s = window.took(max(one.at_s, window.since_s))

@@ -53,7 +53,8 @@ class Record(Struct):
         done: by the number of an `[[at]]`, and whether its end is meant, when it was done.
         alarms: each event once.
         states: of gateways, in order.
-        readings: of points that some expectation asks about.
+        readings: of points that have a place here, or of all.
+        keeps_all: keep the readings of all points.
         outputs: how simulated points stood, a value at each change.
         losses: by device, once all is over; None before.
     """
@@ -64,12 +65,15 @@ class Record(Struct):
     readings: dict[tuple[Who, str], deque[SeenValue]] = field(default_factory=dict)
     outputs: dict[tuple[Who, str], list[SeenValue]] = field(default_factory=dict)
     losses: dict[Who, Loss] | None = None
+    keeps_all: bool = False
 
     def note_samples(self, gateway: str, samples: Iterable[Sample], at_s: float) -> None:
-        """Keep the readings of those points that are watched (that have a place in `readings`)."""
+        """Keep the readings of those points that have a place in `readings`, or of all."""
         for sample in samples:
             who = Who(gateway, sample.device)
             for point in sample.points:
+                if self.keeps_all:
+                    self.readings.setdefault((who, point.key), deque(maxlen=MAX_SEEN))
                 seen = self.readings.get((who, point.key))
                 if seen is not None:
                     seen.append(SeenValue(at_s, point.value, sample.at_us))

@@ -1,0 +1,89 @@
+"""The pytest plugin in somebody else's project: a folder with a test and a site file, and a pytest of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.rig import SITE
+
+pytestmark = pytest.mark.timeout(240)
+
+TESTS = """
+import pytest
+
+pytestmark = pytest.mark.langyan_site("site.toml")
+
+
+def test_a_press_raises_an_alarm_and_a_release_ends_it(langyan_site):
+    langyan_site.press("buttons", "button_1")
+    event = langyan_site.expect_alarm("panic", device="buttons", severity="critical", mode="live")
+    assert event.point == "button_1"
+    langyan_site.release("buttons", "button_1")
+    langyan_site.expect_cleared("panic", device="buttons")
+    langyan_site.expect_no_alarm(for_s=0.2)
+    langyan_site.set_mode("drill", for_s=60)
+    langyan_site.press("buttons", "button_1", for_s=0.3)
+    langyan_site.expect_alarm("panic", mode="drill")
+    langyan_site.set("lab", "analog_1", 60.0)
+    langyan_site.expect_reading("lab", "analog_1", lambda value: abs(value - 60) < 0.1, within_s=15)
+    assert langyan_site.readings("climate", "temperature")
+    assert len(langyan_site.alarms()) >= 3
+
+
+def test_nothing_is_lost_through_an_outage(langyan_site):
+    langyan_site.broker_away()
+    langyan_site.press("buttons", "button_2")
+    langyan_site.broker_back()
+    langyan_site.expect_alarm("panic", point="button_2", within_s=10)
+    langyan_site.assert_nothing_lost()
+
+
+@pytest.mark.xfail(raises=AssertionError, strict=True)
+def test_what_does_not_come_is_an_assertion(langyan_site):
+    langyan_site.expect_alarm("panic", within_s=0.1)
+"""
+
+FAULTY = '''
+import pytest
+
+SITE = """
+[gateway]
+id = "no good id"
+site = "x"
+"""
+
+
+@pytest.mark.langyan_site(SITE)
+def test_a_site_with_faults(langyan_site):
+    pass
+
+
+def test_no_site(langyan_site):
+    pass
+'''
+
+
+def run(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+    (folder / "test_theirs.py").write_text(text, "utf-8")
+    (folder / "site.toml").write_text(SITE.format(gateway="gw"), "utf-8")
+    (folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
+    argv = [sys.executable, "-m", "pytest", "-p", "langyan.pytest_plugin", "-q", "-rA", "--langyan-slack", "5",
+            "-p", "no:cacheprovider", "--strict-markers", str(folder)]  # fmt: skip
+    # From another folder: the package is found because it is installed, not because one stands in it.
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=200, cwd=folder)
+
+
+def test_it_drives_a_site(tmp_path: Path) -> None:
+    said = run(tmp_path, TESTS)
+    assert said.returncode == 0, said.stdout
+    assert "2 passed, 1 xfailed" in said.stdout
+
+
+def test_a_site_with_faults_or_none_is_said(tmp_path: Path) -> None:
+    said = run(tmp_path, FAULTY)
+    assert said.returncode == 1
+    assert "the site has faults" in said.stdout
+    assert "is no id" in said.stdout
+    assert "name its site" in said.stdout

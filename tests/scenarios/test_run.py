@@ -1,0 +1,108 @@
+"""`langyan sim run`: every shipped scenario passes; what fails is said, and what is wrong is refused."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from simulators.scenario.loader import shipped
+from tests.scenarios.rig import write
+
+# All are played by whichever test comes first.
+pytestmark = pytest.mark.timeout(300)
+
+# The machine of the tests has other things to do: what a scenario wants within a second may take five.
+SLACK = "5"
+
+
+def sim(*words: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    env = {"PATH": "/usr/bin:/bin:/usr/sbin", "LANGYAN_LANG": "en", "COLUMNS": "160", "PYTHONUTF8": "1"}
+    argv = [sys.executable, "-m", "langyan", "sim", *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=280, env=env, **more)
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    file = tmp_path_factory.mktemp("played") / "all.json"
+    said = sim("run", *shipped(), "--jobs", "4", "--slack", SLACK, "--json", str(file))
+    assert file.exists(), said.stderr
+    found = json.loads(file.read_text("utf-8"))
+    assert (said.returncode == 0) is found["is_good"]
+    return {one["name"]: one for one in found["scenarios"]}
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_shipped_scenario_passes(name: str, played: dict[str, Any]) -> None:
+    report = played[name]
+    assert report.get("error", "") == ""
+    assert [f"{one['line']}: {one['expected']}: {one['said']}" for one in report["results"] if not one["is_met"]] == []
+    assert report["results"]
+    assert report["readings"] > 0 or report["alarms"] > 0
+
+
+def test_the_list_names_every_shipped_scenario() -> None:
+    said = sim("scenarios")
+    assert said.returncode == 0
+    assert all(name in said.stdout for name in shipped())
+    assert len(shipped()) >= 8
+
+
+PRESS = """
+[[at]]
+id = "press"
+t = 0.5
+do = "press"
+device = "buttons"
+point = "button_1"
+for_s = 0.5
+
+[[expect]]
+what = "raised"
+device = "buttons"
+alarm = "panic"
+after = "press"
+"""
+
+
+def test_an_expectation_that_fails_is_status_1_and_stands_in_every_report(tmp_path: Path) -> None:
+    head = '[scenario]\nname = "short"\nlength_s = 2\n[[site]]\nfile = "site.toml"\n'
+    path = write(tmp_path, PRESS + '[[expect]]\nwhat = "not-raised"\nalarm = "panic"\n', head=head)
+    files = {key: tmp_path / f"report.{key}" for key in ("json", "junit")}
+    keep = tmp_path / "kept"
+    words = ["--json", str(files["json"]), "--junit", str(files["junit"]), "--keep", str(keep), "--slack", SLACK]
+    said = sim("run", str(path), *words)
+    assert said.returncode == 1, said.stderr
+    assert "NO" in said.stdout
+    assert "gw/buttons/button_1/panic raised" in said.stdout
+    (report,) = json.loads(files["json"].read_text("utf-8"))["scenarios"]
+    assert [result["is_met"] for result in report["results"]] == [True, False]
+    (suite,) = ET.parse(files["junit"]).getroot()  # noqa: S314 - our own
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    assert (keep / "short" / "gw" / "site.toml").exists()
+    again = sim("run", str(path), "--keep", str(keep))
+    assert again.returncode == 1
+    assert "is not empty" in again.stdout
+
+
+def test_a_scenario_that_names_what_does_not_exist_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    path = write(tmp_path, PRESS.replace('"button_1"', '"button_7"').replace('"panic"', '"panics"'))
+    keep = tmp_path / "kept"
+    said = sim("run", str(path), "panic-without-broker", "--keep", str(keep))
+    assert said.returncode == 2
+    first, second, count = said.stderr.splitlines()
+    assert f"{path}:15: at[1]" in first
+    assert "no point" in first
+    assert f"{path}:21: expect[1].alarm: nothing here raises" in second
+    assert count == f"{path}: 2 fault(s)"
+    assert not keep.exists()
+
+
+@pytest.mark.parametrize("words", [["nowhere"], ["panic-without-broker", "--json", "/nowhere/x.json"]])
+def test_what_cannot_be_is_refused(words: list[str]) -> None:
+    said = sim("run", *words)
+    assert said.returncode == 2
+    assert "Traceback" not in said.stderr
