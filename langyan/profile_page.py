@@ -9,8 +9,8 @@ from device_profiles.model import BitsRule, Capture, Link, Profile, Speaks, Tran
 
 HEADING = """# Devices
 
-Every device that the catalogue knows, made by `langyan profile list --markdown` from the profiles themselves. To add
-one, write [a profile](profiles.md).
+Every device that the catalogue knows, written by `scripts/generate` from the profiles themselves
+(`langyan profile list --markdown`). To add one, write [a profile](profiles.md).
 
 What proves a profile: **printed** frames are the maker's, from a manual, or a real device's, from a log. **Composed**
 ones were put together by hand from a register list and prove nothing about the device. *Tried on* names real hardware

@@ -44,7 +44,7 @@ def chinese(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_page_of_devices_is_the_catalogue() -> None:
     wanted = devices_page(loaded())
-    assert DEVICES.read_text("utf-8") == wanted, "run: langyan profile list --markdown > docs/devices.md"
+    assert DEVICES.read_text("utf-8") == wanted, "run: scripts/generate"
     assert langyan("list", "--markdown").output == wanted
 
 

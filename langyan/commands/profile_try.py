@@ -133,7 +133,7 @@ def _tell_people(line: DecodedLine) -> None:
 def _words(line: DecodedLine) -> str:
     match line:
         case Reading():
-            value = f"{line.value:g}" if isinstance(line.value, float) else _written(line.value)
+            value = f"{line.value:.10g}" if isinstance(line.value, float) else _written(line.value)
             return f"{line.address:12} {line.point:24} {value} {line.unit or ''}".strip()
         case Event():
             text = _("alarm {rule} of {point} begins") if line.is_on else _("alarm {rule} of {point} ends")

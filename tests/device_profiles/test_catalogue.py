@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from functools import cache
 from math import sin, tau
 from pathlib import Path
 
@@ -12,12 +13,19 @@ from contract.telemetry import Point, Sample, Value
 from device_profiles.catalogue import CATALOGUE, list_profiles, load_profile, load_profile_file, profile_files
 from device_profiles.codec import ValueKind, encode_point, value_kind
 from device_profiles.faults import UnknownProfileError
-from device_profiles.model import AnyPoint, ContactRule, HeardDef, PointDef, ThresholdRule, Transport
+from device_profiles.model import AnyPoint, ContactRule, HeardDef, PointDef, Profile, ThresholdRule, Transport
 from device_profiles.site import Device, PlacedDevice
 from edge.rules import Judge
 
 IDS = list_profiles()
-ASKED = [profile_id for profile_id in IDS if load_profile(profile_id).speaks is None]
+
+
+@cache
+def loaded(profile_id: str) -> Profile:
+    return load_profile(profile_id)
+
+
+ASKED = [profile_id for profile_id in IDS if loaded(profile_id).speaks is None]
 SHIPPED = {
     "calectro/ug-3",
     "generic/weather-station",
@@ -41,24 +49,24 @@ def test_the_catalogue_lists_every_file_in_it() -> None:
 
 def test_the_catalogue_has_the_trade_s_devices() -> None:
     assert len(ASKED) >= 25
-    assert {load_profile(profile_id).kind for profile_id in ASKED} >= KINDS_WANTED
+    assert {loaded(profile_id).kind for profile_id in ASKED} >= KINDS_WANTED
 
 
 @pytest.mark.parametrize("profile_id", sorted(set(ASKED) - UNPROVEN))
 def test_a_profile_is_proved_by_bytes_of_its_maker_or_of_a_real_device(profile_id: str) -> None:
-    assert any("composed by hand" not in capture.source for capture in load_profile(profile_id).capture)
+    assert any("composed by hand" not in capture.source for capture in loaded(profile_id).capture)
 
 
 @pytest.mark.parametrize("profile_id", IDS)
 def test_a_profile_names_its_documents_and_dates_no_test_that_was_not(profile_id: str) -> None:
-    profile = load_profile(profile_id)
+    profile = loaded(profile_id)
     assert all(len(source) >= 10 for source in profile.sources)
     assert all(any(mark.isdigit() for mark in tested) for tested in profile.tested_on), "name firmware or date"
 
 
 @pytest.mark.parametrize("profile_id", IDS)
 def test_a_profile_speaks_chinese_and_english(profile_id: str) -> None:
-    profile = load_profile(profile_id)
+    profile = loaded(profile_id)
     texts = [profile.title, *(point.name for point in profile.points), *(rule.text for rule in profile.rule)]
     for text in texts:
         assert re.search(r"[\u4e00-\u9fff]|^[A-Z0-9 .]+$", text["zh"]), text
@@ -67,12 +75,12 @@ def test_a_profile_speaks_chinese_and_english(profile_id: str) -> None:
 
 @pytest.mark.parametrize("profile_id", IDS)
 def test_a_profile_loads_without_a_fault_under_its_own_id(profile_id: str) -> None:
-    assert load_profile(profile_id).profile == profile_id
+    assert loaded(profile_id).profile == profile_id
 
 
 @pytest.mark.parametrize("profile_id", ASKED)
 def test_a_profile_has_evidence_for_every_table_it_reads_often(profile_id: str) -> None:
-    profile = load_profile(profile_id)
+    profile = loaded(profile_id)
     function = {"coil": 1, "discrete_input": 2, "holding": 3, "input": 4}
     captured = {
         bytes.fromhex(capture.request)[1 if capture.framing is Transport.RTU else 7] for capture in profile.capture
@@ -83,7 +91,7 @@ def test_a_profile_has_evidence_for_every_table_it_reads_often(profile_id: str) 
 
 @pytest.mark.parametrize("profile_id", IDS)
 def test_a_panic_button_is_asked_ten_times_a_second_and_never_delayed(profile_id: str) -> None:
-    profile = load_profile(profile_id)
+    profile = loaded(profile_id)
     points = {point.key: point for point in profile.points}
     for rule in profile.rule:
         if rule.alarm == "panic":
@@ -99,7 +107,7 @@ def simulated(point: PointDef, at_s: float) -> Value:
 
 @pytest.mark.parametrize("profile_id", IDS)
 def test_a_profile_at_rest_raises_nothing_in_three_hours(profile_id: str) -> None:
-    profile = load_profile(profile_id)
+    profile = loaded(profile_id)
     judge = Judge("g", [PlacedDevice(Device("d", "bus", profile_id), profile, 1)], active={})
     for at_s in range(0, 10_800, 5):
         points = tuple(Point(point.key, simulated(point, at_s)) for point in profile.point)
@@ -110,14 +118,14 @@ def test_a_profile_at_rest_raises_nothing_in_three_hours(profile_id: str) -> Non
 @pytest.mark.parametrize("profile_id", IDS)
 def test_every_point_can_be_simulated_as_its_own_kind_of_value(profile_id: str) -> None:
     right = {ValueKind.NUMBER: float, ValueKind.STATE: bool, ValueKind.WORD: str}
-    for point in load_profile(profile_id).point:
+    for point in loaded(profile_id).point:
         assert isinstance(point.simulate.start, right[value_kind(point)])
         assert len(encode_point(point, point.simulate.start)) == point.type.words
 
 
 @pytest.mark.parametrize("profile_id", IDS)
 def test_ids_of_a_profile_are_ids_on_the_wire(profile_id: str) -> None:
-    profile = load_profile(profile_id)
+    profile = loaded(profile_id)
     assert all(is_id(point.key) and "." not in point.key for point in profile.points)
     assert all(is_id(rule.key) and is_id(rule.alarm) for rule in profile.rule)
     assert is_id(profile.kind)
@@ -125,7 +133,7 @@ def test_ids_of_a_profile_are_ids_on_the_wire(profile_id: str) -> None:
 
 @pytest.mark.parametrize("profile_id", IDS)
 def test_a_threshold_has_a_deadband_so_that_it_cannot_flutter(profile_id: str) -> None:
-    for rule in load_profile(profile_id).rule:
+    for rule in loaded(profile_id).rule:
         if isinstance(rule, ThresholdRule):
             assert rule.deadband > 0
 
@@ -143,7 +151,7 @@ def kind_of(point: AnyPoint) -> ValueKind:
 def test_one_key_has_one_kind_of_value_and_one_unit_in_the_whole_catalogue() -> None:
     found: dict[str, set[tuple[ValueKind, str | None]]] = defaultdict(set)
     for profile_id in IDS:
-        for point in load_profile(profile_id).points:
+        for point in loaded(profile_id).points:
             found[point.key].add((kind_of(point), point.unit))
     assert {key: kinds for key, kinds in found.items() if len(kinds) > 1} == {}
 

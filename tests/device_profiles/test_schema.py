@@ -20,7 +20,7 @@ PROFILE = Draft7Validator(schema_of(SchemaOf.PROFILE))
 @pytest.mark.parametrize("what", SchemaOf)
 def test_the_committed_schema_is_the_one_the_structs_give(what: SchemaOf) -> None:
     committed = (SCHEMAS / f"{what.value}.schema.json").read_text("utf-8")
-    assert committed == schema_text(what), "run: langyan profile schema (--site) > device_profiles/schemas/..."
+    assert committed == schema_text(what), "run: scripts/generate"
 
 
 def test_the_file_that_skeletons_name_is_the_schema_of_profiles() -> None:
