@@ -5,7 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.alarms import Severity, Transition, decode_alarm, encode_alarm
-from device_profiles.model import ContactRule, Link, PointDef, PointType, Profile, Table, Transport
+from device_profiles.model import (
+    Carrier,
+    ContactRule,
+    HeardDef,
+    HeardKind,
+    Language,
+    Link,
+    PointDef,
+    PointType,
+    Profile,
+    Speaks,
+    Table,
+    Transport,
+)
 from device_profiles.site import Device, PlacedDevice
 from edge.supervision import BUS_LOST, DEVICE_LOST, DeviceStanding, Supervisor
 
@@ -201,3 +214,70 @@ def test_events_never_end_before_they_began() -> None:
     supervisor.heard("a", 101.0)
     (cleared,) = supervisor.tick(102.0, EPOCH_US - 1000)
     assert (raised.at_us, cleared.at_us, cleared.event_id) == (EPOCH_US, EPOCH_US, f"{raised.alarm_id}-cleared")
+
+
+def speaker(name: str, *, supervision_s: float) -> PlacedDevice:
+    heard = HeardDef(key="t", name=TEXT, kind=HeardKind.NUMBER, source="test")
+    profile = Profile(
+        profile="test/test", version="1", maker="t", model="t", title=TEXT, kind="test", sources=("test",),
+        speaks=Speaks(Language.GRAMMAR, (Carrier.SERIAL,)), heard=(heard,), supervision_s=supervision_s,
+    )  # fmt: skip
+    return PlacedDevice(Device(name, "bus", "test/test", address=name), profile, 1)
+
+
+def listen(site: Site, seconds: int, *, says: str = "", every: int = 1) -> list[tuple[float, str, str]]:
+    """Let time pass on a line that is open; `says` names who speaks."""
+    said: list[tuple[float, str, str]] = []
+    for second in range(seconds):
+        site.now += 1.0
+        for name in says if second % every == 0 else "":
+            site.supervisor.heard(name, site.now)
+        events = site.supervisor.tick(site.now, EPOCH_US + round(site.now * 1e6))
+        said += [(site.now, event.device, event.transition.value) for event in events]
+    return said
+
+
+def test_a_device_that_speaks_by_itself_is_lost_by_its_silence() -> None:
+    site = Site(speaker("a", supervision_s=60), speaker("b", supervision_s=60))
+    assert listen(site, 100, says="ab", every=10) == []
+    assert listen(site, 100, says="b") == [(151.0, "a", "raised")]
+    assert site.standings() == {"a": DeviceStanding.LOST, "b": DeviceStanding.ONLINE}
+    assert listen(site, 1, says="ab") == [(201.0, "a", "cleared")]
+
+
+def test_one_that_never_spoke_is_lost_too_and_all_of_a_line_are_the_line() -> None:
+    assert listen(Site(speaker("a", supervision_s=60)), 100) == [(60.0, "a", "raised")]
+    both = Site(speaker("a", supervision_s=60), speaker("b", supervision_s=60))
+    assert listen(both, 100) == [(60.0, "gateway.bus", "raised")]
+
+
+def test_one_that_need_not_speak_is_lost_only_with_its_line() -> None:
+    site = Site(speaker("a", supervision_s=0))
+    assert listen(site, 100_000 // 100) == []
+    for _ in range(59):
+        site.now += 1.0
+        site.supervisor.bus_down("bus", site.now)
+        assert listen(site, 0) == []
+    assert listen(site, 10) == [(1061.0, "a", "raised")]
+    site.supervisor.bus_up("bus", site.now)
+    assert [transition for _, _, transition in listen(site, 3)] == ["cleared"]
+
+
+def test_silence_in_which_nobody_listened_is_not_held_against_a_device() -> None:
+    site = Site(speaker("a", supervision_s=60))
+    listen(site, 1, says="a")
+    listen(site, 50)
+    site.supervisor.not_listening("bus", site.now)
+    assert listen(site, 59) == []
+    assert listen(site, 1) == [(111.0, "a", "raised")]
+
+
+def test_a_line_that_is_back_gives_its_devices_their_time() -> None:
+    site = Site(speaker("a", supervision_s=60))
+    listen(site, 1, says="a")
+    site.supervisor.bus_down("bus", site.now + 0.5)
+    assert listen(site, 30) == []
+    assert site.standings()["a"] is DeviceStanding.DEGRADED
+    site.supervisor.bus_up("bus", site.now)
+    assert listen(site, 59) == []
+    assert listen(site, 1) == [(91.0, "a", "raised")]

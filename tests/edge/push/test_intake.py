@@ -161,4 +161,4 @@ def test_an_alarm_of_before_the_machine_was_switched_on_ends_as_itself(tmp_path:
     tell(tmp_path, [place("a")], story)
     began, ended = kept_events(tmp_path)
     assert (began.at_us - NOON, ended.at_us - NOON) == (-7200 * SECOND, 5 * SECOND)
-    assert (began.id, began.raised_at_us) == (ended.id, ended.raised_at_us)
+    assert (began.source, began.raised_at_us) == (ended.source, ended.raised_at_us)
