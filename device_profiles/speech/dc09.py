@@ -142,7 +142,8 @@ class Dc09Speech:
         return self._heard(frame, body, host, understood, moment)
 
     def _heard(self, frame: Frame, body: Body, host: _Host, understood: Understood, moment: Moment) -> Said:
-        values = tuple((key, value) for key, value in understood.values if key in host.keys)
+        named = ((_key(key, host.keys), value) for key, value in understood.values)
+        values = tuple((key, value) for key, value in named if key in host.keys)
         if frame.id in _TESTS or not body.data:
             heard = Heard(address=host.address, values=values)
             self._shared.link_test(_place(frame, body, host))
@@ -240,6 +241,11 @@ def _understand(frame: Frame, body: Body, *, is_hengbo: bool) -> Understood:
     if understood is None:
         raise _RefusedError(f"account {frame.account}: data of {frame.id} cannot be read", _duh(frame))
     return understood
+
+
+def _key(key: str, keys: frozenset[str]) -> str:
+    """Give the profile's key: a host with one partition only may give it a number all the same."""
+    return "arming" if key not in keys and key.startswith("arming_") else key
 
 
 def _place(frame: Frame, body: Body, host: _Host) -> Place:

@@ -25,6 +25,8 @@ MAX_QUEUE = 1000
 
 _POINT = re.compile(r"(?:(host)|(?:zone|user)-(\d{1,3}))(?:\.e(\d{3}))?")
 _WAYS = {"hengbo": "HENG-BO", "ajax": "SIA-DCS"}
+# What hosts say that they are when they connect (docs/README.md, 3): the first of their models.
+_TYPES = {"hb-2050": "797", "hb-4040": "717", "hb-5050": "717", "hb-bjq560": "727", "hb-g1000": "757", "hb-g250": "707"}
 _SIA = {"120": "PA", "121": "HA", "110": "FA", "130": "BA", "137": "TA", "301": "AT", "302": "YT", "602": "RP"}
 _SIA_OVER = {"120": "PR", "121": "HR", "110": "FH", "130": "BR", "137": "TR", "301": "AR", "302": "YR", "602": "RP"}
 _ARMING = {"armed": "3400", "disarmed": "1400", "stay": "3441"}
@@ -45,7 +47,7 @@ class Dc09Talker:
 
     def __init__(
         self, account: str, *, way: str = "ADM-CID", secret: bytes = b"", null_s: float = 60.0,
-        seed: int = 0, wall_us: Callable[[], int],
+        host_type: str = "", seed: int = 0, wall_us: Callable[[], int],
     ) -> None:  # fmt: skip
         """Make a host.
 
@@ -54,10 +56,12 @@ class Dc09Talker:
             way: the id of its events: ADM-CID, SIA-DCS or HENG-BO.
             secret: 16, 24 or 32 characters, or hex: and digits; empty speaks in clear.
             null_s: how often it tests the link.
+            host_type: the event by which it says what it is on each new connection (Hengbo); empty says nothing.
             seed: the same one makes the same host.
             wall_us: its clock, microseconds UTC.
         """
         self._account, self._way, self._null_s, self._wall_us = account, way, null_s, wall_us
+        self._host_type = host_type
         self._key = _key(secret)
         self._random = random.Random(seed)  # noqa: S311 - a simulation, not a secret
         self._queue: deque[tuple[str, str, bytes]] = deque()
@@ -75,6 +79,8 @@ class Dc09Talker:
         self._next_null = now + self._null_s
         if self._under_way is None and not self._queue:
             self._enqueue("NULL", "")
+        if self._host_type:
+            self._event("1", self._host_type, 0)
         return self._next(now, again=True)
 
     def hear(self, data: bytes, now: float) -> bytes:
@@ -225,9 +231,16 @@ def make_talker(placed: PlacedDevice, *, secret: bytes, seed: int, wall_us: Call
     account = placed.device.address or "1234"
     if not re.fullmatch(r"[0-9A-Fa-f]{3,16}", account):
         raise SimulatorError(f"{placed.device.id}: account {account!r} is not 3 to 16 hexadecimal digits")
-    way = _WAYS.get(placed.profile.profile.partition("/")[0], "ADM-CID")
-    null_s = max(placed.profile.supervision_s / 3, 1.0)
-    return Dc09Talker(account.upper(), way=way, secret=secret, null_s=null_s, seed=seed, wall_us=wall_us)
+    maker, _, model = placed.profile.profile.partition("/")
+    return Dc09Talker(
+        account.upper(),
+        way=_WAYS.get(maker, "ADM-CID"),
+        secret=secret,
+        null_s=max(placed.profile.supervision_s / 3, 1.0),
+        host_type=_TYPES.get(model, "") if maker == "hengbo" else "",
+        seed=seed,
+        wall_us=wall_us,
+    )
 
 
 def wrap(content: bytes) -> bytes:

@@ -357,6 +357,12 @@ def test_a_hengbo_host_gets_its_own_time_back_and_an_answer_it_can_read() -> Non
     assert rig.values() == {"last_event": "R400 00 000", "arming": "armed"}
 
 
+def test_a_host_with_one_partition_may_number_it() -> None:
+    rig = Rig("AAA", profile="ajax/hub")
+    rig.says(wrap(b'"SIA-DCS"6002L0#AAA[|Nri1/CL501]_14:12:04,09-25-2019'))
+    assert rig.values() == {"last_event": "CL501", "arming": "armed"}
+
+
 def test_a_late_event_bears_its_own_time_if_the_hosts_clock_is_right() -> None:
     rig = Rig()
     now, then = write_time(WALL_US).decode(), write_time(WALL_US - 3_600_000_000).decode()

@@ -142,7 +142,16 @@ def test_the_same_seed_makes_the_same_host() -> None:
     made = [make_talker(placed, secret=b"0123456789abcdef", seed=7, wall_us=lambda: WALL_US) for _ in range(2)]
     assert made[0].open(0.0) == made[1].open(0.0)
     assert made[0].next_at() == REPLY_S
-    assert made[0]._way == "HENG-BO"
+    assert made[0].hear(wrap(b'"ACK"0001L0#00000A[]'), 0.0) == made[1].hear(wrap(b'"ACK"0001L0#00000A[]'), 0.0) != b""
+
+
+def test_a_hengbo_host_says_what_it_is_when_it_connects() -> None:
+    device = Device(id="host", bus="lan", profile="hengbo/hb-2050", address="00000A")
+    placed = PlacedDevice(device, load_profile(device.profile), 1)
+    one = make_talker(placed, secret=b"", seed=0, wall_us=lambda: WALL_US)
+    one.open(0.0)
+    said = one.hear(wrap(b'"ACK"0001L0#00000A[]'), 0.0)
+    assert b'"HENG-BO"0002L0#00000A[#00000A|1797 00 000]' in said
 
 
 @pytest.mark.parametrize(("address", "secret"), [("12", b""), ("xyz", b""), ("1234", b"short"), ("1234", b"hex:1")])
