@@ -319,7 +319,7 @@ def _pull_after(cradle: Cradle, left: int) -> None:
     cradle.wand.set = dock  # type: ignore[method-assign]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_lost_and_damaged_bytes_cost_time_but_no_record(data: st.DataObject) -> None:
     seed, every = data.draw(st.integers(0, 10_000)), data.draw(st.integers(40, 400))
@@ -349,7 +349,7 @@ def test_lost_and_damaged_bytes_cost_time_but_no_record(data: st.DataObject) -> 
     assert not cradle.cleared_early
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.sampled_from(["pull", "push", "restart", "walk", "full", "room", "swap"]), max_size=12), st.data())
 def test_whatever_happens_every_visit_is_kept_before_it_is_cleared(happens: list[str], data: st.DataObject) -> None:
     cradle = Cradle()
