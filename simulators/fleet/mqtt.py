@@ -2,7 +2,7 @@
 
 Only what a simulated gateway needs: QoS 1, clean sessions, no topic aliases, no enhanced authentication. It keeps no
 clock: who holds it pings in time (3.1.2.10) and gives up on a silent broker. Why not a library:
-docs/decisions/0018-an-mqtt-core-for-the-fleet.md.
+docs/decisions/0019-an-mqtt-core-for-the-fleet.md.
 
 Source: MQTT Version 5.0, OASIS Standard, 7 March 2019; numbers in comments are its sections.
 """
