@@ -130,14 +130,14 @@ class Dc09Speech:
             # A host with a key is not taken at its word in clear: anybody could say that an alarm is over.
             raise _RefusedError(f"account {frame.account} has a key and speaks in clear", _duh(frame))
         if host is None and frame.is_encrypted:
-            raise _RefusedError(self._shared.stranger(frame.account), _duh(frame))
+            raise _RefusedError(self._shared.stranger(frame.account, moment.now), _duh(frame))
         body = _open(frame, host, moment)
         understood = _understand(frame, body, is_hengbo=host is not None and host.is_hengbo)
         if host is None:
             # Some hosts put their SIM card's number in the header, and their account in the data.
             host = self._hosts.get(understood.account) if understood.account else None
             if host is None or host.cipher is not None or host.key_fault:
-                raise _RefusedError(self._shared.stranger(frame.account), _duh(frame))
+                raise _RefusedError(self._shared.stranger(frame.account, moment.now), _duh(frame))
             understood = _understand(frame, body, is_hengbo=host.is_hengbo)
         return self._heard(frame, body, host, understood, moment)
 

@@ -21,7 +21,8 @@ MAX_REMEMBERED = 32
 """Messages remembered of each host."""
 
 MAX_STRANGERS = 16
-"""Unknown accounts that are told by name; who tries them all out must not write an alarm for each."""
+STRANGERS_S = 3600.0
+"""So many unknown accounts are told by name within such a time; who tries them all out must not fill the alarm list."""
 
 _NO_NUMBER = "0000"
 
@@ -98,9 +99,13 @@ class Dc09Shared:
         self._hosts: dict[str, _Memory] = {}
         self._ciphers: dict[bytes, Cipher] = {}
         self._strangers: set[str] = set()
+        self._strangers_since = 0.0
 
-    def stranger(self, account: str) -> str:
+    def stranger(self, account: str, now: float) -> str:
         """Say that an account is not in the site file."""
+        if now - self._strangers_since >= STRANGERS_S:
+            self._strangers.clear()
+            self._strangers_since = now
         if len(self._strangers) < MAX_STRANGERS:
             self._strangers.add(account)
         name = f"account {account or '(none)'}" if account in self._strangers else "one account more"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from device_profiles.speech.dc09 import MAX_WAITING
 from device_profiles.speech.dc09_body import write_time
 from device_profiles.speech.dc09_crypto import Cipher, KeyFaultError, read_key
-from device_profiles.speech.dc09_memory import MAX_STRANGERS, PENDING_S, REPEAT_S, Dc09Shared
+from device_profiles.speech.dc09_memory import MAX_STRANGERS, PENDING_S, REPEAT_S, STRANGERS_S, Dc09Shared
 from device_profiles.speech.said import Speaker
 from simulators.talkers.dc09 import wrap
 from tests.device_profiles.dc09_rig import WALL_US, Rig
@@ -101,6 +101,8 @@ def test_an_unknown_account_gets_duh_and_the_staff_are_told_by_name_up_to_a_boun
         whys.add(said.refused)
     assert len(whys) == MAX_STRANGERS + 1
     assert any("5000" in why for why in whys)
+    rig.passes(STRANGERS_S)
+    assert "account 7777" in rig.hears(wrap(b'"NULL"0001L0#7777[]'))[0].refused
 
 
 def test_the_account_in_the_data_will_do_where_the_header_has_another() -> None:
