@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from device_profiles.recording import read_recording
+from device_profiles.site import RtuBus
 from device_profiles.site_loader import load_site
 from edge.capture import CaptureFileError, capture_handler
 from edge.control import control_path, serve_control
@@ -54,7 +55,9 @@ def test_a_running_gateway_is_listened_to_and_keeps_its_port(tmp_path: Path) -> 
 
     with serving(tmp_path, rtu_toml(), CLIMATE):
         site = load_site(site_file)
-        line = make_line(site.file.bus[0], folder=tmp_path)
+        (bus,) = site.file.bus
+        assert isinstance(bus, RtuBus)
+        line = make_line(bus, folder=tmp_path)
         where = control_path(tmp_path / site.file.outbox.path)
         with anyio.from_thread.start_blocking_portal() as portal:
             handlers = {"capture": capture_handler(site, {"line": line})}

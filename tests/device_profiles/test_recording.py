@@ -11,9 +11,9 @@ from device_profiles.recording import (
     read_recording,
     recording_line,
 )
-from device_profiles.site import Bus, RtuBus, RtuTcpBus, TcpBus
+from device_profiles.site import ModbusBus, RtuBus, RtuTcpBus, TcpBus
 
-BUSES: list[Bus] = [
+BUSES: list[ModbusBus] = [
     RtuBus(id="line", port="/dev/ttyUSB0", baud=4800),
     TcpBus(id="lan", host="192.0.2.1"),
     RtuTcpBus(id="far", host="192.0.2.1", port=4001),
@@ -24,7 +24,7 @@ FIRST = recording_line(HEADING)
 
 @pytest.mark.parametrize("bus", BUSES, ids=lambda bus: bus.id)
 @given(pieces=st.lists(st.tuples(st.sampled_from("<>"), st.binary(max_size=512)), max_size=20))
-def test_what_was_written_is_read(bus: Bus, pieces: list[tuple[str, bytes]]) -> None:
+def test_what_was_written_is_read(bus: ModbusBus, pieces: list[tuple[str, bytes]]) -> None:
     heading = Heading(1, "gw", bus, "now")
     made = tuple(Piece(float(at), "<" if way == "<" else ">", hex=data.hex()) for at, (way, data) in enumerate(pieces))
     read = read_recording(b"".join([recording_line(heading), *map(recording_line, made)]))

@@ -14,7 +14,7 @@ from typing import TypeVar
 import anyio
 
 from device_profiles.model import Table
-from device_profiles.site import Bus, RtuBus, RtuTcpBus, TcpBus
+from device_profiles.site import ModbusBus, RtuBus, RtuTcpBus, TcpBus
 from edge.errors import DeviceRefusedError, EdgeError
 from edge.line import Line, make_line
 from edge.modbus import pdu
@@ -95,7 +95,7 @@ def rtu_tcp_peer(answer: Answer) -> Iterator[RtuTcpBus]:
         yield RtuTcpBus(id="far", host="127.0.0.1", port=port, baud=115_200)
 
 
-def run_line(bus: Bus, story: Callable[[Line], Awaitable[T]]) -> T:
+def run_line(bus: ModbusBus, story: Callable[[Line], Awaitable[T]]) -> T:
     """Open the bus's line, run the story on it, close it."""
 
     async def main() -> T:

@@ -10,7 +10,7 @@ from msgspec import convert
 from msgspec.structs import replace
 
 from device_profiles.recording import Heading, Piece, Recording
-from device_profiles.site import Bus, RtuBus, Site, TcpBus
+from device_profiles.site import ModbusBus, RtuBus, Site, TcpBus
 from device_profiles.site_loader import load_site
 from edge.capture import (
     IDLE_LIMIT_S,
@@ -54,12 +54,12 @@ def site(tmp_path: Path) -> Site:
     return load_site(file)
 
 
-def recording(*pieces: tuple[float, str, bytes], bus: Bus = RTU) -> Recording:
+def recording(*pieces: tuple[float, str, bytes], bus: ModbusBus = RTU) -> Recording:
     made = tuple(convert({"t": t, "dir": way, "hex": data.hex()}, Piece) for t, way, data in pieces)
     return Recording(Heading(1, "gw", bus, "now"), made)
 
 
-def told(*pieces: tuple[float, str, bytes], bus: Bus = RTU, site: Site | None = None) -> list[Told]:
+def told(*pieces: tuple[float, str, bytes], bus: ModbusBus = RTU, site: Site | None = None) -> list[Told]:
     return list(replay(recording(*pieces, bus=bus), site.devices["line"] if site else ()))
 
 
@@ -105,7 +105,7 @@ def test_tcp_requests_of_any_number_are_read() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\x01", ASK[:-1], ASK[:-1] + b"\x00", rtu_frame(1, b"\x2b\x0e\x01\x00\x00")])
 @pytest.mark.parametrize("bus", [RTU, TCP])
-def test_a_request_that_cannot_be_read_is_told_and_the_next_is_read(data: bytes, bus: Bus) -> None:
+def test_a_request_that_cannot_be_read_is_told_and_the_next_is_read(data: bytes, bus: ModbusBus) -> None:
     first, *_ = told((0.0, ">", data), (1.0, ">", ASK), (1.1, "<", SAYS), bus=bus)
     assert "no request that can be read" in first.faults[0]
 

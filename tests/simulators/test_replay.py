@@ -8,7 +8,7 @@ import anyio.from_thread
 import pytest
 
 from device_profiles.recording import Heading, Piece, Recording
-from device_profiles.site import Bus, RtuBus, RtuTcpBus, TcpBus
+from device_profiles.site import ModbusBus, RtuBus, RtuTcpBus, TcpBus
 from simulators.errors import SimulatorError
 from simulators.framing import rtu_frame, tcp_frame
 from simulators.replay import Said, Script, serve_replay
@@ -23,7 +23,7 @@ def says(number: int) -> bytes:
     return b"\x03\x02\x00" + bytes((number,))
 
 
-def recording(bus: Bus, *pieces: tuple[str, bytes]) -> Recording:
+def recording(bus: ModbusBus, *pieces: tuple[str, bytes]) -> Recording:
     made = (Piece(at / 100, "<" if way == "<" else ">", hex=data.hex()) for at, (way, data) in enumerate(pieces))
     return Recording(Heading(1, "gw", bus, "now"), tuple(made))
 
