@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from edge.health import PushHealth
 from edge.status import BusStatus, Snapshot, UnitStatus
 from edge.supervision import DeviceStanding
 from langyan.i18n import translate as _
@@ -209,8 +210,15 @@ def _bus(bus: BusStatus) -> Iterator[Advice]:
             _("Check the adapter's cable, ls -l /dev/serial/by-id/, group dialout, and that no other program holds it.")
             if bus.is_port
             else _("Check power and cable of the module, its address (ping), and that it has a connection free.")
+            if bus.total.push is None
+            else _(
+                "Where we listen: has another program the port? Else check the device or broker, and its address."
+            )
         )
         yield _bad("port-missing", _("Bus {bus}: {where} cannot be opened").format(bus=bus.id, where=bus.where), tries)
+        return
+    if bus.total.push is not None and bus.recent.push is not None:
+        yield from _push(bus, bus.total.push, bus.recent.push)
         return
     mute = [unit for unit in bus.units if _is_mute(unit)]
     if len(mute) == len(bus.units) > 1:
@@ -234,6 +242,51 @@ def _bus(bus: BusStatus) -> Iterator[Advice]:
             _("Check its power, its unit id, its own baud and parity, and its two wires."),
         )
     yield from _quality(bus, mute)
+
+
+def _push(bus: BusStatus, total: PushHealth, recent: PushHealth) -> Iterator[Advice]:
+    """Find what is wrong on a line on which devices speak."""
+    for unit in bus.units:
+        if unit.standing is DeviceStanding.LOST:
+            yield _bad(
+                "device-silent",
+                _("Bus {bus}: nothing was heard of device {device} ({address}) for too long").format(
+                    bus=bus.id, device=_name(unit), address=unit.address or "-"
+                ),
+                _("Check its power, its network or radio, and the address and port it reports to."),
+            )
+    if recent.strangers:
+        yield _warning(
+            "strangers",
+            _('Bus {bus}: {count} messages of unknown devices, the latest from "{address}"').format(
+                bus=bus.id, count=recent.strangers, address=total.now.stranger
+            ),
+            _("If it belongs here, add a [[device]] with that address to the site file; else find who sends here."),
+        )
+    if recent.refused:
+        yield _warning(
+            "messages-refused",
+            _("Bus {bus}: {count} messages were refused, the latest: {why}").format(
+                bus=bus.id, count=recent.refused, why=total.now.refusal
+            ),
+            _("Compare key, clock, baud and protocol of the device with the site file and its profile."),
+        )
+    if recent.turned_away:
+        yield _warning(
+            "connections-turned-away",
+            _("Bus {bus}: {count} connections were turned away, {open} are open").format(
+                bus=bus.id, count=recent.turned_away, open=total.connected
+            ),
+            _("Raise max_connections if there are so many devices; else find who connects here."),
+        )
+    if recent.dropped or recent.unkept:
+        yield _warning(
+            "messages-not-kept",
+            _("Bus {bus}: {count} messages found no room on the disk, or their sender did not wait").format(
+                bus=bus.id, count=recent.dropped + recent.unkept
+            ),
+            _("Look at the disk and the outbox; devices that wait for an acknowledgement say it again."),
+        )
 
 
 def _quality(bus: BusStatus, mute: list[UnitStatus]) -> Iterator[Advice]:

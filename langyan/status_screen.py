@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contract.alarms import Mode
+from edge.health import PushHealth
 from edge.status import BusStatus, Snapshot, UnitStatus
 from edge.supervision import DeviceStanding
 from langyan.diagnosis import MEBI, Advice, Grade, duration
@@ -26,7 +27,8 @@ def draw(snapshot: Snapshot, advice: Sequence[Advice]) -> RenderableType:
     head = _("{gateway} at {site}, version {version}, running for {time}").format(
         gateway=snapshot.gateway, site=snapshot.site, version=snapshot.version, time=duration(snapshot.running_s)
     )
-    return Group(Text(head, style="bold"), _devices(snapshot), _parts(snapshot), draw_advice(advice))
+    parts = (_devices(snapshot), *_heard(snapshot), _parts(snapshot), draw_advice(advice))
+    return Group(Text(head, style="bold"), *parts)
 
 
 def draw_advice(advice: Sequence[Advice]) -> RenderableType:
@@ -64,7 +66,7 @@ def _rows(bus: BusStatus) -> Iterator[tuple[RenderableType, ...]]:
         age = _("never") if unit.age_s is None else _("{time} ago").format(time=_age(unit.age_s))
         yield (
             f"{unit.device} {unit.name}".strip(),
-            str(unit.unit),
+            str(unit.unit) if bus.total.push is None else unit.address or "-",
             Text.assemble((_standing(unit.standing), STANDING_STYLES[unit.standing]), *_mode(unit)),
             age,
             _share(unit),
@@ -97,6 +99,24 @@ def _age(seconds: float) -> str:
 
 def _share(unit: UnitStatus) -> str:
     return f"{100 * unit.answered / unit.asked:.0f} % / {unit.asked}" if unit.asked else "-"
+
+
+def _heard(snapshot: Snapshot) -> Iterator[RenderableType]:
+    """Say of each bus on which devices speak what was heard there."""
+    grid = Table.grid(padding=(0, 2))
+    for bus in snapshot.buses:
+        if bus.total.push is not None:
+            grid.add_row(Text(bus.id, style="dim"), _push(bus.total.push))
+    if grid.row_count:
+        yield grid
+
+
+def _push(push: PushHealth) -> str:
+    text = _(
+        "{connected} connected, {heard} messages, {kept} acknowledged, {unkept} not, {refused} refused, "
+        "{strangers} of strangers, {turned_away} connections turned away, {cut_off} cut off"
+    )
+    return text.format(**{name: getattr(push, name) for name in push.__struct_fields__})
 
 
 def _parts(snapshot: Snapshot) -> Table:

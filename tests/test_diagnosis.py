@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 from msgspec import structs
 
-from edge.health import Health
+from edge.health import Health, PushHealth
 from langyan.diagnosis import MEBI, Advice, Grade, diagnose, duration
 from tests.edge.status_rig import School
 
@@ -222,3 +222,39 @@ def test_how_long_the_outbox_lasts_decides_how_bad_it_is() -> None:
 )
 def test_lengths_of_time(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_line_on_which_devices_speak_says_what_was_heard_and_from_whom() -> None:
+    built = school()
+    push = built.health.buses["dormitory"].push = PushHealth()
+    built.board = built.new_board()
+
+    def listen(_health: Health) -> None:
+        push.heard += 1
+        push.strangers += 1
+        push.now.stranger = "13800000000"
+
+    (advice,) = run(built, listen)
+    assert (advice.key, advice.grade) == ("strangers", Grade.WARNING)
+    assert '"13800000000"' in advice.what
+    assert "[[device]]" in advice.tries
+
+
+@pytest.mark.parametrize(
+    ("counter", "key"),
+    [("refused", "messages-refused"), ("turned_away", "connections-turned-away"), ("unkept", "messages-not-kept")],
+)
+def test_what_goes_wrong_on_such_a_line_is_said(counter: str, key: str) -> None:
+    built = school()
+    push = built.health.buses["dormitory"].push = PushHealth()
+    built.board = built.new_board()
+    found = run(built, lambda _: setattr(push, counter, getattr(push, counter) + 1))
+    assert [advice.key for advice in found] == [key]
+
+
+def test_a_device_that_has_fallen_silent_there_is_said() -> None:
+    built = school()
+    built.health.buses["dormitory"].push = PushHealth()
+    built.board = built.new_board()
+    (advice,) = run(built, lambda _: None, mute=("dorm-buttons",))
+    assert (advice.key, advice.grade) == ("device-silent", Grade.BAD)

@@ -26,7 +26,11 @@ class School:
         self.breakers: dict[str, Mapping[int, str]] = {}
         self.stalled: list[str] = []
         self.modes: dict[str, Mode] = {}
-        self.board = Board(
+        self.board = self.new_board()
+
+    def new_board(self) -> Board:
+        """Begin the recent past anew."""
+        return Board(
             self.site, self.health, self.supervisor, version="1.2", boot="abcd", now=self.now,
             breakers=lambda: self.breakers, stalled=lambda _: self.stalled,
             mode_of=lambda device: self.modes.get(device, Mode.LIVE),

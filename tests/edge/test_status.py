@@ -4,6 +4,8 @@ import msgspec
 import pytest
 
 from contract.alarms import Mode
+from edge.health import PushHealth
+from edge.metrics import render
 from edge.status import WINDOW_S, decode_snapshot, encode_snapshot
 from edge.supervision import DeviceStanding
 from tests.edge.status_rig import School
@@ -86,3 +88,26 @@ def test_a_device_in_a_test_is_marked() -> None:
     units = {unit.device: unit.mode for bus in school.board.snapshot(school.now).buses for unit in bus.units}
     assert units.pop("gate-buttons") is Mode.TEST
     assert set(units.values()) == {Mode.LIVE}
+
+
+def test_a_line_on_which_devices_speak_shows_its_own_counters() -> None:
+    school = School()
+    push = school.health.buses["dormitory"].push = PushHealth(connections=5)
+    school.board = school.new_board()
+    push.connections, push.connected, push.now.stranger = 7, 3, "7F01"
+    school.run(5)
+    snapshot = decode_snapshot(encode_snapshot(school.board.snapshot(school.now)))
+    bus = next(bus for bus in snapshot.buses if bus.id == "dormitory")
+    assert bus.total.push is not None
+    assert bus.recent.push is not None
+    assert (bus.total.push.connections, bus.recent.push.connections, bus.recent.push.connected) == (7, 2, 3)
+    assert bus.total.push.now.stranger == "7F01"
+    points = {
+        point.key: point.value for one in school.health.samples(1) for point in one.points if "dorm" in one.device
+    }
+    assert (points["push.connected"], points["is_up"]) == (3.0, True)
+    assert not any("stranger" in str(value) or key in ("polls", "line.late") for key, value in points.items())
+    text = render(school.board.snapshot(school.now))
+    assert 'langyan_bus_push_connected{bus="dormitory"} 3.0' in text
+    assert 'langyan_bus_push_connections_total{bus="dormitory"} 7.0' in text
+    assert "7F01" not in text
