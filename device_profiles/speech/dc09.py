@@ -213,7 +213,7 @@ def _open(frame: Frame, host: _Host | None, moment: Moment) -> Body:
     if not frame.is_encrypted:
         body = parse_body(frame.body, is_padded=False)
         if body is None:
-            raise _RefusedError(f"account {frame.account}: the brackets of {frame.id} cannot be read", _duh(frame))
+            raise _unreadable(frame)
         return body
     if host is None or host.cipher is None:
         raise _RefusedError(f"account {frame.account} is encrypted, and has no key in the site file", _duh(frame))
@@ -239,8 +239,13 @@ def _understand(frame: Frame, body: Body, *, is_hengbo: bool) -> Understood:
     elif frame.id == "SIA-DCS":
         understood = understand_sia(body)
     if understood is None:
-        raise _RefusedError(f"account {frame.account}: data of {frame.id} cannot be read", _duh(frame))
+        raise _unreadable(frame)
     return understood
+
+
+def _unreadable(frame: Frame) -> _RefusedError:
+    why = f"account {frame.account}: {frame.id} that cannot be read"
+    return _RefusedError(why, _duh(frame), is_staff_told=False)
 
 
 def _key(key: str, keys: frozenset[str]) -> str:

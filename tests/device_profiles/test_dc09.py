@@ -89,6 +89,7 @@ def test_what_came_whole_and_cannot_be_read_gets_duh(content: bytes) -> None:
     (said,) = rig.hears(wrap(content))
     assert said.send == wrap(b'"DUH"0001L0#1234[]')
     assert said.refused
+    assert not said.is_staff_told
     assert rig.reports() == []
 
 
