@@ -1,5 +1,6 @@
-"""A command to a gateway: published, and its result waited for."""
+"""Commands to a gateway: published one after the other, and the result of each waited for."""
 
+from collections.abc import Iterable
 from functools import partial
 
 import anyio
@@ -9,7 +10,7 @@ from cloud.counters import Counters
 from cloud.errors import BrokerAwayError
 from cloud.mqtt_worker import MqttWorker
 from cloud.settings import Settings
-from contract.commands import Command, Result, decode_result, encode_command
+from contract.commands import Command, Outcome, Result, decode_result, encode_command
 from contract.errors import DecodeError
 from contract.topics import Channel, topic
 
@@ -18,34 +19,42 @@ NAME = "command"
 CONNECT_LIMIT_S = 10.0
 
 
-async def send_command(settings: Settings, command: Command, *, wait_s: float) -> Result | None:
-    """Publish a command and wait for its result.
+async def send_commands(
+    settings: Settings, gateway: str, commands: Iterable[Command], *, wait_s: float
+) -> list[Result]:
+    """Publish commands to one gateway, each when the one before is done.
 
     Args:
         settings: where the broker is.
-        command: see there; the gateway carries it out once, however often it comes.
-        wait_s: for the result.
+        gateway: all are for it.
+        commands: taken one by one, so that each may count its time from when it is sent; the gateway carries each out
+            once, however often it comes.
+        wait_s: for each result.
 
     Returns:
-        None when no result came in time; the command may be carried out all the same until it expires.
+        The results in their order: up to the first that is not "done", or the first for which none came in time; that
+        one may be carried out all the same until it expires.
 
     Raises:
-        BrokerAwayError: the broker cannot be reached within `CONNECT_LIMIT_S`.
+        BrokerAwayError: the broker cannot be reached within `CONNECT_LIMIT_S`, or no longer.
         SettingsError: a secret is not in the environment.
     """
-    results = topic(command.gateway, Channel.RESULT)
-    worker = MqttWorker(settings.mqtt, name=NAME, filters=[results], counters=Counters())
-    found: Result | None = None
+    worker = MqttWorker(settings.mqtt, name=NAME, filters=[topic(gateway, Channel.RESULT)], counters=Counters())
+    found: list[Result] = []
+    is_sent = True
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(worker.run)
             with anyio.move_on_after(CONNECT_LIMIT_S):
                 await worker.ready.wait()
-            payload = encode_command(command, at_us=now_us())
-            is_sent = worker.ready.is_set() and worker.publish(topic(command.gateway, Channel.COMMAND), payload)
-            if is_sent:
-                with anyio.move_on_after(wait_s):
-                    found = await _result(worker, command)
+            for command in commands:
+                payload = encode_command(command, at_us=now_us())
+                is_sent = worker.ready.is_set() and worker.publish(topic(gateway, Channel.COMMAND), payload)
+                result = await _result(worker, command, wait_s) if is_sent else None
+                if result is not None:
+                    found.append(result)
+                if result is None or result.outcome is not Outcome.DONE:
+                    break
             worker.stop_receiving()
             tasks.cancel_scope.cancel()
     finally:
@@ -56,15 +65,18 @@ async def send_command(settings: Settings, command: Command, *, wait_s: float) -
     return found
 
 
-async def _result(worker: MqttWorker, command: Command) -> Result:
+async def _result(worker: MqttWorker, command: Command, wait_s: float) -> Result | None:
+    """Wait for the result of a command; None when none came in time."""
     decode = partial(decode_result, gateway=command.gateway)
-    while True:
-        message = await worker.receive()
-        worker.ack(message)
-        try:
-            result = decode(message.payload)
-        except DecodeError:
-            # Somebody else's; ours is still to come.
-            continue
-        if result.id == command.id:
-            return result
+    with anyio.move_on_after(wait_s):
+        while True:
+            message = await worker.receive()
+            worker.ack(message)
+            try:
+                result = decode(message.payload)
+            except DecodeError:
+                # Somebody else's; ours is still to come.
+                continue
+            if result.id == command.id:
+                return result
+    return None

@@ -1,45 +1,34 @@
 """`langyan cloud`: the ingest worker, the alarm desk, and commands to gateways."""
 
-import getpass
 import json
 import math
-import time
-import uuid
 from pathlib import Path
 
-import anyio
 import typer
 
-from cloud.command import send_command
 from cloud.desk import run_desk
 from cloud.errors import CloudError
 from cloud.ingest import run_ingest
-from cloud.settings import Settings, load_settings, secret_variables
-from contract.commands import Command, Outcome, Result, Write
+from cloud.settings import secret_variables
+from contract.commands import Write
 from contract.ids import is_id
 from contract.telemetry import Value
+from langyan.commands import tags
+from langyan.commands.asking import SETTINGS_OPTION, ask, complaint, load
 from langyan.commands.common import VERBOSE, fail, run_until_signal
 from langyan.i18n import translate as _
 from langyan.running import start_logging
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(tags.app)
 
-SETTINGS_OPTION = typer.Option(
-    ..., "--settings", "-s", envvar="LANGYAN_SETTINGS", help=_("The settings file: broker, InfluxDB, database (TOML)."),
-    metavar="SETTINGS.toml",
-)  # fmt: skip
-OUTCOMES = {
-    Outcome.REFUSED: _("refused"),
-    Outcome.FAILED: _("failed"),
-    Outcome.EXPIRED: _("expired"),
-}
 SETTINGS = typer.Argument(..., help=_("The settings file: broker, InfluxDB, database (TOML)."), metavar="SETTINGS.toml")
 
 
 @app.command(help=_("Take telemetry from the broker into InfluxDB and answer each batch once it is stored."))
 def ingest(settings_file: Path = SETTINGS, *, verbose: bool = VERBOSE) -> None:
     """Run an ingest worker; any number may run side by side."""
-    settings = _load(settings_file)
+    settings = load(settings_file)
     start_logging(verbose=verbose, secret_envs=[name for _key, name in secret_variables(settings)])
     run_until_signal(lambda stop: run_ingest(settings, stop=stop), expected=CloudError)
 
@@ -47,7 +36,7 @@ def ingest(settings_file: Path = SETTINGS, *, verbose: bool = VERBOSE) -> None:
 @app.command(help=_("Take alarms from the broker into the alarm database and answer each once it is stored."))
 def desk(settings_file: Path = SETTINGS, *, verbose: bool = VERBOSE) -> None:
     """Run the alarm desk."""
-    settings = _load(settings_file)
+    settings = load(settings_file)
     start_logging(verbose=verbose, secret_envs=[name for _key, name in secret_variables(settings)])
     run_until_signal(lambda stop: run_desk(settings, stop=stop), expected=CloudError)
 
@@ -65,33 +54,14 @@ def command(
     ),
 ) -> None:
     """Send a command."""
-    settings = _load(settings_file)
+    settings = load(settings_file)
     for text in (gateway, device, point):
         if not is_id(text):
             raise fail([_("{text} is no id: 1 to 64 of A-Z a-z 0-9 _ . -").format(text=repr(text))], status=2)
-    expires_at_us = time.time_ns() // 1000 + round(wait * 1e6)
-    order = Write(device, point, _value(value))
-    wanted = Command(uuid.uuid4().hex, gateway, order, expires_at_us, getpass.getuser())
-    found: list[Result | None] = []
-
-    async def work(stop: anyio.Event) -> None:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_cancel_on, stop, tasks.cancel_scope)
-            found.append(await send_command(settings, wanted, wait_s=wait))
-            tasks.cancel_scope.cancel()
-
-    run_until_signal(work, expected=CloudError)
-    result = found[0] if found else None
-    if result is None:
-        raise fail([_("{gateway} did not answer within {wait:g} s").format(gateway=gateway, wait=wait)], status=3)
-    if result.outcome is not Outcome.DONE:
-        raise fail([f"{OUTCOMES[result.outcome]}: {result.reason}"], status=1)
-    typer.echo(f"{device}/{point} = {json.dumps(result.value, ensure_ascii=False)}")
-
-
-async def _cancel_on(stop: anyio.Event, scope: anyio.CancelScope) -> None:
-    await stop.wait()
-    scope.cancel()
+    results = ask(settings, gateway, [Write(device, point, _value(value))], wait_s=wait)
+    if fault := complaint(gateway, results, wanted=1, wait_s=wait):
+        raise fail([fault.text], status=fault.status)
+    typer.echo(f"{device}/{point} = {json.dumps(results[0].value, ensure_ascii=False)}")
 
 
 def _value(text: str) -> Value:
@@ -104,10 +74,3 @@ def _value(text: str) -> Value:
         return text
     # JSON has no other numbers; a profile may have such a word.
     return number if math.isfinite(number) else text
-
-
-def _load(path: Path) -> Settings:
-    try:
-        return load_settings(path)
-    except CloudError as error:
-        raise fail([str(error)], status=2) from error
