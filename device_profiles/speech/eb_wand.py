@@ -256,17 +256,16 @@ class EbWand:
     def _counted(self, data: bytes, moment: Moment) -> list[Said]:
         """Go on where this filling of this wand was left; begin anew with another."""
         self._hit_count = int.from_bytes(data[:2], "big")
-        said = self._announce()
         reading = self._reading
         is_same = reading is not None and reading.machine == self._machine
         if reading is None or not is_same or reading.records > self._count or reading.hits > self._hit_count:
-            return said + self._begin(moment)
+            return self._begin(moment)
         self._is_fresh = True
         if reading.records:
-            return said + self._ask_index(_Step.CHECK_RECORD, reading.records - 1, moment)
+            return self._ask_index(_Step.CHECK_RECORD, reading.records - 1, moment)
         if reading.hits:
-            return said + self._ask_index(_Step.CHECK_HIT, reading.hits - 1, moment)
-        return said + self._go_on(reading, moment)
+            return self._ask_index(_Step.CHECK_HIT, reading.hits - 1, moment)
+        return self._go_on(reading, moment)
 
     def _checked(self, data: bytes, moment: Moment) -> list[Said]:
         reading = self._reading
@@ -288,7 +287,8 @@ class EbWand:
             return self._ask_index(_Step.RECORD, reading.records, moment)
         if reading.hits < self._hit_count:
             return self._ask_index(_Step.HIT, reading.hits, moment)
-        said = self._say(moment)
+        # Behind its records: what a device says is kept in the order of its times, and this is of now.
+        said = self._say(moment) + self._announce()
         self._troubles = 0
         if reading.tokens and moment.now - reading.said_at >= KEPT_S:
             return said + self._begin(moment)

@@ -115,16 +115,22 @@ def visit(record: bytes, at_us: int | None, *, machine: str, number: int, addres
     values: dict[str, Value] = {"card": card, "machine": machine, "record": float(number)}
     if at_us is not None:
         # Beside the sample's own time: a patrol is judged by when a point was visited, however late that is heard.
-        values["visited_at"] = (_EPOCH + timedelta(seconds=at_us // SECOND_US)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        values["visited_at"] = _written(at_us)
     return Heard(address=address, values=tuple(values.items()), at_us=at_us)
 
 
 def hit(at_us: int | None, *, machine: str, number: int, address: str) -> Heard:
     """Say that a wand was hit: it was dropped, or somebody wanted to be rid of it."""
-    values: tuple[tuple[str, Value], ...] = (("hit", float(number)), ("machine", machine))
-    # Half a second later, as a card may have been read in the same second and a moment has one sample.
-    at_us = None if at_us is None else at_us + SECOND_US // 2
-    return Heard(address=address, values=values, reports=(_HIT,), at_us=at_us)
+    values: dict[str, Value] = {"hit": float(number), "machine": machine}
+    if at_us is not None:
+        values["hit_at"] = _written(at_us)
+        # Half a second later, as a card may have been read in the same second and a moment has one sample.
+        at_us += SECOND_US // 2
+    return Heard(address=address, values=tuple(values.items()), reports=(_HIT,), at_us=at_us)
+
+
+def _written(at_us: int) -> str:
+    return (_EPOCH + timedelta(seconds=at_us // SECOND_US)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 _HIT = Report(
