@@ -1,12 +1,19 @@
 """Does what a scenario's timeline says, and undoes it when its time is over."""
 
+import time
+from uuid import uuid4
+
 from contract.alarms import Mode
+from contract.commands import Command
+from contract.tags import Arm, Disarm, TagOrder, parts_of
 from edge.rules.modes import MAX_MODE_S
 from langyan.scenario.stage import Stage, StageError
 from simulators.control_client import Control
 from simulators.scenario import model
 from simulators.scenario.loader import Step
 from simulators.scenario.world import Who, World
+
+COMMAND_S = 60
 
 
 class Actor:
@@ -25,6 +32,8 @@ class Actor:
         """
         action, ends = step.action, step.is_end
         match action:
+            case model.Mark():
+                pass
             case model.BrokerAway():
                 self._broker(ends=ends)
             case model.CloudAway():
@@ -40,10 +49,28 @@ class Actor:
                     gateway.kill()
             case model.SetMode():
                 self._set_mode(action, ends=ends)
+            case model.Arm() | model.Disarm() | model.Stolen():
+                self._act_on_tags(action)
             case model.Noise() | model.Flood() | model.Unplug():
                 self._act_on_bus(action, ends=ends)
             case _:
                 self._act_on_device(action, ends=ends)
+
+    def _act_on_tags(self, action: model.TagAction) -> None:
+        now_us = time.time_ns() // 1000
+        orders: list[TagOrder]
+        match action:
+            case model.Arm():
+                orders = [Arm(action.tags, action.owner)]
+            case model.Disarm():
+                orders = [Disarm(action.tags)]
+            case model.Stolen():
+                # A later list has a higher version.
+                orders = list(parts_of(action.tags, version=now_us // 1000))
+        for gateway in self._world.gateways(action.gateway):
+            for order in orders:
+                expires_at_us = now_us + COMMAND_S * 1_000_000
+                self._stage.eyes.send_command(Command(uuid4().hex, gateway, order, expires_at_us, by="scenario"))
 
     def _broker(self, *, ends: bool) -> None:
         if ends:

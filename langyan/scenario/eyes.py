@@ -11,6 +11,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from contract.alarms import decode_alarm
+from contract.commands import Command, encode_command
 from contract.compression import unpack
 from contract.errors import DecodeError
 from contract.presence import Birth, decode_presence
@@ -88,6 +89,11 @@ class Eyes:
         """Hear again, and say so, as cloud workers do: gateways then send what has no receipt."""
         self._is_away = False
         self._say_ready()
+
+    def send_command(self, command: Command) -> None:
+        """Send a gateway a command, as the cloud does."""
+        payload = encode_command(command, at_us=time.time_ns() // 1000)
+        self._client.publish(topic(command.gateway, Channel.COMMAND), payload, qos=1)
 
     def _say_ready(self) -> None:
         if self._answers and not self._is_away:

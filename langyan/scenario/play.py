@@ -7,6 +7,7 @@ from collections import deque
 from functools import partial
 from pathlib import Path
 
+from msgspec import structs
 from msgspec.structs import replace
 
 from contract.telemetry import Value
@@ -23,6 +24,7 @@ from simulators.scenario.judge import Judge
 from simulators.scenario.loader import Driven, Scenario
 from simulators.scenario.record import MAX_SEEN, Record
 from simulators.scenario.world import Who
+from simulators.signals.moving import TagRide
 from simulators.signals.plain import Counter
 from simulators.signals.signal import Moment
 
@@ -156,7 +158,20 @@ class _Talkers:
 
     def tell(self, now_s: float) -> None:
         for driven in self._driven:
-            value = _value(self._scenario, self._stage.clock, driven, now_s)
-            if self._told.get(driven) != value:
+            value = self._value(driven, now_s)
+            if value is not None and self._told.get(driven) != value:
                 self._told[driven] = value
                 self._stage.controls[driven.who.gateway].set(driven.who.name, driven.point, value)
+
+    def _value(self, driven: Driven, now_s: float) -> Value | None:
+        """Give what a signal says; of a tag its level while the reader hears it, false when not, and then no more."""
+        value = _value(self._scenario, self._stage.clock, driven, now_s)
+        if not isinstance(self._scenario.signals[driven.signal], TagRide):
+            return value
+        is_heard = _value(self._scenario, self._stage.clock, structs.replace(driven, part="heard"), now_s) is True
+        if driven.part == "rssi":
+            return float(round(float(value))) if is_heard else False
+        if not is_heard:
+            self._told.pop(driven, None)
+            return None
+        return value

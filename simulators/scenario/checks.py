@@ -11,7 +11,7 @@ from simulators.scenario import model
 from simulators.scenario.times import parse_time, story_second
 from simulators.scenario.world import SUPERVISION, Who, World, is_gateway_device
 from simulators.signals.fire import Fire
-from simulators.signals.moving import Patrol, Tag
+from simulators.signals.moving import Patrol, TagRide
 from simulators.signals.plain import Walk
 from simulators.signals.signal import Signal
 from simulators.signals.weather import Weather
@@ -37,7 +37,7 @@ def check_signals(toml: TomlFile, signals: Sequence[model.SignalDef]) -> None:
                 toml.fault((*place, "weather"), text, signal=shown(name), allowed=listed(weathers))
             case Walk() if signal.highest <= signal.lowest:
                 toml.fault((*place, "highest"), N_("must be above lowest"))
-            case Tag(route=()):
+            case TagRide(route=()):
                 toml.fault((*place, "route"), N_("is empty"))
             case Patrol() if missing := [number for number in signal.missed if number > signal.points]:
                 text = N_("the tour has no point {number}; it has {points}")
@@ -60,7 +60,7 @@ class Checker:
             if signal is None:
                 text = N_("no signal {signal}; signals: {allowed}")
                 self._fault((*place, "signal"), text, signal=shown(drive.signal), allowed=listed(signals))
-            elif who is not None:
+            elif who is not None and not is_tag_drive(drive, signal, self._world, who):
                 self._drive(place, drive, signal, who)
 
     def actions(self, actions: Sequence[model.Action]) -> None:
@@ -89,7 +89,7 @@ class Checker:
                     self._of_alarms(place, expected)
                 case model.Order():
                     self._order(place, expected)
-                case model.NothingLost(device=str(name)):
+                case model.NothingLost(device=str(name)) | model.TagIs(device=str(name)):
                     self._device(place, name)
                 case model.ValueIs() | model.OutputIs():
                     self._value(place, expected)
@@ -135,7 +135,10 @@ class Checker:
         match action:
             case model.Noise() | model.Flood() | model.Unplug():
                 return self._bus(place, action.bus)
-            case model.BrokerAway() | model.CloudAway():
+            case model.BrokerAway() | model.CloudAway() | model.Mark():
+                return None
+            case model.Arm() | model.Disarm() | model.Stolen():
+                self._gateway(place, action.gateway, is_one=False)
                 return None
             case model.PowerCut() | model.SetMode():
                 gateway = self._gateway(place, action.gateway, is_one=True)
@@ -257,6 +260,11 @@ class Checker:
 
     def _fault(self, place: Place, text: str, **args: str) -> None:
         self._toml.fault(place, text, **args)
+
+
+def is_tag_drive(drive: model.Drive, signal: Signal, world: World, who: Who) -> bool:
+    """Tell whether a drive lets a reader of tags hear a tag: the signal's id is the tag's, no point is named."""
+    return isinstance(signal, TagRide) and drive.point is None and not world.is_polled(who)
 
 
 def driven(drive: model.Drive, signal: Signal, points: Mapping[str, ValueKind]) -> dict[str, str]:

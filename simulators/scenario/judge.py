@@ -1,6 +1,6 @@
 """Whether what was expected has come true, by what was seen so far. Pure; time is the story's clock."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from math import inf
 
 from msgspec import Struct, structs
@@ -80,9 +80,20 @@ class Judge:
             case model.OutputIs():
                 (who,) = self._scenario.world.devices(expected.device)
                 return _output_is(expected, record.outputs.get((who, expected.point), ()), window)
-            case model.GatewayIs():
-                return _gateway_is(expected, record, window)
+            case model.GatewayIs() | model.TagIs():
+                return _happened(self._moments(expected, record), window)
         return _of_alarms(expected, record, window)
+
+    def _moments(self, expected: model.GatewayIs | model.TagIs, record: Record) -> Iterator[float]:
+        if isinstance(expected, model.GatewayIs):
+            for seen in record.states:
+                if expected.gateway in (None, seen.gateway) and seen.state is expected.state:
+                    yield seen.at_s
+            return
+        asked = self._scenario.world.devices(expected.device)
+        for told in record.tags:
+            if told.who in asked and (told.tag, told.state) == (expected.tag, expected.state):
+                yield told.at_s
 
     def _since(self, expected: model.Expectation, record: Record) -> float | None:
         if expected.after is None:
@@ -295,12 +306,11 @@ def _output_is(expected: model.OutputIs, outputs: Iterable[SeenValue], window: _
     return Verdict(is_met=False, text=N_("was {value}"), args={"value": last})
 
 
-def _gateway_is(expected: model.GatewayIs, record: Record, window: _Window) -> Verdict | None:
-    for seen in record.states:
-        is_meant = expected.gateway in (None, seen.gateway) and seen.state is expected.state
-        if is_meant and window.since_s <= seen.at_s <= window.limit_s:
-            took_s = window.took(seen.at_s)
-            return Verdict(is_met=True, text=N_("after {s} s"), args={"s": f"{took_s:.2f}"}, took_s=took_s)
+def _happened(moments: Iterable[float], window: _Window) -> Verdict | None:
+    first = min((at_s for at_s in moments if window.since_s <= at_s <= window.limit_s), default=None)
+    if first is not None:
+        took_s = window.took(first)
+        return Verdict(is_met=True, text=N_("after {s} s"), args={"s": f"{took_s:.2f}"}, took_s=took_s)
     return Verdict(is_met=False, text=N_("did not happen")) if window.is_past_limit else None
 
 

@@ -13,7 +13,7 @@ from device_profiles.site_loader import load_site
 from device_profiles.strict import read_fields
 from device_profiles.toml_file import Place, TomlFile
 from simulators.scenario import model
-from simulators.scenario.checks import Checker, check_head, check_signals, driven, part_for
+from simulators.scenario.checks import Checker, check_head, check_signals, driven, is_tag_drive, part_for
 from simulators.scenario.times import parse_time, story_second
 from simulators.scenario.world import PlayedSite, Who, World
 from simulators.signals.signal import Signal
@@ -147,6 +147,10 @@ def _steps(actions: Iterable[model.Action], head: model.Head) -> Iterable[Step]:
 def _driven(drive: model.Drive, world: World, signals: Mapping[str, Signal]) -> Iterable[Driven]:
     (who,) = world.devices(drive.device)
     signal = signals[drive.signal]
+    if is_tag_drive(drive, signal, world, who):
+        yield Driven(who, f"tag-{signal.id}", drive.signal, "rssi", drive.at_m)
+        yield Driven(who, f"tag-{signal.id}.moving", drive.signal, "moving", drive.at_m)
+        return
     parts = driven(drive, signal, world.points(who))
     if drive.point is not None:
         parts = {drive.point: drive.part or part_for(drive.point, signal) or drive.point}

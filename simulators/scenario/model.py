@@ -7,9 +7,10 @@ from msgspec import Meta, Struct
 
 from contract.alarms import Mode, Severity, Transition
 from contract.ids import Id
+from contract.tags import Note, Tag
 from simulators.faults import MAX_FLOOD_BYTES_S
 from simulators.signals.fire import Fire
-from simulators.signals.moving import Patrol, Tag
+from simulators.signals.moving import Patrol, TagRide
 from simulators.signals.plain import Constant, Counter, DayCurve, Walk
 from simulators.signals.signal import Place
 from simulators.signals.weather import Weather
@@ -23,7 +24,7 @@ Name = Annotated[str, Meta(max_length=129)]
 """A device, bus or gateway: `weather`, or `tower-2/weather` where several sites have one."""
 Text = dict[str, str]
 
-SignalDef = Constant | DayCurve | Walk | Counter | Weather | Fire | Tag | Patrol
+SignalDef = Constant | DayCurve | Walk | Counter | Weather | Fire | TagRide | Patrol
 
 
 class Head(Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,6 +91,10 @@ class _Action(Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", k
 
     t: float | str
     id: Id | None = None
+
+
+class Mark(_Action, frozen=True, tag="mark"):
+    """Nothing: a moment that expectations name, where a signal does what is to come."""
 
 
 class _Lasting(_Action, frozen=True, kw_only=True):
@@ -190,9 +195,32 @@ class SetMode(_Lasting, frozen=True, tag="mode", kw_only=True):
     devices: tuple[Id, ...] | None = None
 
 
+class Arm(_Action, frozen=True, tag="arm", kw_only=True):
+    """The cloud arms tags: one that moves now is being stolen; `owner` is the tag of whoever may move them."""
+
+    tags: tuple[Tag, ...]
+    owner: Tag | None = None
+    gateway: Id | None = None
+
+
+class Disarm(_Action, frozen=True, tag="disarm", kw_only=True):
+    """The cloud disarms tags."""
+
+    tags: tuple[Tag, ...]
+    gateway: Id | None = None
+
+
+class Stolen(_Action, frozen=True, tag="stolen", kw_only=True):
+    """The cloud sends a new list of stolen tags, with a note each; None: to every gateway."""
+
+    tags: dict[Tag, Note]
+    gateway: Id | None = None
+
+
+TagAction = Arm | Disarm | Stolen
 Action = (
     Press | SetTo | Mute | Slow | Stick | WrongCrc | Reboot | Noise | Flood | Unplug | BrokerAway | CloudAway
-    | PowerCut | SetMode
+    | PowerCut | SetMode | Arm | Disarm | Stolen | Mark
 )  # fmt: skip
 
 
@@ -319,7 +347,29 @@ class GatewayIs(_Expectation, frozen=True, tag="gateway", kw_only=True):
     gateway: Id | None = None
 
 
-Expectation = Raised | Cleared | NotRaised | Count | Order | NothingLost | ValueIs | OutputIs | GatewayIs
+class TagState(StrEnum):
+    """What a gateway says of a tag."""
+
+    PRESENT = "present"
+    MOVED = "moved"
+    LEFT = "left"
+    PRESSED = "pressed"
+    LOW_BATTERY = "low-battery"
+
+
+class TagIs(_Expectation, frozen=True, tag="tag", kw_only=True):
+    """A gateway says of a tag that it is present, has moved (to this station), has left, was pressed, or runs low.
+
+    Attributes:
+        device: the station, by its first reader; None: any.
+    """
+
+    tag: Tag
+    state: TagState
+    device: Name | None = None
+
+
+Expectation = Raised | Cleared | NotRaised | Count | Order | NothingLost | ValueIs | OutputIs | GatewayIs | TagIs
 
 
 class ScenarioFile(Struct, frozen=True, forbid_unknown_fields=True):

@@ -38,6 +38,15 @@ class SeenValue(Struct, frozen=True):
     at_us: int = 0
 
 
+class SeenTag(Struct, frozen=True):
+    """What a station said of a tag."""
+
+    at_s: float
+    who: Who
+    tag: str
+    state: str
+
+
 class Loss(Struct, frozen=True):
     """Readings of one device: in answers that it gave whole, those of them that arrived, and those that came twice."""
 
@@ -55,6 +64,7 @@ class Record(Struct):
         states: of gateways, in order.
         readings: of points that have a place here, or of all.
         keeps_all: keep the readings of all points.
+        tags: what stations said of tags, in order of arrival.
         outputs: how simulated points stood, a value at each change.
         losses: by device, once all is over; None before.
     """
@@ -63,6 +73,7 @@ class Record(Struct):
     alarms: list[SeenAlarm] = field(default_factory=list)
     states: list[SeenState] = field(default_factory=list)
     readings: dict[tuple[Who, str], deque[SeenValue]] = field(default_factory=dict)
+    tags: list[SeenTag] = field(default_factory=list)
     outputs: dict[tuple[Who, str], list[SeenValue]] = field(default_factory=dict)
     losses: dict[Who, Loss] | None = None
     keeps_all: bool = False
@@ -71,6 +82,10 @@ class Record(Struct):
         """Keep the readings of those points that have a place in `readings`, or of all."""
         for sample in samples:
             who = Who(gateway, sample.device)
+            said = {point.key: point.value for point in sample.points if point.key in {"tag", "presence"}}
+            # A sign of life every few minutes is no news.
+            if len(said) == 2 and said["presence"] != "alive":  # noqa: PLR2004
+                self.tags.append(SeenTag(at_s, who, str(said["tag"]), str(said["presence"])))
             for point in sample.points:
                 if self.keeps_all:
                     self.readings.setdefault((who, point.key), deque(maxlen=MAX_SEEN))

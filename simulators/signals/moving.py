@@ -24,7 +24,7 @@ _TAG_PARTS = {
 _NEAREST_M = 1.0
 
 
-class Tag(Struct, frozen=True, forbid_unknown_fields=True, tag_field="signal", tag="tag"):
+class TagRide(Struct, frozen=True, forbid_unknown_fields=True, tag_field="signal", tag="tag"):
     """A radio tag on its way through a town, as a station at a place hears it.
 
     Attributes:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from contract.alarms import Mode, Severity, Transition
+from contract.telemetry import Point, Sample
 from simulators.scenario.judge import Judge, Verdict, describe
 from simulators.scenario.model import GatewayState
 from simulators.scenario.record import Loss, Record, SeenAlarm, SeenState, SeenValue
@@ -236,3 +237,16 @@ def test_what_never_had_its_event_fails_at_the_end(tmp_path: Path) -> None:
 def test_an_expectation_is_described_in_the_words_of_the_file(tmp_path: Path) -> None:
     loaded = scenario(tmp_path, EVENTS + f'[[expect]]\n{RAISED}\nseverity = "critical"\n')
     assert describe(loaded.file.expect[0]) == "raised buttons panic severity = critical within 2 s after press"
+
+
+def test_what_a_station_says_of_a_tag(tmp_path: Path) -> None:
+    seen = Record()
+    points = (Point("tag", "EAC653D3AA8C"), Point("presence", "present"), Point("rssi", -60.0, "dBm"))
+    seen.note_samples("gw", [Sample("lab", 1, points)], 1.0)
+    seen.note_samples("gw", [Sample("lab", 2, (points[0], Point("presence", "alive")))], 2.0)
+    expect = 'what = "tag"\ntag = "EAC653D3AA8C"\ndevice = "lab"\n'
+    assert state(judged(tmp_path, expect + 'state = "present"', seen, 2)) is True
+    assert state(judged(tmp_path, expect + 'state = "left"', seen, 2)) is None
+    assert state(judged(tmp_path, expect + 'state = "left"', seen, 10.1)) is False
+    assert state(judged(tmp_path, expect.replace("lab", "buttons") + 'state = "present"', seen, 10.1)) is False
+    assert [tag.state for tag in seen.tags] == ["present"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from simulators.signals import chance
 from simulators.signals.fire import Fire
-from simulators.signals.moving import Patrol, Tag
+from simulators.signals.moving import Patrol, TagRide
 from simulators.signals.plain import Constant, Counter, DayCurve, Walk
 from simulators.signals.signal import ONLY, Moment, Signal
 from simulators.signals.weather import SECTORS, Weather
@@ -28,7 +28,7 @@ SIGNALS: list[Signal] = [
     Counter("count", per_s=0.5),
     WEATHER,
     Fire("fire", (0.0, 0.0), weather=None),
-    Tag("tag", ((0.0, 0.0), (500.0, 0.0)), loops=True),
+    TagRide("tag", ((0.0, 0.0), (500.0, 0.0)), loops=True),
     Patrol("patrol", points=4, every_s=10.0, missed=(3,)),
 ]
 
@@ -168,7 +168,7 @@ def test_a_fire_takes_wind_and_air_from_the_weather() -> None:
 
 
 def test_a_tag_is_heard_where_it_rides() -> None:
-    tag = Tag("t", ((0.0, 0.0), (1000.0, 0.0)), speed=5.0, starts_s=10.0, fading=0.0)
+    tag = TagRide("t", ((0.0, 0.0), (1000.0, 0.0)), speed=5.0, starts_s=10.0, fading=0.0)
     levels = [asked(tag, "rssi", t, at_m=(500.0, 5.0)) for t in range(0, 230, 10)]
     assert levels.index(max(levels)) == 11
     assert [bool(tag.value("heard", Moment(t, at_m=(500.0, 5.0)))) for t in (0, 110, 220)] == [False, True, False]
@@ -179,10 +179,10 @@ def test_a_tag_is_heard_where_it_rides() -> None:
 
 
 def test_a_tag_that_loops_comes_back() -> None:
-    tag = Tag("t", ((0.0, 0.0), (100.0, 0.0)), speed=10.0, loops=True)
+    tag = TagRide("t", ((0.0, 0.0), (100.0, 0.0)), speed=10.0, loops=True)
     assert tag.where(Moment(15.0)) == (50.0, 0.0)
     assert tag.where(Moment(20.0)) == (0.0, 0.0)
-    assert Tag("t", ((7.0, 7.0),), loops=True).where(Moment(15.0)) == (7.0, 7.0)
+    assert TagRide("t", ((7.0, 7.0),), loops=True).where(Moment(15.0)) == (7.0, 7.0)
 
 
 def test_a_patrol_visits_its_points_in_order_and_leaves_one_out() -> None:
