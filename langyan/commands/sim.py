@@ -10,7 +10,9 @@ import typer
 from device_profiles.recording import Recording
 from device_profiles.site import RtuBus, Site
 from langyan.commands.common import PROFILES, VERBOSE, fail, load_site_file, run_until_signal
+from langyan.commands.fleet import fleet
 from langyan.commands.recording import RECORDING, load_recording
+from langyan.commands.sim_run import run, scenarios
 from langyan.i18n import translate as _
 from langyan.running import start_logging
 from simulators.control_client import Control, ControlError
@@ -19,6 +21,9 @@ from simulators.replay import serve_replay
 from simulators.site import ServedSite, serve_site
 
 app = typer.Typer(no_args_is_help=True)
+app.command(help=_("Play scenarios and judge what they expect."))(run)
+app.command(help=_("List the scenarios that come with the package."))(scenarios)
+app.command(help=_("Speak as many gateways straight to a broker, and count what becomes of it."))(fleet)
 
 SITE = typer.Argument(..., help=_("The site file, the one that the gateway reads."), metavar="SITE.toml")
 PORT = typer.Option(..., "--control-port", "-c", help=_("Control port that `langyan sim devices` named."))
