@@ -15,6 +15,7 @@ from benchmarks import (
     bad_neighbour,
     fleet,
     footprint,
+    fuzz,
     kills,
     outage,
     press_to_stored,
@@ -43,6 +44,7 @@ BENCHMARKS: dict[str, Callable[[], msgspec.Struct]] = {
     "kills": kills.measure,
     "disk_bytes": written_bytes.measure_disk,
     "uplink_bytes": written_bytes.measure_uplink,
+    "fuzz": fuzz.measure,
     "fleet": fleet.measure,
 }
 # Beside other gateways: only when named, as they need the peers' harness.

@@ -77,8 +77,8 @@ class Deframer:
 
     @property
     def is_open(self) -> bool:
-        """Bytes wait for more."""
-        return bool(self._rest)
+        """Bytes wait for more, or a line that was too long for its end."""
+        return bool(self._rest) or (isinstance(self._finder, _Lines) and self._finder.is_skipping)
 
     def feed(self, data: bytes) -> list[Framed | Broken]:
         """Take bytes, give what they complete."""
@@ -86,10 +86,10 @@ class Deframer:
 
     def give_up(self) -> list[Framed | Broken]:
         """Give up the frame that waits for its end, as nothing came for long; a good one inside it is found."""
-        if not self._rest:
+        if not self.is_open:
             return []
         if isinstance(self._finder, _Lines):
-            self._rest = b""
+            self._rest, self._finder.is_skipping = b"", False
             return [Broken("it was never ended")]
         found: list[Framed | Broken] = [Broken("it was never ended")]
         while self._rest:
@@ -128,27 +128,31 @@ class Deframer:
 
 
 class _Lines:
-    """From the end of the last frame to the next end bytes."""
+    """From the end of the last frame to the next end bytes.
+
+    Attributes:
+        is_skipping: a line was too long; all is left out to its end.
+    """
 
     def __init__(self, frame: DelimitedFrame) -> None:
         self._end = bytes.fromhex(frame.end)
         self._trim = bytes.fromhex(frame.trim)
         self._escape = _unescaper(frame.escape)
         self._most = frame.max_bytes
-        self._is_skipping = False
+        self.is_skipping = False
 
     def look(self, data: bytes, at: int) -> _Look:
         end = data.find(self._end, at)
-        if self._is_skipping:
+        if self.is_skipping:
             if end < 0:
                 return _Look(max(at, len(data) - len(self._end) + 1), is_open=True)
-            self._is_skipping = False
+            self.is_skipping = False
             return _Look(end + len(self._end))
         behind = end + len(self._end)
         if end < 0 or behind - at > self._most:
             if len(data) - at < self._most:
                 return _Look(at, is_open=True)
-            self._is_skipping = True
+            self.is_skipping = True
             return _Look(at, why=f"it is longer than {self._most} bytes")
         if not data[at:end].strip(self._trim):
             return _Look(behind)

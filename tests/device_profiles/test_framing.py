@@ -131,6 +131,11 @@ def test_what_is_kept_is_never_longer_than_the_longest_frame(name: str) -> None:
 def test_a_line_that_is_too_long_is_left_out_to_its_end() -> None:
     assert frames_in(LINES, b"x" * 100 + b"temp 1\n", b"temp 2\n") == [b"temp 2\n"]
     assert broken_in(LINES, b"x" * 100 + b"\n") == ["it is longer than 32 bytes"]
+    deframer = Deframer(LINES)
+    deframer.feed(b"x" * 100)  # and it never ends: the next line is another
+    assert deframer.is_open
+    assert deframer.give_up() == [Broken("it was never ended")]
+    assert deframer.feed(b"temp 2\n") == [Framed(b"temp 2\n", b"temp 2")]
 
 
 @pytest.mark.parametrize(
