@@ -22,7 +22,7 @@ from device_profiles import site as site_file
 from device_profiles.catalogue import CATALOGUE
 from device_profiles.faults import ConfigError
 from device_profiles.site_loader import load_site
-from device_profiles.speech import topics
+from device_profiles.speech import layout, topics
 from edge.health import BusHealth, Health
 from langyan.cli import SUBCOMMANDS, make_app
 from simulators import control_messages as say
@@ -38,6 +38,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 
 SITE_PAGE = (DOCS / "site-file.md").read_text("utf-8")
 PROFILE_PAGE = (DOCS / "profiles.md").read_text("utf-8")
+SPEAKING_PAGE = (DOCS / "speaking-profiles.md").read_text("utf-8")
 SIMULATOR_PAGE = (DOCS / "simulators.md").read_text("utf-8")
 OPERATIONS_PAGE = (DOCS / "operations.md").read_text("utf-8")
 ALL_WORDS = "\n".join(page.read_text("utf-8") for page in PAGES)
@@ -83,6 +84,21 @@ TABLES = [
     (SITE_PAGE, "### `[[presence.arming]]`", site_file.Arming),
     (PROFILE_PAGE, "### `[[capture]]`", model.Capture),
     (PROFILE_PAGE, "### `[[caveat]]`", model.Caveat),
+    (SPEAKING_PAGE, "### `[speaks]`", model.Speaks),
+    (SPEAKING_PAGE, "### `[[heard]]`", model.HeardDef),
+    (SPEAKING_PAGE, '### `[speaks.frame]` with `kind = "delimited"`', layout.DelimitedFrame),
+    (SPEAKING_PAGE, '### `[speaks.frame]` with `kind = "counted"`', layout.CountedFrame),
+    (SPEAKING_PAGE, '### `[speaks.frame]` with `kind = "fixed"`', layout.FixedFrame),
+    (SPEAKING_PAGE, "### `escape` of a frame", layout.Escape),
+    (SPEAKING_PAGE, "### `checksum` of a frame", layout.Checksum),
+    (SPEAKING_PAGE, "### `[[speaks.message]]`", layout.Message),
+    (SPEAKING_PAGE, "### `where` of a message", layout.Match),
+    (SPEAKING_PAGE, "### `[[speaks.message.field]]`", layout.Field),
+    (SPEAKING_PAGE, "### `chars` and `bits` of a field", layout.Part),
+    (SPEAKING_PAGE, "### `[[speaks.message.report]]`", layout.ReportDef),
+    (SPEAKING_PAGE, "### `sighting` of a message", layout.SightingDef),
+    (SPEAKING_PAGE, "### `reports` of a capture", layout.ToldReport),
+    (SPEAKING_PAGE, "### `sightings` of a capture", layout.ToldSighting),
     (PROFILE_PAGE, "### `[[speaks.topic]]`", topics.Topic),
     (PROFILE_PAGE, "### `[[speaks.topic.value]]`", topics.TopicValue),
     (PROFILE_PAGE, "### `[[speaks.topic.report]]`", topics.TopicReport),
@@ -92,7 +108,7 @@ TABLES = [
     (OPERATIONS_PAGE, "### `[desk]`", cloud_settings.Desk),
     (OPERATIONS_PAGE, "### `[gateways.<id>]`", cloud_settings.Registered),
 ]
-ROOTS = [(SITE_PAGE, site_file.SiteFile), (PROFILE_PAGE, model.Profile), (OPERATIONS_PAGE, Settings)]
+ROOTS = [(SITE_PAGE, site_file.SiteFile), (PROFILE_PAGE + SPEAKING_PAGE, model.Profile), (OPERATIONS_PAGE, Settings)]
 
 
 def blocks(page: str, language: str) -> list[str]:
