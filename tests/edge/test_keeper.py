@@ -1,3 +1,4 @@
+import errno
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -11,16 +12,18 @@ from contract.compression import unpack
 from contract.telemetry import Lane, Point, Sample, decode_telemetry
 from device_profiles.model import ContactRule, Link, LocalAction, PointDef, PointType, Profile, Table, Transport
 from device_profiles.site import Device, PlacedDevice
+from device_profiles.speech.said import Report
 from edge import keeper as keeper_module
 from edge.clock import Clock, Readers
 from edge.health import StoreHealth
 from edge.keeper import Keeper
-from edge.outbox import Outbox
+from edge.outbox import Outbox, segment
 from edge.rules import Action, Judge
 from edge.store import Store
 
 TEXT = {"en": "x", "zh": "x"}
 WALL_US = 10**15
+REPORT = Report(point="zone-1", rule="e120", kind="panic", severity=Severity.CRITICAL, text=TEXT)
 
 
 def judge(*, off_delay_s: float = 0.0, action: LocalAction | None = None) -> Judge:
@@ -93,6 +96,12 @@ def keep(
     return kept
 
 
+async def until_true(condition: Callable[[], bool]) -> None:
+    with anyio.fail_after(10.0):
+        while not condition():  # noqa: ASYNC110 - the disk rings no bell
+            await anyio.sleep(0.005)
+
+
 def kept_samples(folder: Path) -> list[Sample]:
     with open_outbox(folder) as outbox:
         batches = outbox.next_telemetry(Lane.LIVE, mark=0, after=0, limit=10_000)
@@ -162,3 +171,94 @@ def test_a_stop_is_not_held_up_by_alarms_that_find_no_room(tmp_path: Path, caplo
     assert kept.health.alarms_waiting == 0
     assert "1 alarm events found no room" in caplog.text
     assert len(kept_samples(tmp_path)) == 1
+
+
+def test_what_was_committed_early_does_not_make_the_next_commit_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy hour must not be followed by a reading that waits for minutes in memory."""
+    monkeypatch.setattr(keeper_module, "COMMIT_READINGS", 1)
+    kept = StoreHealth()
+
+    async def main() -> None:
+        with open_outbox(tmp_path) as outbox:
+            keeper = Keeper(
+                Store(outbox, health=kept), judge(), commit_s=0.5, act=lambda _: None, noted=lambda _: None, health=kept
+            )
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(keeper.run)
+                for number, sample in enumerate(samples(60)):
+                    keeper.take(sample)
+                    while kept.readings_waiting <= number:
+                        await anyio.lowlevel.checkpoint()
+                monkeypatch.setattr(keeper_module, "COMMIT_READINGS", 4_000)
+                keeper.take(pressed(100))
+                await until_true(lambda: kept.readings_waiting == 61)
+                keeper.close()
+
+    anyio.run(main)
+
+
+def test_who_waits_for_the_disk_is_told_when_it_has_the_alarm_and_not_while_it_has_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[bool] = []
+
+    async def main() -> None:
+        with open_outbox(tmp_path) as outbox:
+            keeper = Keeper(
+                Store(outbox, health=StoreHealth()), judge(), commit_s=0.01, act=lambda _: None,
+                noted=lambda _: None, health=StoreHealth(),
+            )  # fmt: skip
+            real, is_full = outbox.is_in_memory, True
+            monkeypatch.setattr(outbox, "is_in_memory", lambda *, is_alarm: is_full or real(is_alarm=is_alarm))
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(keeper.run)
+                since = keeper.mark()
+                keeper.told("d", REPORT, WALL_US)
+                keeper.when_kept(told.append, since=since)
+                assert told == []
+                await until_true(lambda: bool(outbox.depth(is_alarm=True).batches))
+                keeper.told("d", REPORT, WALL_US + 1)
+                await until_true(lambda: outbox.depth(is_alarm=True).batches == 2)
+                assert told == []
+                is_full = False
+                await until_true(lambda: bool(told))
+                keeper.close()
+
+    anyio.run(main)
+    assert told == [True]
+    assert [event.point for event in kept_events(tmp_path)] == ["zone-1", "zone-1"]
+
+
+def test_readings_that_the_disk_lost_are_not_acknowledged_although_it_is_well_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[bool] = []
+
+    async def main() -> None:
+        with open_outbox(tmp_path) as outbox:
+            keeper = Keeper(
+                Store(outbox, health=StoreHealth()), judge(), commit_s=0.01, act=lambda _: None,
+                noted=lambda _: None, health=StoreHealth(),
+            )  # fmt: skip
+            fails = [OSError(errno.EIO, "gone")]
+            real = segment.Segment.sync
+
+            def sync(self: segment.Segment) -> None:
+                if fails:
+                    raise fails.pop()
+                real(self)
+
+            monkeypatch.setattr(segment.Segment, "sync", sync)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(keeper.run)
+                for number in range(2):
+                    since = keeper.mark()
+                    keeper.take(samples(2)[number])
+                    keeper.when_kept(told.append, since=since)
+                    await until_true(lambda: len(told) > number)  # noqa: B023 - awaited at once
+                keeper.close()
+
+    anyio.run(main)
+    assert told == [False, True]
