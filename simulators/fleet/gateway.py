@@ -153,10 +153,12 @@ class FleetGateway:
             self._send(now)
 
     def say_goodbye(self) -> None:
-        """Leave in order."""
+        """Leave in order; nothing is said after that."""
         if self.client is not None and self.is_up:
             self.client.publish(self._content.death(self._name, reason="stopped"))
             self.client.disconnect()
+            self.is_up = False
+            self._tally.up -= 1
 
     def next_at(self) -> float:
         """Tell when `tick` is wanted; `connect_at` is besides."""

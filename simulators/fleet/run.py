@@ -4,6 +4,7 @@ No task, stream or timer a connection: ten thousand of them have to fit beside b
 thread it is called in.
 """
 
+import errno
 import heapq
 import importlib.metadata
 import math
@@ -26,6 +27,7 @@ PROGRESS_EVERY_S = 1.0
 # How soon a wish to stop is noticed.
 LONGEST_WAIT_S = 0.1
 CONNECT_LIMIT_S = 10.0
+LEAVE_LIMIT_S = 5.0
 # On top of what the ramp takes, for all to be up.
 UP_LIMIT_S = 60.0
 # A broker's queue of unaccepted connections is short (mosquitto's is 100); what does not fit waits a whole second.
@@ -49,12 +51,13 @@ class Wish(IntEnum):
 class _Member:
     """A gateway and its socket."""
 
-    __slots__ = ("events", "gateway", "is_connecting", "scheduled_at", "socket")
+    __slots__ = ("connect_by", "events", "gateway", "is_connecting", "scheduled_at", "socket")
 
     def __init__(self, gateway: FleetGateway) -> None:
         self.gateway = gateway
         self.socket: socket.socket | None = None
         self.is_connecting = False
+        self.connect_by = math.inf
         self.events = 0
         self.scheduled_at = math.inf
 
@@ -98,6 +101,7 @@ class _Fleet:
         self._free_at = 0.0
         self._press_at = math.inf
         self._began_at_us = 0
+        self._is_leaving = False
         self._phase, self._phase_at, self._told_at = "connecting", time.monotonic(), -math.inf
 
     def run(self) -> Outcome:
@@ -160,10 +164,14 @@ class _Fleet:
             self._turn()
 
     def _leave(self) -> None:
-        for member in self._members:
+        """Say good-bye, and wait until the broker has hung up: it might else take a connection for lost."""
+        self._is_leaving = True
+        for place, member in enumerate(self._members):
             member.gateway.say_goodbye()
-            if member.socket is not None and not member.is_connecting:
-                self._write(member)
+            self._flush(place, time.monotonic())
+        limit = time.monotonic() + LEAVE_LIMIT_S
+        while any(member.socket is not None for member in self._members) and self._turn(limit) < limit:
+            pass
 
     def _turn(self, until: float = math.inf) -> float:
         """Do all that is due, wait for what comes next, and take it; returns the time."""
@@ -178,7 +186,10 @@ class _Fleet:
             member = self._members[place]
             if at == member.scheduled_at:
                 member.scheduled_at = math.inf
-                if not member.gateway.tick(now):
+                is_good = member.gateway.tick(now)
+                if now >= member.connect_by:
+                    self._tally.why, is_good = os.strerror(errno.ETIMEDOUT).lower(), False
+                if not is_good:
                     self._cut(place, now)
                 self._flush(place, now)
             now = time.monotonic()
@@ -212,7 +223,7 @@ class _Fleet:
 
     def _connect_next(self, now: float) -> float:
         """Begin the connections that are due, at the ramp's pace; returns when the next will be."""
-        while self._connects:
+        while self._connects and not self._is_leaving:
             if self._connecting >= MAX_CONNECTING:
                 return math.inf
             at = max(self._connects[0][0], self._free_at)
@@ -232,7 +243,8 @@ class _Fleet:
         member.is_connecting, self._connecting = True, self._connecting + 1
         member.events = selectors.EVENT_WRITE
         self._selector.register(opened, member.events, place)
-        self._set_timer(place, now + CONNECT_LIMIT_S)
+        member.connect_by = now + CONNECT_LIMIT_S
+        self._schedule(place)
         try:
             opened.connect(self._address)
         except BlockingIOError:
@@ -251,6 +263,7 @@ class _Fleet:
             self._cut(place, now)
             return
         member.is_connecting, self._connecting = False, self._connecting - 1
+        member.connect_by = math.inf
         member.gateway.opened(now)
 
     def _cut(self, place: int, now: float) -> None:
@@ -261,7 +274,7 @@ class _Fleet:
             member.socket.close()
             member.socket = None
         self._connecting -= member.is_connecting
-        member.is_connecting = False
+        member.is_connecting, member.connect_by = False, math.inf
         member.gateway.closed(now, is_refused=self._tally.is_unwelcome)
         heapq.heappush(self._connects, (member.gateway.connect_at, place))
 
@@ -293,13 +306,9 @@ class _Fleet:
         return len(client.out) <= MAX_UNSENT_BYTES
 
     def _schedule(self, place: int) -> None:
+        """Set the timer of a member; one that rings too early is set anew then."""
         member = self._members[place]
-        # While it connects, its own limit is set.
-        if not member.is_connecting:
-            self._set_timer(place, member.gateway.next_at())
-
-    def _set_timer(self, place: int, at: float) -> None:
-        member = self._members[place]
+        at = min(member.gateway.next_at(), member.connect_by)
         if at < member.scheduled_at:
             member.scheduled_at = at
             heapq.heappush(self._timers, (at, place))

@@ -264,15 +264,17 @@ def test_a_broker_that_hangs_up_is_left(rig: Rig) -> None:
     assert "0x8b" in rig.tally.why
 
 
-def test_it_leaves_in_order(rig: Rig) -> None:
+def test_it_leaves_in_order_and_says_nothing_after_that(rig: Rig) -> None:
     rig.broker.connect(rig.now)
+    rig.gateway.read_from(rig.now)
     rig.gateway.say_goodbye()
-    (_, _), (kind, _) = rig.broker.packets()
-    assert kind == 0xE0
-    rig.gateway.say_goodbye()
+    assert rig.gateway.client is not None
+    assert bytes(rig.gateway.client.out).endswith(b"\xe0\x00")
     (death,) = rig.broker.publishes()
     assert decode_presence(death.payload, gateway=NAME) == Death(NAME, "b00t", "stopped")
     assert death.is_retained
+    assert rig.until(110.0) == []
+    assert rig.tally.up == 0
 
 
 def test_foreign_correlation_data_are_passed_over(rig: Rig) -> None:

@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -145,6 +145,19 @@ def test_a_fleet_without_a_broker_says_what_to_check(monkeypatch: pytest.MonkeyP
         run_fleet(plan(port))
     with pytest.raises(FleetError, match=r"nobody\.invalid:1 cannot be found"):
         run_fleet(plan(1, host="nobody.invalid"))
+
+
+def test_a_broker_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulators.fleet.run.CONNECT_LIMIT_S", 0.1)
+    monkeypatch.setattr("simulators.fleet.run.UP_LIMIT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as others:
+        # The queue of a server that accepts nobody is full after the first: who comes then hears nothing.
+        for _ in range(2):
+            other = others.enter_context(socket.socket())
+            other.setblocking(False)
+            other.connect_ex(server.getsockname())
+        with pytest.raises(FleetError, match=r"0 of 2 gateways.*timed out"):
+            run_fleet(plan(server.getsockname()[1], gateways=2))
 
 
 def test_a_broker_that_does_not_let_us_in_ends_it_at_once() -> None:
