@@ -13,6 +13,7 @@ Source: JT/T 808-2013 and -2019, chapter 8; results and fields as in github.com/
 
 import hashlib
 import hmac
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
@@ -38,6 +39,8 @@ _MAX_PACKETS = 16
 _MAX_JOINS = 2
 _JOIN_S = 30.0
 _MAX_PENDING = 64
+# What a terminal may have under way when a connection is lost: some batches.
+_MAX_KEPT = 256
 # A clock may be a little ahead of ours; a terminal without a fix may be years ahead.
 _AHEAD_US = 300_000_000
 _EMERGENCY = 1
@@ -46,15 +49,29 @@ _MAX_WRONG_CODES = 3
 
 
 class Jt808Shared:
-    """What all connections of one bus remember together: what each terminal's alarms have said, and wrong codes."""
+    """What all connections of one bus remember together: what each terminal's alarms have said, which of its last
+    reports are on the disk, and wrong codes.
+    """
 
     def __init__(self) -> None:
         self._alarms: dict[str, AlarmMemory] = {}
+        self._kept: dict[str, OrderedDict[Location, None]] = {}
         self._wrong: set[str] = set()
 
     def alarms(self, device: str) -> AlarmMemory:
         """Give the memory of one device of the site."""
         return self._alarms.setdefault(device, AlarmMemory())
+
+    def keep(self, device: str, locations: Iterable[Location]) -> None:
+        """Remember reports of a device that are on the disk."""
+        kept = self._kept.setdefault(device, OrderedDict())
+        kept.update((location, None) for location in locations)
+        while len(kept) > _MAX_KEPT:
+            kept.popitem(last=False)
+
+    def is_kept(self, device: str, location: Location) -> bool:
+        """Tell whether it is said again only because its answer was lost; what has no time is always new."""
+        return location.at_us is not None and location in self._kept.get(device, ())
 
     def authenticated(self, device: str, *, is_right: bool) -> bool:
         """Note whether a device's code was right; tell whether that is news: the first wrong one."""
@@ -64,6 +81,14 @@ class Jt808Shared:
         is_news = device not in self._wrong
         self._wrong.add(device)
         return is_news
+
+
+class _Pending(Struct, frozen=True):
+    """Reports that are not on the disk yet, and what is to be answered then."""
+
+    headers: list[Header]
+    device: str
+    locations: list[Location]
 
 
 class _Join(Struct):
@@ -83,7 +108,7 @@ class Jt808:
         self._is_let_in = {speaker.device: not speaker.secret for speaker in speakers}
         self._frames = Frames()
         self._joins: dict[tuple[bytes, int, int, int], _Join] = {}
-        self._pending: dict[int, list[Header]] = {}
+        self._pending: dict[int, _Pending] = {}
         self._token = 0
         self._wrong_codes = 0
         self._serial = 0
@@ -103,7 +128,11 @@ class Jt808:
     def kept(self, token: int, moment: Moment) -> list[Said]:
         """Answer what is now on the disk."""
         del moment
-        return [self._answer(header, _DONE) for header in self._pending.pop(token, ())]
+        pending = self._pending.pop(token, None)
+        if pending is None:
+            return []
+        self._shared.keep(pending.device, pending.locations)
+        return [self._answer(header, _DONE) for header in pending.headers]
 
     def tick(self, moment: Moment) -> list[Said]:
         """Give up split messages that stay incomplete."""
@@ -164,11 +193,13 @@ class Jt808:
         return Said(heard=heard, send=self._write(header, _REGISTER_ANSWER, body), refused=refused)
 
     def _authenticate(self, message: Message, speaker: Speaker) -> Said:
-        header, code = message.header, message.body
-        if header.version is not None:
-            # Since 2019 the code has its length before it, and IMEI and software version after it.
-            code = code[1 : 1 + code[0]] if code else b""
-        is_right = hmac.compare_digest(code, speaker.secret or _code(header.phone))
+        header, body = message.header, message.body
+        wanted = speaker.secret or _code(header.phone)
+        is_right = hmac.compare_digest(body, wanted)
+        if header.version is not None and body and not is_right:
+            # Since 2019 the code has its length before it, and IMEI and software version after it; some terminals
+            # send it alone as before.
+            is_right = hmac.compare_digest(body[1 : 1 + body[0]], wanted)
         self._is_let_in[speaker.device] = is_right
         is_news = self._shared.authenticated(speaker.device, is_right=is_right)
         if is_right:
@@ -228,13 +259,18 @@ class Jt808:
     ) -> Said:
         if not found:
             return self._answer(headers[-1], _WRONG, refused="no location in a message for one")
-        heard = tuple(self._heard(location, headers[-1], speaker, moment) for location in found)
+        refused = f"{bad} bad reports in a batch" if bad else ""
+        fresh = [location for location in found if not self._shared.is_kept(speaker.device, location)]
+        if not fresh:
+            send = b"".join(self._answer(header, _DONE).send for header in headers)
+            return Said(heard=(Heard(address=speaker.address),), send=send, refused=refused)
+        heard = tuple(self._heard(location, headers[-1], speaker, moment) for location in fresh)
         self._token += 1
-        self._pending[self._token] = headers
+        self._pending[self._token] = _Pending(headers, speaker.device, fresh)
         if len(self._pending) > _MAX_PENDING:
             # Never answered, it is said again.
             del self._pending[next(iter(self._pending))]
-        return Said(heard=heard, token=self._token, refused=f"{bad} bad reports in a batch" if bad else "")
+        return Said(heard=heard, token=self._token, refused=refused)
 
     def _heard(self, location: Location, header: Header, speaker: Speaker, moment: Moment) -> Heard:
         at_us = location.at_us

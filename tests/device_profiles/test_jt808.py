@@ -30,6 +30,16 @@ REGISTER_ANSWER = "7E81000009012345678900000A006400313233343536687E"
 NO_SUCH_TERMINAL = "7E81000003012345678900000A006404617E"
 # github.com/hylexus/jt-framework, a location of 2019 whose bits 20 and 21 are set.
 LOCATION_2019 = "7E0200402D01000000000139123443210000003000000040000101CD41C2072901B00929029A005A23042821314101040000029B0202004303020309300163897E"  # noqa: E501
+# Frames of github.com/cuteLittleDevil/go-jt808, terminal/testdata, one a message and version.
+GO_AUTHENTICATE_2019 = "7e01024009010000000001729984173800013938373635343332313a7e"
+GO_ANSWER_2019 = "7e80014005010000000001729984173800010001020000867e"
+GO_REGISTER_ANSWER_2019 = "7e8100401801123456789012345620190001000100313233343536373839306162636465666768696a6b687e"
+GO_LOCATION_2019 = "7e0200401c01000000000172998417380001000004000000080006eeb6ad02633df7013800030063241001235959047e"
+GO_BATCH_2019 = "7e0704403f01000000000172998417380001000200001c000004000000080006eeb6ad02633df7013800030063241001235959001c000004000000080006eeb6ad02633df70138000300632410012359593f7e"  # noqa: E501
+GO_REGISTER_2011 = (
+    "7e010000241234567820110001001f006e63643132337777772e3830382e3736353433323101b2e2413132333435363738347e"
+)
+GO_REGISTER_ANSWER_2011 = "7e8100000f1234567820110001000100313233343536373832303131bd7e"
 
 NOW = Moment(1000.0, 1_800_000_000_000_000)
 
@@ -66,7 +76,8 @@ def location(alarms: int, time: str = "261122120000") -> bytes:
     "frame",
     [
         REGISTER_2013, REGISTER_2019, AUTHENTICATE, HEARTBEAT, HEARTBEAT_ESCAPED, LOCATION, LOCATION_EXTRAS, BATCH,
-        ANSWER, REGISTER_ANSWER, NO_SUCH_TERMINAL, LOCATION_2019,
+        ANSWER, REGISTER_ANSWER, NO_SUCH_TERMINAL, LOCATION_2019, GO_AUTHENTICATE_2019, GO_ANSWER_2019,
+        GO_REGISTER_ANSWER_2019, GO_LOCATION_2019, GO_BATCH_2019, GO_REGISTER_2011, GO_REGISTER_ANSWER_2011,
     ],
 )  # fmt: skip
 def test_a_frame_of_others_is_read_and_written_the_same(frame: str) -> None:
@@ -90,6 +101,18 @@ def test_what_we_answer_is_byte_for_byte_what_others_write() -> None:
     assert hear(stranger, write_frame(Header(0x0100, bytes.fromhex("012345678900"), 100), b"")).send == bytes.fromhex(
         NO_SUCH_TERMINAL
     )
+
+
+def test_a_terminal_of_2019_is_answered_as_others_answer_it() -> None:
+    speech = talk("17299841738", secret=b"987654321")
+    assert result_of(hear(speech, GO_AUTHENTICATE_2019)) == 0
+    said = hear(speech, GO_LOCATION_2019)
+    assert said.token is not None
+    assert [one.rule for one in said.heard[0].reports] == ["tts-fault"]
+    assert said.heard[0].at_us == us("2024-10-01T23:59:59+08:00")
+    speech._serial = 1
+    assert speech.kept(said.token, NOW) == [Said(send=bytes.fromhex(GO_ANSWER_2019))]
+    assert len(hear(talk("17299841738"), GO_BATCH_2019).heard) == 2
 
 
 def test_a_location_says_where_when_and_how_it_stands() -> None:
@@ -155,6 +178,24 @@ def test_a_batch_is_kept_as_one_and_answered_once() -> None:
     assert speech.kept(said.token, NOW) == []
 
 
+def test_what_is_said_again_because_its_answer_was_lost_is_kept_once() -> None:
+    shared = Jt808Shared()
+    first, second = talk("112233445566", shared=shared), talk("112233445566", shared=shared)
+    said = hear(first, BATCH)
+    assert len(hear(second, BATCH).heard) == 2  # not on the disk yet
+    assert said.token is not None
+    first.kept(said.token, NOW)
+    again = hear(second, BATCH)
+    assert (again.heard, again.token) == ((Heard(address="112233445566"),), None)
+    assert result_of(again) == 0
+    without_time = from_terminal(0x0200, location(0, "000000000000"))
+    speech = talk("")
+    for _ in range(2):
+        said = hear(speech, without_time)
+        assert said.token is not None
+        speech.kept(said.token, NOW)
+
+
 def test_a_batch_with_one_bad_report_keeps_the_others() -> None:
     one = location(0)
     body = b"\0\2\1" + len(one).to_bytes(2, "big") + one + b"\0\3abc"
@@ -189,6 +230,7 @@ def result_of(said: Said) -> int:
     [
         (REGISTER_2013, "smallchi123000000000", "CHI1230"),
         (REGISTER_2019, "Koike002".rjust(30, "0"), "Koike002".rjust(30, "0")),
+        (GO_REGISTER_2011, "www.808.", "7654321"),
         ("7E01000021013345678906000F002C012F373031313142534A2D4D3742203030303030303001D4C1423838383838B47E", "BSJ-M7B", "0000000"),  # noqa: E501
     ],
 )  # fmt: skip
