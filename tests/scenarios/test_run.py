@@ -11,6 +11,7 @@ import pytest
 
 from simulators.scenario.loader import shipped
 from tests.scenarios.rig import write
+from tests.test_docs import blocks
 
 # All are played by whichever test comes first.
 pytestmark = pytest.mark.timeout(300)
@@ -66,6 +67,15 @@ device = "buttons"
 alarm = "panic"
 after = "press"
 """
+
+
+def test_the_scenario_of_the_page_passes(tmp_path: Path) -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    (tmp_path / "school.toml").write_text((docs / "examples" / "school.toml").read_text("utf-8"), "utf-8")
+    path = tmp_path / "gate-panic.toml"
+    path.write_text(blocks((docs / "scenarios.md").read_text("utf-8"), "toml")[0], "utf-8")
+    said = sim("run", str(path), "--slack", SLACK)
+    assert said.returncode == 0, said.stdout + said.stderr
 
 
 def test_an_expectation_that_fails_is_status_1_and_stands_in_every_report(tmp_path: Path) -> None:
