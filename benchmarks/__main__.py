@@ -18,6 +18,7 @@ from benchmarks import (
     fuzz,
     kills,
     outage,
+    presence,
     press_to_stored,
     rtu,
     throughput,
@@ -46,6 +47,7 @@ BENCHMARKS: dict[str, Callable[[], msgspec.Struct]] = {
     "uplink_bytes": written_bytes.measure_uplink,
     "fuzz": fuzz.measure,
     "fleet": fleet.measure,
+    "presence": presence.measure,
 }
 # Beside other gateways: only when named, as they need the peers' harness.
 PEERS: dict[str, Callable[[], msgspec.Struct]] = {name: partial(rows.measure, name) for name in rows.ROWS}

@@ -4,9 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from device_profiles.site import PlacedDevice
 from device_profiles.site import Station as StationEntry
-
-# Two stamps this far apart stay two, also while the clock is slewed to half pace.
-LEAST_STEP_US = 2
+from edge.clock import LEAST_STEP_US, is_wall
 
 # One or two tags may leave together; when more fall silent in one moment, it is the reader.
 CROWD = 3
@@ -66,7 +64,12 @@ class Station:
         return True
 
     def stamp(self, at_us: int) -> int:
-        """Give the time of its next sample: a device says one thing at a moment."""
+        """Give the time of its next sample: a device says one thing at a moment.
+
+        What was told with a time before the machine was switched on has wall time, and is nobody's neighbour.
+        """
+        if is_wall(at_us):
+            return at_us
         self._last_us = max(at_us, self._last_us + LEAST_STEP_US)
         return self._last_us
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from contract.limits import MAX_TAG_CHARS
 from device_profiles.site import KnownTag
 from device_profiles.speech.said import Sighting
+from edge.clock import LEAST_STEP_US
 from edge.presence import NOTHING
-from edge.presence.stations import CROWD, LEAST_STEP_US
+from edge.presence.stations import CROWD
 from tests.edge.presence.rig import BIKE, OWNER, Rig, at_us
 
 
