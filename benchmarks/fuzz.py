@@ -28,6 +28,13 @@ _SILENCE_S = 3_600.0
 _PIECE = 1_024
 _WALL_US = 1_800_000_000_000_000
 _MOST_TICKS = 50
+# What an empty wand answers to a whole look at it, and then one that holds two visits. A wand only answers, so it has no
+# captures that say something by themselves; these were put together by hand.
+_EMPTY_WAND = "AA EB3207 1A0B160C000000 6B EB3405 0102030405 33 EB3602 0000 23 EB3D02 0000 2A"
+_FULL_WAND = (
+    "AA EB3207 1A0B160C000000 6B EB3405 0102030405 33 EB3602 0002 25 EB3D02 0000 2A"
+    "EB380B 1A0B160B0000 0F004EBEF0 7F EB380B 1A0B160B0001 0F004EBEF1 81"
+)
 
 
 class Fuzzed(Struct, frozen=True):
@@ -71,7 +78,9 @@ class Subject(Struct, frozen=True):
 
 
 def subjects() -> list[Subject]:
-    """Every declared grammar, and of every other language the profile with most captures that can be read by itself."""
+    """Every declared grammar, of every other language the profile with most captures that can be read by itself, and a
+    wand.
+    """
     found: list[Subject] = []
     for language in Language:
         profiles = [profile for profile in _speaking() if profile.speaks and profile.speaks.language is language]
@@ -205,6 +214,8 @@ def _subject(profile: Profile) -> Subject:
 
 def _goods(profile: Profile, make: Callable[[], Speech]) -> Iterator[bytes]:
     """The captures that a fresh conversation understands without anything before them."""
+    if profile.speaks is not None and profile.speaks.language is Language.EB_WAND:
+        yield from map(bytes.fromhex, (_EMPTY_WAND, _FULL_WAND))
     for capture in profile.capture:
         data = bytes.fromhex(capture.bytes) if capture.bytes else capture.text.encode()
         speech, moment = make(), Moment(0.0, _WALL_US)

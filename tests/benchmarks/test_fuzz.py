@@ -10,7 +10,13 @@ SUBJECTS = fuzz.subjects()
 
 def test_every_grammar_and_other_languages_are_fuzzed() -> None:
     names = {subject.name for subject in SUBJECTS}
-    assert names >= {"ingics/igs", "sonoff/rf-bridge", Language.DC09.value, Language.JT808.value}
+    assert names >= {
+        "ingics/igs",
+        "sonoff/rf-bridge",
+        Language.DC09.value,
+        Language.JT808.value,
+        Language.EB_WAND.value,
+    }
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=[subject.name for subject in SUBJECTS])
