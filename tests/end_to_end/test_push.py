@@ -11,10 +11,15 @@ import anyio
 
 from contract.alarms import AlarmEvent, Transition, decode_alarm
 from contract.topics import Channel, topic
+from device_profiles.catalogue import load_profile, profile_files
+from device_profiles.model import Carrier, Language
 from device_profiles.site_loader import load_site
 from edge.clock import Clock
+from edge.control import Control as GatewayControl
+from edge.control import control_path
 from edge.gateway import run_gateway
 from edge.outbox import Outbox
+from edge.status import Snapshot, decode_snapshot
 from langyan.servers import Langyan, Mosquitto, free_port
 from simulators.control_client import Control
 from simulators.site import ServedSite, serve_site
@@ -122,6 +127,56 @@ def test_a_press_on_a_host_that_connects_or_sends_reaches_the_broker_and_is_ackn
                     stats = await anyio.to_thread.run_sync(control.stats)
 
     with Mosquitto(tmp_path / "broker", port=ports.broker):
+        anyio.run(story)
+
+
+ADDRESSES = {Language.DC09: "1234", Language.JT808: "013800000000", Language.MQTT_JSON: "thing-{number}"}
+
+
+def one_of_each(folder: Path, broker_port: int) -> Path:
+    """Write a site with a device of every profile that speaks, each on a bus of its own."""
+    parts = [f'[gateway]\nid = "talk"\nsite = "x"\n[uplink]\nport = {broker_port}\n']
+    for number, name in enumerate(profile_files()):
+        speaks = load_profile(name).speaks
+        if speaks is None:
+            continue
+        carrier = speaks.carriers[0]
+        where = {Carrier.SERIAL: f'port = "tty-{number}"', Carrier.MQTT: f"port = {broker_port}"}.get(
+            carrier, f'host = "127.0.0.1"\nport = {free_port()}'
+        )
+        address = ADDRESSES.get(speaks.language, "").format(number=number)
+        parts.append(
+            f'[[bus]]\nid = "b{number}"\nkind = "{carrier.value}"\n{where}\n'
+            f'[[device]]\nid = "d{number}"\nbus = "b{number}"\nprofile = "{name}"\naddress = "{address}"\n'
+        )
+    path = folder / "site.toml"
+    path.write_text("".join(parts), encoding="utf-8")
+    return path
+
+
+def snapshot_of(folder: Path) -> Snapshot:
+    with GatewayControl(control_path(folder / "outbox.db")) as gateway:
+        return decode_snapshot(gateway.ask({"do": "status"}))
+
+
+def test_a_device_of_every_profile_that_speaks_is_understood_by_one_gateway(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path / "broker")
+    path = one_of_each(tmp_path, broker.port)
+
+    async def story() -> None:
+        async with everything(path):
+            with anyio.fail_after(30.0):
+                while True:
+                    snapshot = await anyio.to_thread.run_sync(snapshot_of, tmp_path)
+                    pushes = {bus.id: bus.total.push for bus in snapshot.buses if bus.total.push is not None}
+                    # Who publishes, or is pressed or worn, may be silent for long.
+                    heard = sum(push.heard > 0 for push in pushes.values())
+                    if all(bus.total.is_up for bus in snapshot.buses) and heard >= len(pushes) // 2:
+                        break
+            faults = {bus: (push.refused, push.strangers, push.unkept, push.dropped) for bus, push in pushes.items()}
+            assert set(faults.values()) == {(0, 0, 0, 0)}, faults
+
+    with broker:
         anyio.run(story)
 
 
