@@ -28,8 +28,8 @@ _SILENCE_S = 3_600.0
 _PIECE = 1_024
 _WALL_US = 1_800_000_000_000_000
 _MOST_TICKS = 50
-# What an empty wand answers to a whole look at it, and then one that holds two visits. A wand only answers, so it has no
-# captures that say something by themselves; these were put together by hand.
+# What an empty wand answers to a whole look at it, and then one that holds two visits. A wand only answers, so that it
+# has no captures that say something by themselves; these were put together by hand.
 _EMPTY_WAND = "AA EB3207 1A0B160C000000 6B EB3405 0102030405 33 EB3602 0000 23 EB3D02 0000 2A"
 _FULL_WAND = (
     "AA EB3207 1A0B160C000000 6B EB3405 0102030405 33 EB3602 0002 25 EB3D02 0000 2A"

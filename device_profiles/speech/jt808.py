@@ -55,7 +55,7 @@ class Jt808Shared:
 
     def __init__(self) -> None:
         self._alarms: dict[str, AlarmMemory] = {}
-        self._kept: dict[str, OrderedDict[Location, None]] = {}
+        self._kept: dict[str, OrderedDict[int, None]] = {}
         self._wrong: set[str] = set()
 
     def alarms(self, device: str) -> AlarmMemory:
@@ -65,13 +65,14 @@ class Jt808Shared:
     def keep(self, device: str, locations: Iterable[Location]) -> None:
         """Remember reports of a device that are on the disk."""
         kept = self._kept.setdefault(device, OrderedDict())
-        kept.update((location, None) for location in locations)
+        # By their hash, of 64 bits: a whole report takes some kilobytes.
+        kept.update((hash(location), None) for location in locations)
         while len(kept) > _MAX_KEPT:
             kept.popitem(last=False)
 
     def is_kept(self, device: str, location: Location) -> bool:
         """Tell whether it is said again only because its answer was lost; what has no time is always new."""
-        return location.at_us is not None and location in self._kept.get(device, ())
+        return location.at_us is not None and hash(location) in self._kept.get(device, ())
 
     def authenticated(self, device: str, *, is_right: bool) -> bool:
         """Note whether a device's code was right; tell whether that is news: the first wrong one."""
