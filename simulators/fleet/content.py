@@ -1,6 +1,7 @@
 """What the gateways of a fleet say: births, batches and alarms, as the contract has them. Pure."""
 
 import math
+from collections.abc import Iterator
 
 from contract import cloudevents, presence, senml
 from contract.alarms import AlarmEvent, Mode, Severity, Transition, encode_alarm
@@ -14,6 +15,8 @@ from simulators.fleet.plan import Plan, device_id
 PROFILE = "langyan/fleet"
 PROFILE_VERSION = "1"
 _DAY_S = 86_400.0
+# Multiples of it, their whole part left out, are spread evenly: no two gateways have the same hour.
+_GOLDEN = 0.618034
 _TEXT = {"en": "Press by a simulated fleet", "zh": "模拟网关群的按钮按下"}
 
 
@@ -58,17 +61,11 @@ class Content:
             lane: live, or backfill where it waited for a connection.
             correlation: given back with the receipt; None asks for none.
         """
+        counted, battery = Point("number", float(number)), Point("battery", round(3.6 - number % 1000 * 0.001, 3), "V")
+        curve = 6.0 * math.sin(math.tau * (at_us / 1e6 / _DAY_S + gateway * _GOLDEN))
         samples = [
-            Sample(
-                device,
-                at_us,
-                (
-                    Point("number", float(number)),
-                    Point("temperature", self._temperature(gateway, index, at_us), "Cel"),
-                    Point("battery", round(3.6 - number % 1000 * 0.001, 3), "V"),
-                ),
-            )
-            for index, device in enumerate(self._devices)
+            Sample(device, at_us, (counted, Point("temperature", round(mean + curve, 1), "Cel"), battery))
+            for device, mean in zip(self._devices, self._means(gateway), strict=True)
         ]
         encoding, payload = pack(self._encoder.encode(samples))
         header = BatchHeader(name, self.boot, lane, 0, encoding, self._clock)
@@ -95,11 +92,11 @@ class Content:
         )
         return Message(topic(gateway, Channel.BIRTH), presence.encode_presence(said), True, properties)
 
-    def _temperature(self, gateway: int, device: int, at_us: int) -> float:
-        """A day's curve; mean and hour differ from device to device, by a multiplicative hash of who it is."""
-        draw = (self._seed * 1_000_003 + gateway * 8_191 + device) * 2_654_435_761 % 2**32
-        mean, phase = 5.0 + draw % 200 / 10, draw / 2**32
-        return round(mean + 6.0 * math.sin(2.0 * math.pi * (at_us / 1e6 / _DAY_S + phase)), 1)
+    def _means(self, gateway: int) -> Iterator[float]:
+        """A day's mean for each device, by a multiplicative hash of seed, gateway and device."""
+        start = self._seed * 1_000_003 + gateway * 8_191
+        for device in range(start, start + len(self._devices)):
+            yield 5.0 + device * 2_654_435_761 % 2**32 % 200 / 10
 
 
 def _message(
