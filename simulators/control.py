@@ -120,8 +120,10 @@ class ControlServer:
                 talker.mute = True
             case say.Unmute():
                 talker.mute = False
+            case say.SetClock():
+                talker.clock.off_s = op.off_s
             case _:
-                text = f"device {talker.id!r} speaks by itself; press, release, set, mute and unmute are for it"
+                text = f"device {talker.id!r} speaks by itself; press, release, set, mute, unmute and clock are for it"
                 raise SimulatorError(text)
         return say.Done()
 
@@ -174,6 +176,8 @@ class ControlServer:
                 device.delay_s = op.s
             case say.Spoil():
                 device.spoiler.rate = op.rate
+            case say.SetClock():
+                raise SimulatorError(f"device {device.id!r} is asked and tells no time")
         return say.Done()
 
     async def _flood(self, line: SerialBusServer, flood: Flood) -> None:

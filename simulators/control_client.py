@@ -112,6 +112,10 @@ class Control:
         """Restart a device, which answers nothing for a while; returns the wall time of it, microseconds UTC."""
         return self._ask(say.Reboot(device, silent_s), say.Changed).at_us
 
+    def clock(self, device: str, off_s: float) -> None:
+        """Set the clock of a device that tells time wrong, by so many seconds; 0 sets it right."""
+        self._ask(say.SetClock(device, off_s), say.Done)
+
     def flood(self, bus: str, *, bytes_s: float, for_s: float) -> None:
         """Send random bytes on a serial line, so many a second for so long; returns when it has begun."""
         self._ask(say.MakeFlood(bus, bytes_s, for_s), say.Done)

@@ -107,6 +107,13 @@ class Reboot(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", ta
     silent_s: Seconds = 1.0
 
 
+class SetClock(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag="clock"):
+    """Set the clock of a device that tells time wrong, by so many seconds."""
+
+    device: str
+    off_s: Annotated[float, Meta(ge=-1e9, le=1e9)]
+
+
 class MakeFlood(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag="flood"):
     """Send random bytes on a serial line, so many a second for so long."""
 
@@ -135,7 +142,7 @@ class Plug(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag=
     bus: str
 
 
-DeviceFault = Stick | Mute | Unmute | Delay | Spoil | Reboot
+DeviceFault = Stick | Mute | Unmute | Delay | Spoil | Reboot | SetClock
 DeviceOp = Push | Release | SetValue | Auto | PressesOf | DeviceFault
 BusOp = MakeNoise | MakeFlood | Unplug | Plug
 Op = Ping | Describe | StatsOf | Reset | DeviceOp | BusOp

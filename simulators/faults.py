@@ -1,5 +1,7 @@
 """Faults that a device or a line is given on purpose, seeded so that a run can be repeated. Pure."""
 
+import time
+from collections.abc import Callable
 from random import Random
 
 from simulators.noise import MAX_BURST_BYTES
@@ -27,6 +29,22 @@ class Spoiler:
             return None
         wrong = int.from_bytes(frame[-2:], "big") ^ self._random.randint(1, 0xFFFF)
         return frame[:-2] + wrong.to_bytes(2, "big")
+
+
+class DeviceClock:
+    """The clock of a device that tells time, which may be wrong.
+
+    Attributes:
+        off_s: how far ahead of the true time it is; negative is behind.
+    """
+
+    def __init__(self, wall_ns: Callable[[], int] = time.time_ns) -> None:
+        self.off_s = 0.0
+        self._wall_ns = wall_ns
+
+    def __call__(self) -> int:
+        """Tell what time it says it is, microseconds UTC."""
+        return self._wall_ns() // 1000 + round(self.off_s * 1e6)
 
 
 class Flood:

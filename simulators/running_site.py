@@ -23,6 +23,7 @@ from simulators.control_messages import (
 )
 from simulators.device import SimulatedDevice
 from simulators.errors import SimulatorError
+from simulators.faults import DeviceClock
 from simulators.push_bus import make_push_bus
 from simulators.rtu_bus import RtuBusServer
 from simulators.rtu_tcp_bus import RtuTcpBusServer
@@ -154,16 +155,13 @@ class RunningSite:
         return Description(gateway.id, gateway.site, buses, devices)
 
     def _make_push_bus(self, bus: SpeechBus) -> BusServer:
-        talkers = [
-            TalkingDevice(placed, make_talker(placed, environ=os.environ, seed=number, wall_us=_wall_us))
-            for number, placed in enumerate(self.site.devices[bus.id], len(self.talkers))
-        ]
+        talkers: list[TalkingDevice] = []
+        for number, placed in enumerate(self.site.devices[bus.id], len(self.talkers)):
+            clock = DeviceClock()
+            talker = make_talker(placed, environ=os.environ, seed=number, wall_us=clock)
+            talkers.append(TalkingDevice(placed, talker, clock=clock))
         self.talkers.update((talker.id, talker) for talker in talkers)
         return make_push_bus(bus, talkers, folder=self.site.path.parent)
-
-
-def _wall_us() -> int:
-    return time.time_ns() // 1000
 
 
 def _make_bus(bus: ModbusBus, site: Site, devices: list[SimulatedDevice]) -> BusServer:

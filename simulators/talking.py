@@ -9,6 +9,7 @@ from msgspec import Struct
 from contract.telemetry import Value
 from device_profiles.site import PlacedDevice
 from simulators.device import MAX_PRESSES, Press
+from simulators.faults import DeviceClock
 from simulators.talkers.talker import Talker
 
 
@@ -39,6 +40,7 @@ class TalkingDevice:
         mute: true while it says nothing and hears nothing.
         counts: what it said and heard.
         presses: the last presses and releases.
+        clock: what time it thinks it is.
         line: takes what it says; None while it is not connected. Must not wait.
     """
 
@@ -47,11 +49,13 @@ class TalkingDevice:
         placed: PlacedDevice,
         talker: Talker,
         *,
+        clock: DeviceClock | None = None,
         clock_s: Callable[[], float] = time.monotonic,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """Take a talker; it says nothing before it is opened."""
         self.placed, self.talker = placed, talker
+        self.clock = clock or DeviceClock(wall_ns)
         self.mute = False
         self.counts = TalkCounts()
         self.presses: deque[Press] = deque(maxlen=MAX_PRESSES)

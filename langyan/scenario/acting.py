@@ -78,7 +78,7 @@ class Actor:
         else:
             self._stage.broker.kill()
 
-    def _act_on_bus(self, action: model.Noise | model.Flood | model.Unplug, *, ends: bool) -> None:
+    def _act_on_bus(self, action: model.BusAction, *, ends: bool) -> None:
         (who,) = self._world.buses(action.bus)
         control = self._stage.controls[who.gateway]
         match action:
@@ -93,14 +93,14 @@ class Actor:
 
     def _act_on_device(
         self,
-        action: model.Press | model.SetTo | model.Mute | model.Slow | model.Stick | model.WrongCrc | model.Reboot,
+        action: model.DeviceAction,
         *,
         ends: bool,
     ) -> None:
         (who,) = self._world.devices(action.device)
         control = self._stage.controls[who.gateway]
         if ends:
-            _undo(control, who, action)
+            _undo(control, who, action, is_polled=self._world.is_polled(who))
             return
         match action:
             case model.Press():
@@ -117,6 +117,8 @@ class Actor:
                 control.spoil(who.name, action.rate)
             case model.Reboot():
                 control.reboot(who.name, silent_s=action.silent_s)
+            case model.WrongClock():
+                control.clock(who.name, action.off_s)
 
     def _set_mode(self, action: model.SetMode, *, ends: bool) -> None:
         gateway = self._gateway(action.gateway)
@@ -131,8 +133,11 @@ class Actor:
         return gateway
 
 
-def _undo(control: Control, who: Who, action: model.Action) -> None:
+def _undo(control: Control, who: Who, action: model.DeviceAction, *, is_polled: bool) -> None:
     match action:
+        case model.SetTo() if not is_polled:
+            # A talker has no simulation to go back to: what it holds is let go.
+            control.release(who.name, action.point)
         case model.Press():
             control.release(who.name, action.point)
         case model.SetTo() | model.Stick():
@@ -143,3 +148,5 @@ def _undo(control: Control, who: Who, action: model.Action) -> None:
             control.delay(who.name, 0.0)
         case model.WrongCrc():
             control.spoil(who.name, 0.0)
+        case model.WrongClock():
+            control.clock(who.name, 0.0)

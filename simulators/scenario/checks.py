@@ -74,6 +74,8 @@ class Checker:
                 continue
             if isinstance(action, _ON_SERIAL_LINES):
                 self._serial(place, action, who)
+            if isinstance(action, model.WrongClock | model.Stick | model.Reboot):
+                self._kind_of_device(place, action, who)
             if isinstance(action, model.Press | model.SetTo | model.Stick):
                 self._point_action(place, action, who)
 
@@ -154,6 +156,15 @@ class Checker:
             key = "device" if of_device else "bus"
             text = N_("{name} is not on a serial line on which devices are asked; this fault is for these")
             self._fault((*place, key), text, name=shown(who.name))
+
+    def _kind_of_device(self, place: Place, action: model.WrongClock | model.Stick | model.Reboot, who: Who) -> None:
+        is_for_polled = not isinstance(action, model.WrongClock)
+        if is_for_polled and not self._world.is_polled(who):
+            text = N_("{device} speaks by itself; this fault is for devices that are asked")
+            self._fault((*place, "device"), text, device=shown(action.device))
+        if not is_for_polled and self._world.is_polled(who):
+            text = N_("{device} is asked and tells no time; this fault is for devices that speak by themselves")
+            self._fault((*place, "device"), text, device=shown(action.device))
 
     def _point_action(self, place: Place, action: model.Press | model.SetTo | model.Stick, who: Who) -> None:
         if not self._world.is_polled(who):

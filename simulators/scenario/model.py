@@ -152,6 +152,13 @@ class Reboot(_Action, frozen=True, tag="reboot", kw_only=True):
     silent_s: Seconds = 1.0
 
 
+class WrongClock(_Lasting, frozen=True, tag="clock", kw_only=True):
+    """The clock of a device that speaks by itself is `off_s` ahead (negative: behind)."""
+
+    device: Name
+    off_s: Annotated[float, Meta(ge=-1e9, le=1e9)]
+
+
 class Noise(_Lasting, frozen=True, tag="noise", kw_only=True):
     """A share of the answers on a serial line is disturbed."""
 
@@ -217,11 +224,10 @@ class Stolen(_Action, frozen=True, tag="stolen", kw_only=True):
     gateway: Id | None = None
 
 
+DeviceAction = Press | SetTo | Mute | Slow | Stick | WrongCrc | Reboot | WrongClock
 TagAction = Arm | Disarm | Stolen
-Action = (
-    Press | SetTo | Mute | Slow | Stick | WrongCrc | Reboot | Noise | Flood | Unplug | BrokerAway | CloudAway
-    | PowerCut | SetMode | Arm | Disarm | Stolen | Mark
-)  # fmt: skip
+BusAction = Noise | Flood | Unplug
+Action = DeviceAction | BusAction | BrokerAway | CloudAway | PowerCut | SetMode | TagAction | Mark
 
 
 class GatewayState(StrEnum):

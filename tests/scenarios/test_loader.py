@@ -40,6 +40,10 @@ def at(line: str) -> str:
         (at('do = "noise"\nbus = "line"\nrate = 1.5'), "out of limits"),
         (at('do = "wrong-crc"\ndevice = "lab"'), "serial line"),
         (at('do = "unplug"\nbus = "cable"'), "no bus"),
+        (at('do = "clock"\ndevice = "climate"\noff_s = 60'), "tells no time"),
+        (at('do = "arm"\ntags = ["AA"]\ngateway = "other"'), "no gateway"),
+        ('[[expect]]\nwhat = "tag"\ntag = "AA"\nstate = "gone"\n', "allowed: present"),
+        ('[[expect]]\nwhat = "tag"\ntag = "AA"\nstate = "left"\ndevice = "bell"\n', "no device"),
         (at('do = "power-cut"\ngateway = "other"'), "no gateway"),
         (at('do = "mode"\nmode = "party"'), "allowed: live, test, drill"),
         (at('do = "mode"\nmode = "drill"\ndevices = ["bell"]'), "no device"),
@@ -207,3 +211,45 @@ def test_the_gateways_own_alarms_are_known() -> None:
     assert own <= set(world.GATEWAY_ALARMS)
     assert supervision.DEVICE_LOST in world.DEVICE_ALARMS
     assert world.SUPERVISION == supervision.SUPERVISION
+
+
+READERS = """
+[scenario]
+name = "readers"
+length_s = 5
+[[site]]
+toml = '''
+[gateway]
+id = "gw"
+site = "x"
+[[bus]]
+id = "readers"
+kind = "tcp_server"
+port = 8080
+[[device]]
+id = "gate"
+bus = "readers"
+address = "CCB97E7361A4"
+profile = "ingics/igs"
+'''
+[[signal]]
+signal = "tag"
+id = "EAC653D3AA8C"
+route = [[0, 0]]
+[[drive]]
+device = "gate"
+signal = "EAC653D3AA8C"
+"""
+
+
+def test_a_reader_of_tags_hears_the_tag_that_drives_it(tmp_path: Path) -> None:
+    text = at('do = "clock"\ndevice = "gate"\noff_s = -5').replace('device = "buttons"', 'device = "gate"')
+    loaded = scenario(tmp_path, text, head=READERS)
+    assert [one.point for one in loaded.driven] == ["tag-EAC653D3AA8C", "tag-EAC653D3AA8C.moving"]
+
+
+@pytest.mark.parametrize("do", ['"reboot"\n', '"stick"\npoint = "x"\n'])
+def test_what_is_for_devices_that_are_asked_is_refused_for_others(do: str, tmp_path: Path) -> None:
+    text = f'[[at]]\nt = 1\ndo = {do}device = "gate"\n[[expect]]\nwhat = "raised"\n'
+    (fault,) = faults(tmp_path, text, head=READERS)
+    assert "speaks by itself" in fault

@@ -1,6 +1,7 @@
 """Faults of devices and lines: what they do, and that they end."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from device_profiles.model import PointType, Simulation, Table
 from simulators.control_client import ControlError
 from simulators.errors import SimulatorError
-from simulators.faults import FLOOD_EVERY_S, MAX_FLOOD_BYTES_S, Flood, Spoiler
+from simulators.faults import FLOOD_EVERY_S, MAX_FLOOD_BYTES_S, DeviceClock, Flood, Spoiler
 from simulators.framing import rtu_frame
 from tests.simulators.rig import (
     FakeClock,
@@ -149,3 +150,24 @@ def test_a_flood_comes_and_goes(tmp_path: Path) -> None:
         wait_for(lambda: is_quiet(fd))
         with pytest.raises(ControlError, match="cannot be read"):
             control.flood("line", bytes_s=1e9, for_s=0.1)
+
+
+def test_a_clock_may_be_wrong() -> None:
+    clock = DeviceClock(lambda: 1_000_000_000)
+    assert clock() == 1_000_000
+    clock.off_s = -0.5
+    assert clock() == 500_000
+
+
+def test_a_talker_tells_the_time_of_its_clock_and_a_polled_device_has_none(tmp_path: Path) -> None:
+    climate = device_toml("th", "line", "generic/xy-md02")
+    bus = '[[bus]]\nid = "gps"\nkind = "serial"\nport = "gps.tty"\n'
+    gps = '[[device]]\nid = "car"\nbus = "gps"\nprofile = "generic/nmea-gps"\n'
+    with serving(tmp_path, rtu_toml(), bus, climate, gps) as (_, control), opened(str(tmp_path / "gps.tty")) as fd:
+        # 2001-09-09, when nobody else's clock is.
+        control.clock("car", 1_000_000_000 - time.time())
+        said = b""
+        while b",090901," not in said:
+            said = said[-200:] + read_exactly(fd, 1)
+        with pytest.raises(ControlError, match="tells no time"):
+            control.clock("th", 5.0)
