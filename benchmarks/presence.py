@@ -18,6 +18,7 @@ import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
+from benchmarks.rig import pause
 from contract.alarms import AlarmEvent, Transition
 from contract.tags import Arm
 from device_profiles.site import Site
@@ -279,7 +280,7 @@ def _speak(port: int) -> None:
             town.ride(now)
         first = number % slices * a_slice
         town.beacon(first, first + a_slice, now)
-        time.sleep(max(0.0, began_at + (number + 1) / 100 - time.monotonic()))
+        pause(max(0.0, began_at + (number + 1) / 100 - time.monotonic()))
     print(json.dumps(town.sent))
 
 
