@@ -45,6 +45,7 @@ class Row(Struct, frozen=True):
         cpu_percent, broker_cpu_percent, ingest_cpu_percent: of one core, while readings were made (of broker and
             ingest: over the whole run).
         found: readings of the devices' number, made and stored; None without a database.
+        load: of the machine at the end, processes that want a core; more than it has cores, and others were at work.
     """
 
     gateways: int
@@ -63,6 +64,7 @@ class Row(Struct, frozen=True):
     broker_cpu_percent: float
     ingest_cpu_percent: float | None
     found: Found | None
+    load: float
 
 
 class Fleet(Struct, frozen=True):
@@ -127,6 +129,7 @@ def _row(outcome: Outcome, spent: list[float], found: Found | None) -> Row:
         broker_cpu_percent=spent[0],
         ingest_cpu_percent=spent[1] if len(spent) > 1 else None,
         found=found,
+        load=round(os.getloadavg()[0], 1),
     )
 
 
