@@ -1,7 +1,11 @@
 """A fleet on a real broker, with a stand-in for the cloud that answers receipts."""
 
+import os
 import resource
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -209,6 +213,21 @@ def test_the_command_prints_a_table_and_writes_json(broker: Mosquitto, tmp_path:
     assert outcome.asked == 25 * 6
     assert f"{outcome.asked_per_s:.1f}" in said
     assert f"{outcome.rss_mib} MiB" in said
+
+
+def test_ctrl_c_ends_the_readings_and_waits_for_their_receipts(broker: Mosquitto) -> None:
+    words = ["--gateways", "3", "--interval", "0.1", "--no-receipts", "--broker", f"127.0.0.1:{broker.port}"]
+    environ = os.environ | {"LANGYAN_LANG": "en"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "langyan", "sim", "fleet", *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        assert any(line.startswith("reading") for line in iter(process.stderr.readline, ""))
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "readings with a receipt" in said
 
 
 def test_the_command_fails_when_something_is_not_known_to_be_stored(broker: Mosquitto) -> None:
