@@ -30,6 +30,8 @@ LOG_EVERY_S = 60.0
 REFUSAL_ENDS_AFTER_S = 600.0
 REFUSAL_EVERY_S = 60.0
 MAX_SHOWN_CHARS = 128
+# A reason may quote what came; so many ways to refuse something no language has.
+MAX_REASONS = 32
 # So many messages of one device may bear one time, which it tells in whole seconds.
 MAX_TIMES = 256
 
@@ -58,6 +60,7 @@ class Intake:
         self._by_address = {placed.device.address: placed for placed in devices}
         self._only = devices[0] if len(devices) == 1 else None
         self._points = {placed.device.id: {one.key: one for one in placed.profile.heard} for placed in devices}
+        self._reasons: set[str] = set()
         self._last_us: dict[str, int] = {}
         self._told_us: dict[str, deque[int]] = {}
         self._said, self._told = Seldom(LOG_EVERY_S), Seldom(REFUSAL_EVERY_S)
@@ -91,7 +94,7 @@ class Intake:
         why = self._push.now.refusal = _printable(said.refused)
         placed = self._find(said.heard[0].address) if said.heard else self._only
         device = placed.device.id if placed else f"{GATEWAY_DEVICE}.{self._bus}"
-        reason = _NO_LETTERS.sub("-", why.lower()).strip("-")[:MAX_ID_CHARS]
+        reason = self._reason(why)
         if self._said.is_due((device, reason), moment.now):
             log.warning("bus %s, %s: refused: %s", self._bus, device, why)
         if said.is_staff_told and self._told.is_due((device, reason), moment.now):
@@ -115,8 +118,16 @@ class Intake:
         shown = _printable(address)
         self._push.strangers += 1
         self._push.now.stranger = shown
-        if self._said.is_due(("", shown), now):
+        # Whoever sends here may take a new address each time.
+        if self._said.is_due("stranger", now):
             log.warning('bus %s: no device of the site has the address "%s"', self._bus, shown)
+
+    def _reason(self, why: str) -> str:
+        """Give the words of a reason, without what is different each time; reasons beyond the most are all one."""
+        reason = _NO_LETTERS.sub("-", why.lower()).strip("-")[:MAX_ID_CHARS]
+        if len(self._reasons) < MAX_REASONS:
+            self._reasons.add(reason)
+        return reason if reason in self._reasons else "other"
 
     def _times_of(self, device: str, told_us: int | None, moment: Moment) -> tuple[int, int]:
         """Give the time of the readings and of the alarms in what a device said; its own word where it can be right.

@@ -3,8 +3,8 @@
 from collections import OrderedDict
 from collections.abc import Hashable
 
-# Keys come from outside in the end; who is forgotten is said anew.
-MAX_KEYS = 64
+# Devices and reasons are few; should there be more, who is forgotten is said anew.
+MAX_KEYS = 4096
 
 
 class Seldom:

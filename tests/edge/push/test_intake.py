@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from device_profiles.model import HeardDef, HeardKind
 from device_profiles.site import PlacedDevice
 from device_profiles.speech.said import Heard, Moment, Said
-from edge.push.intake import OLDEST_US, is_believable
+from edge.push.intake import MAX_REASONS, OLDEST_US, is_believable
 from edge.push.seldom import MAX_KEYS, Seldom
 from tests.edge.outbox_rig import NOON, SECOND, Machine, open_outbox
 from tests.edge.push.rig import TEXT, Scene, kept_events, kept_samples, place, report
@@ -125,6 +125,23 @@ def test_the_staff_is_told_once_of_each_reason_and_device(tmp_path: Path) -> Non
     ]  # fmt: skip
     assert {event.kind for event in scene.noted} == {"message-refused"}
     assert (scene.push.refused, scene.push.now.refusal) == (103, "broken checksum")
+
+
+def test_reasons_and_strangers_that_are_new_each_time_fill_neither_log_nor_alarm_list(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def story(scene: Scene, machine: Machine) -> None:
+        del machine
+        for number in range(2000):
+            name = "".join(chr(ord("a") + int(digit)) for digit in str(number))
+            said = Said(refused=f"no such account {name}", is_staff_told=True)
+            scene.intake.refuse(said, Moment(0.0, None))
+            scene.intake.take(heard(f"stranger-{number}"), Moment(0.0, None))
+
+    scene = tell(tmp_path, [place("a"), place("b")], story)
+    assert (scene.push.refused, scene.push.strangers) == (2000, 2000)
+    assert len(scene.noted) <= MAX_REASONS + 1
+    assert sum(record.name == "edge.push.intake" for record in caplog.records) <= MAX_REASONS + 2
 
 
 @pytest.mark.parametrize(

