@@ -7,8 +7,9 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
+from contract.ids import GATEWAY_DEVICE
 from contract.tags import TagOrder
-from contract.telemetry import Value
+from contract.telemetry import Sample, Value
 from device_profiles.site import Site
 from edge.clock import Clock
 from edge.errors import StoreFullError
@@ -30,7 +31,15 @@ class TagKeeper:
         presence: pure; to be used in the loop only.
     """
 
-    def __init__(self, presence: Presence, file: TagFile, *, clock: Clock, take: Callable[[Found], None]) -> None:
+    def __init__(
+        self,
+        presence: Presence,
+        file: TagFile,
+        *,
+        clock: Clock,
+        take: Callable[[Found], None],
+        health_s: float = 10.0,
+    ) -> None:
         """Wire it.
 
         Args:
@@ -38,11 +47,13 @@ class TagKeeper:
             file: see there.
             clock: says what time it is.
             take: told of what orders bring about; must not wait.
+            health_s: how often it reports on itself, as the device "gateway".
         """
         self.presence = presence
         self._file = file
         self._clock = clock
         self._take = take
+        self._health_s = health_s
         self._changes: Changes | None = None
         self._writing = anyio.Lock()
 
@@ -63,7 +74,18 @@ class TagKeeper:
         return value
 
     async def run(self) -> None:
-        """Keep what changes, until cancelled; a disk that does not take it is tried again."""
+        """Keep what changes and report what was counted, until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._keep_for_ever)
+            tasks.start_soon(self._report_for_ever)
+
+    async def _report_for_ever(self) -> None:
+        while True:
+            await anyio.sleep(self._health_s)
+            self._take(Found((Sample(GATEWAY_DEVICE, self._clock.stamp(GATEWAY_DEVICE), self.presence.report()),)))
+
+    async def _keep_for_ever(self) -> None:
+        """Keep what changes; a disk that does not take it is tried again."""
         is_failing = False
         while True:
             await anyio.sleep(RETRY_S if is_failing else KEEP_S)
@@ -113,7 +135,8 @@ def make_tags(site: Site, *, clock: Clock, take: Callable[[Found], None], now: f
     """
     file = TagFile(tag_path(site))
     presence = make_presence(site, now=now, kept=file.load())
-    return None if presence is None else TagKeeper(presence, file, clock=clock, take=take)
+    health_s = site.file.gateway.health_s
+    return None if presence is None else TagKeeper(presence, file, clock=clock, take=take, health_s=health_s)
 
 
 def tag_path(site: Site) -> Path:

@@ -5,7 +5,9 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
+from contract.ids import is_id
 from contract.limits import MAX_TAG_CHARS
 from contract.tags import StolenPart, TagOrder
 from contract.telemetry import Point, Sample
@@ -63,15 +65,15 @@ class Counts(Struct):
     Attributes:
         sightings: all that were heard.
         samples: samples made of them.
-        tags, present: tags that are followed; those of them that are at a station.
+        followed, present: tags that are followed; those of them that are at a station.
         unknown: tags met that neither the site file names nor anybody has armed or reported stolen.
         evicted: tags forgotten for want of room.
-        refused: sightings of tags too long for an id.
+        refused: sightings of tags whose number is no id, or too long.
     """
 
     sightings: int = 0
     samples: int = 0
-    tags: int = 0
+    followed: int = 0
     present: int = 0
     unknown: int = 0
     evicted: int = 0
@@ -130,7 +132,7 @@ class Presence:
         name = sighting.tag
         tag = self._tags.get(name)
         if tag is None:
-            if len(name) > MAX_TAG_CHARS:
+            if len(name) > MAX_TAG_CHARS or not is_id(name):
                 self.counts.refused += 1
                 return NOTHING
             tag = self._meet(name, now, at_us)
@@ -208,6 +210,11 @@ class Presence:
             if (tag := self._tags.get(name)) is not None:
                 self._thefts.note_place(name, tag.place)
         return self._found(), float(len(self._armed))
+
+    def report(self) -> tuple[Point, ...]:
+        """Give what was counted, as readings of the gateway."""
+        counts = asdict(self.counts) | {"armed": len(self._armed), "forgiven": self._thefts.forgiven}
+        return tuple(Point(f"tags.{key}", float(count)) for key, count in counts.items())
 
     def take_changes(self) -> Changes | None:
         """Give what has changed and must be kept, once; None when nothing has."""
@@ -389,7 +396,7 @@ class Presence:
             points.append(Point("rssi", level, "dBm"))
         if old is not None:
             points.append(Point("from", old.device))
-        if volts is not None:
+        if volts is not None and math.isfinite(volts):
             points.append(Point("battery", volts, "V"))
         tag.sent_at = now
         self._samples.append(Sample(station.device, station.stamp(at_us), tuple(points)))
@@ -404,4 +411,4 @@ class Presence:
         return found
 
     def _measure(self) -> None:
-        self.counts.tags = len(self._tags)
+        self.counts.followed = len(self._tags)

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from contract.tags import Arm, Disarm, parts_of
 from device_profiles.site import Gateway, PresenceSettings, Site, SiteFile
+from device_profiles.speech.said import Sighting
 from edge.errors import StolenListError, StoreFullError
 from edge.presence import Changes, Found, Kept, Presence, TagKeeper, keeping, make_presence, make_tags
 from edge.presence.arming import Armed
@@ -154,6 +155,38 @@ def test_rows_that_cannot_be_read_cost_only_themselves(tmp_path: Path) -> None:
     kept = file.load()
     assert set(kept.armed) == {BIKE}
     assert (kept.version, kept.stolen) == (0, {BIKE: "case 7"}), "any list is newer than one that has lost an entry"
+
+
+def test_what_was_counted_is_a_reading_of_the_gateway(tmp_path: Path) -> None:
+    heard = anyio.Event()
+    found: list[Found] = []
+
+    def take(one: Found) -> None:
+        found.append(one)
+        heard.set()
+
+    async def story() -> None:
+        tags = TagKeeper(
+            presence_of(tmp_path), TagFile(tmp_path / "tags"), clock=Machine().clock(), take=take, health_s=0.01
+        )
+        tags.presence.order(Arm((BIKE,)), 0.0, 1)
+        tags.presence.seen("south", Sighting(tag=BIKE), 0.0, 1)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(tags.run)
+            await heard.wait()
+            tasks.cancel_scope.cancel()
+
+    play(story)
+    (sample,) = found[0].samples
+    values = {point.key: point.value for point in sample.points}
+    assert (sample.device, values["tags.sightings"], values["tags.followed"], values["tags.armed"]) == (
+        "gateway",
+        1,
+        1,
+        1,
+    )
+    page = (Path(__file__).parents[3] / "docs" / "site-file.md").read_text("utf-8")
+    assert [key for key in values if f"`{key}`" not in page] == []
 
 
 def test_a_site_where_nobody_speaks_by_itself_has_no_presence(tmp_path: Path) -> None:

@@ -184,15 +184,16 @@ def test_memory_is_bounded_and_the_longest_silent_goes() -> None:
         rig.see(at, tag=f"T{at}")
         rig.see(at, tag="T0")
     counts = rig.presence.counts
-    assert (counts.tags, counts.present, counts.evicted, counts.unknown) == (10, 10, 40, 50)
+    assert (counts.followed, counts.present, counts.evicted, counts.unknown) == (10, 10, 40, 50)
     assert [sample.points[0].value for sample in rig.samples if sample.points[1].value == "left"][:3] == [
         "T1", "T2", "T3",
     ]  # fmt: skip
 
 
-def test_a_tag_too_long_for_an_id_is_counted() -> None:
+@pytest.mark.parametrize("tag", ["A" * (MAX_TAG_CHARS + 1), "", "A B", "标签", "A\n"])
+def test_what_is_no_tag_is_counted(tag: str) -> None:
     rig = Rig()
-    assert rig.see(0, tag="A" * (MAX_TAG_CHARS + 1)) == []
+    assert rig.see(0, tag=tag) == []
     assert rig.presence.counts.refused == 1
 
 

@@ -154,7 +154,7 @@ def test_an_owner_may_be_named_with_the_arming() -> None:
     rig.order(3, ARM)
     rig.see(4, tag=OWNER)
     assert rig.see(5, moving=True) == []
-    assert rig.restarted(6).presence.counts.tags == 1
+    assert rig.restarted(6).presence.counts.followed == 1
 
 
 def night(**wishes: Any) -> dict[str, Any]:
