@@ -1,5 +1,6 @@
 """`langyan sim run` and `langyan sim scenarios`: play scenarios, and list those that come with the package."""
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from device_profiles.faults import ConfigError
 from langyan.commands.common import PROFILES, fail
 from langyan.i18n import language
 from langyan.i18n import translate as _
-from langyan.running import FAILED, FAULTY
+from langyan.running import FAILED, FAULTY, INTERRUPTED
 from langyan.scenario.report import Report, Reports, Wishes, to_junit
 from simulators.scenario.loader import Scenario, load_scenario, shipped
 
@@ -50,12 +51,13 @@ def run(
     wishes = Wishes(keep, slack, profiles)
     loaded = _load(paths, profiles)
     console = Console()
-    if len(loaded) == 1:
-        reports = [_player()(loaded[0], wishes)]
-    else:
-        # A process each: simulated lines keep their timing beside each other.
-        with ThreadPoolExecutor(jobs) as pool:
-            reports = list(pool.map(partial(_play_apart, wishes=wishes), loaded))
+    # Ended in order by these too: by itself SIGTERM would leave the temporary folder behind.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        reports = _play_all(loaded, wishes, jobs)
+    except KeyboardInterrupt as error:
+        raise fail([_("Stopped; nothing is left running.")], status=INTERRUPTED) from error
     for report in reports:
         console.print(_table(report))
     _write(reports, json_file, junit)
@@ -87,6 +89,14 @@ def _load(paths: Iterable[Path], profiles: Path | None) -> list[Scenario]:
     if lines:
         raise fail(lines, status=FAULTY)
     return loaded
+
+
+def _play_all(scenarios: Sequence[Scenario], wishes: Wishes, jobs: int) -> list[Report]:
+    if len(scenarios) == 1:
+        return [_player()(scenarios[0], wishes)]
+    # A process each: simulated lines keep their timing beside each other.
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(partial(_play_apart, wishes=wishes), scenarios))
 
 
 def _player() -> Callable[[Scenario, Wishes], Report]:

@@ -45,7 +45,7 @@ class Result(Struct, frozen=True):
     verdict: Verdict
 
 
-class Report(Struct, frozen=True, omit_defaults=True):
+class Report(Struct, frozen=True):
     """One scenario, played.
 
     Attributes:

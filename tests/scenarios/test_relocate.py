@@ -64,7 +64,7 @@ _LEAVES = (
 _VALUES = st.recursive(_LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_KEYS, inner, max_size=4))
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(data=st.dictionaries(_KEYS, _VALUES, max_size=5))
 def test_toml_written_is_toml_read(data: dict[str, Any]) -> None:
     assert tomllib.loads(to_toml(data)) == data

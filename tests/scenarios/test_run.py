@@ -1,14 +1,17 @@
 """`langyan sim run`: every shipped scenario passes; what fails is said, and what is wrong is refused."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import psutil
 import pytest
 
+from langyan.servers import wait_until
 from simulators.scenario.loader import shipped
 from tests.scenarios.rig import write
 from tests.test_docs import blocks
@@ -116,3 +119,18 @@ def test_what_cannot_be_is_refused(words: list[str]) -> None:
     said = sim("run", *words)
     assert said.returncode == 2
     assert "Traceback" not in said.stderr
+
+
+def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path) -> None:
+    keep = tmp_path / "kept"
+    argv = [sys.executable, "-m", "langyan", "sim", "run", "power-cut", "--keep", str(keep)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        log = keep / "power-cut" / "school-17" / "gateway.log"
+        # While a process is being forked Python may swallow an interrupt.
+        assert wait_until(lambda: log.exists() and log.stat().st_size > 0, 60.0)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "nothing is left running" in said
+    running = psutil.process_iter(["cmdline"])
+    assert [one for one in running if str(keep) in " ".join(one.info["cmdline"] or ())] == []
