@@ -82,7 +82,10 @@ class TagKeeper:
     async def _report_for_ever(self) -> None:
         while True:
             await anyio.sleep(self._health_s)
-            self._take(Found((Sample(GATEWAY_DEVICE, self._clock.stamp(GATEWAY_DEVICE), self.presence.report()),)))
+            # Where only alarm hosts speak there are no tags to report on.
+            if self.presence.counts.sightings:
+                at_us = self._clock.stamp(GATEWAY_DEVICE)
+                self._take(Found((Sample(GATEWAY_DEVICE, at_us, self.presence.report()),)))
 
     async def _keep_for_ever(self) -> None:
         """Keep what changes; a disk that does not take it is tried again."""

@@ -110,7 +110,8 @@ class Presence:
         self._reported: dict[str, Tag] = {}
         self._leaving: Timers[str] = Timers()
         self._silences = Silences(settings.tag, now=now)
-        self._deaf: dict[str, Station] = {}
+        # Stations whose next sign of life ends an alarm, which may be one of before a restart.
+        self._deaf = {station.device: station for station in self._stations.values()}
         self._samples: list[Sample] = []
         self._reports: list[tuple[str, Report]] = []
         self._restore(now)

@@ -47,6 +47,7 @@ class Rig:
         self.samples: list[Sample] = []
         self.reports: list[tuple[str, Report]] = []
         self._wall = wall
+        self._deaf: set[str] = set()
         self.presence = Presence(
             PresenceSettings(**settings), [reader(name) for name in READERS], now=at_s, kept=kept  # type: ignore[arg-type]
         )  # fmt: skip
@@ -114,7 +115,10 @@ class Rig:
                     self.armed[tag] = state
             self.stolen = changes.stolen or self.stolen
         self.samples += found.samples
-        self.reports += found.reports
+        # That a station is not deaf is said at its first sign of life too; here it is news only after it was.
+        reports = [one for one in found.reports if one[1].rule != "deaf" or one[1].is_on or one[0] in self._deaf]
+        self._deaf |= {device for device, report in reports if report.rule == "deaf"}
+        self.reports += reports
         return [f"{sample.points[1].value} {sample.device}" for sample in found.samples] + [
-            f"{report.rule}{'!' if report.is_on else '.'} {device}" for device, report in found.reports
+            f"{report.rule}{'!' if report.is_on else '.'} {device}" for device, report in reports
         ]

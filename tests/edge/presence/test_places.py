@@ -1,5 +1,6 @@
 """Where a tag is: present, moved, left, and said no more often than need be."""
 
+import math
 import random
 from collections import defaultdict
 
@@ -101,6 +102,15 @@ def test_when_a_crowd_falls_silent_at_once_it_is_the_reader() -> None:
     assert rig.wait(202) == ["deaf. south"]
     assert rig.stay("south", 203, 230, tags=tags[:1]) == [], "silence counts from when it was back"
     assert rig.stay("south", 230, 240, tags=tags[:1]) == ["left south"] * (CROWD - 1)
+
+
+def test_the_first_sign_of_life_after_a_restart_ends_what_stood_before() -> None:
+    presence = Rig().presence
+    presence.alive("south", 1.0)
+    assert presence.next_at() == -math.inf
+    ((device, report),) = presence.tick(1.0, at_us(1)).reports
+    assert (device, report.rule, report.is_on) == ("south", "deaf", False)
+    assert presence.next_at() is None
 
 
 def test_one_that_goes_while_others_stay_has_left() -> None:
