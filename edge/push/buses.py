@@ -36,7 +36,7 @@ PRESENCE_TICK_S = 0.2
 
 
 class MissingSecretError(EdgeError):
-    """The site file names an environment variable for a key or password, and it is not set."""
+    """The site file names an environment variable for a key or password, and it is not set, or empty."""
 
     hint = "Set the variable in the service's environment."
 
@@ -45,7 +45,7 @@ def read_secrets(site: Site, environ: Mapping[str, str]) -> dict[str, str]:
     """Read the passwords of the buses and the keys of the devices, by the names of their variables.
 
     Raises:
-        MissingSecretError: names the first that is not set, and where the site file names it.
+        MissingSecretError: names the first that is not set or is empty, and where the site file names it.
     """
     wanted = {
         bus.password_env: f'bus "{bus.id}".password_env'
@@ -57,8 +57,9 @@ def read_secrets(site: Site, environ: Mapping[str, str]) -> dict[str, str]:
         if device.secret_env is not None
     }
     for name, place in wanted.items():
-        if name not in environ:
-            raise MissingSecretError(f"{site.path}: {place}: environment variable {name} is not set")
+        # An empty key is no key, and its host would be believed in clear.
+        if not environ.get(name):
+            raise MissingSecretError(f"{site.path}: {place}: environment variable {name} is not set, or empty")
     return {name: environ[name] for name in wanted}
 
 

@@ -22,9 +22,9 @@ from edge.supervision import Supervisor
 
 log = logging.getLogger(__name__)
 
-# What a device kept while it could not reach us is believed to be so old at most; what is older, or of the future,
-# comes from a clock that is wrong.
-OLDEST_US = 24 * 3600 * 1_000_000
+# What a device kept while it could not reach us is believed to be so old at most: a wand comes back from a holiday, a
+# vehicle from the mountains. What is older, or of the future, comes from a clock that is wrong.
+OLDEST_US = 31 * 24 * 3600 * 1_000_000
 LOG_EVERY_S = 60.0
 # An alarm about refused messages ends by itself when none was refused for so long.
 REFUSAL_ENDS_AFTER_S = 600.0
