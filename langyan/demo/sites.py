@@ -1,4 +1,4 @@
-"""The two sites of the demo, written as site files: a school with four buses, a forest tower with one."""
+"""The two sites of the demo, written as site files: a school with five buses, a forest tower with one."""
 
 from pathlib import Path
 
@@ -50,6 +50,32 @@ id = "hosts"
 kind = "tcp_server"
 host = "127.0.0.1"
 port = {host_port}
+
+# A reader hears the tags of bicycles. They are armed the whole day here.
+[[bus]]
+id = "bicycles"
+kind = "tcp_server"
+host = "127.0.0.1"
+port = {reader_port}
+
+[[device]]
+id = "bicycle-shed"
+name = "车棚"
+bus = "bicycles"
+address = "CCB97E7361A4"
+profile = "ingics/igs"
+
+[presence]
+sightings = 1
+utc_offset = "+08:00"
+
+[[presence.tag]]
+id = "EAC653D3AA8C"
+name = "红色电动车 red e-bike"
+
+[[presence.arming]]
+from = 00:00:00
+to = 23:59:59
 
 [[device]]
 id = "canteen-host"
@@ -242,6 +268,9 @@ NUMBERED = {
 }
 """By gateway and device, the point that numbers its readings (`count_in` above)."""
 
+BICYCLE = Push(SCHOOL, "bicycle-shed", "tag-EAC653D3AA8C")
+"""The tag of a bicycle that somebody moves although it is armed."""
+
 TOWER_SMOKE = Push(TOWER, "smoke-north", "smoke")
 TOWER_HEAT = Push(TOWER, "crown-climate", "temperature")
 
@@ -249,7 +278,7 @@ TOWER_HEAT = Push(TOWER, "crown-climate", "temperature")
 def write_sites(folder: Path, broker_port: int) -> dict[str, Path]:
     """Write both site files into `folder`; returns them by gateway id."""
     school = _HEAD.format(gateway=SCHOOL, site="示范学校", name="School gateway", broker_port=broker_port)
-    school += _SCHOOL.format(tcp_port=free_port(), host_port=free_port()) + "".join(
+    school += _SCHOOL.format(tcp_port=free_port(), host_port=free_port(), reader_port=free_port()) + "".join(
         _LABORATORY.format(number=number) for number in range(1, 5)
     )
     tower = _HEAD.format(gateway=TOWER, site="示范林场", name="Tower gateway", broker_port=broker_port) + _TOWER

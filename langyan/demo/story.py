@@ -6,7 +6,7 @@ from functools import partial
 
 from msgspec import Struct, structs
 
-from langyan.demo.sites import BUTTONS, DUTY_ROOM, SIREN, TOWER_HEAT, TOWER_SMOKE, Push
+from langyan.demo.sites import BICYCLE, BUTTONS, DUTY_ROOM, SIREN, TOWER_HEAT, TOWER_SMOKE, Push
 from langyan.demo.stage import Stage
 from langyan.i18n import translate as _
 from langyan.servers import wait_until
@@ -17,6 +17,7 @@ PRESS_FOR_S = 0.6
 # Longer than it ever takes: a siren that is not heard by then is broken.
 SIREN_LIMIT_S = 5.0
 FIRE_TEMPERATURE = 85.0
+NEAR_DBM = -55.0
 
 
 class Pressed(Struct, frozen=True):
@@ -56,9 +57,10 @@ def plan(stage: Stage, seconds: float) -> list[Scene]:
     outage_at = seconds * 0.55
     back_at = outage_at + outage_s
     scenes = [
-        Scene(0.0, _("Quiet: every bus is polled, every reading is on its way to InfluxDB."), list),
+        Scene(0.0, _("Quiet: every bus is polled, every reading is on its way to InfluxDB."), partial(_park, stage)),
         *_walk(stage, quiet_s, seconds * 0.35),
         Scene(seconds * 0.38, _("Fire at the forest tower: heat and smoke."), partial(_fire, stage)),
+        Scene(seconds * 0.46, _("Somebody moves an e-bike in the shed, although it is armed."), partial(_steal, stage)),
         Scene(seconds * 0.53, _("The fire is out."), partial(_fire_out, stage)),
         Scene(outage_at, _("The broker is killed. Readings wait in the gateways' outboxes."), partial(_kill, stage)),
         Scene(
@@ -94,6 +96,15 @@ def _press_for_siren(stage: Stage) -> list[Pressed]:
     return [structs.replace(pressed, in_outage=True, siren_ms=siren_ms)]
 
 
+def _park(stage: Stage) -> list[Pressed]:
+    stage.controls[BICYCLE.gateway].set(BICYCLE.device, BICYCLE.point, NEAR_DBM)
+    return []
+
+
+def _steal(stage: Stage) -> list[Pressed]:
+    return [Pressed(BICYCLE, stage.controls[BICYCLE.gateway].set(BICYCLE.device, f"{BICYCLE.point}.moving", True))]
+
+
 def _fire(stage: Stage) -> list[Pressed]:
     heat = stage.controls[TOWER_HEAT.gateway].set(TOWER_HEAT.device, TOWER_HEAT.point, FIRE_TEMPERATURE)
     smoke = stage.controls[TOWER_SMOKE.gateway].set(TOWER_SMOKE.device, TOWER_SMOKE.point, True)
@@ -117,5 +128,5 @@ def _revive(stage: Stage) -> list[Pressed]:
 
 
 def is_button(pressed: Pressed) -> bool:
-    """Tell whether it is a button, read every 100 ms, rather than smoke or heat."""
-    return pressed.push not in {TOWER_HEAT, TOWER_SMOKE}
+    """Tell whether it is a button, read every 100 ms or said at once, rather than smoke, heat or a bicycle."""
+    return pressed.push not in {TOWER_HEAT, TOWER_SMOKE, BICYCLE}
