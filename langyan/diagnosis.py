@@ -211,9 +211,7 @@ def _bus(bus: BusStatus) -> Iterator[Advice]:
             if bus.is_port
             else _("Check power and cable of the module, its address (ping), and that it has a connection free.")
             if bus.total.push is None
-            else _(
-                "Where we listen: has another program the port? Else check the device or broker, and its address."
-            )
+            else _("Where we listen: has another program the port? Else check the device or broker, and its address.")
         )
         yield _bad("port-missing", _("Bus {bus}: {where} cannot be opened").format(bus=bus.id, where=bus.where), tries)
         return
