@@ -18,9 +18,10 @@ def check_capture_form(toml: TomlFile, capture: Capture, *, speaks: bool) -> Non
     place = toml.place_of(capture)
     for key in ("framing", "request", "reply") if speaks else _SAID_KEYS:
         if getattr(capture, key) not in (None, "", ()):
-            text = N_("belongs to a device that is asked, with [link]")
-            other = N_("belongs to a device that speaks by itself, with [speaks]")
-            toml.fault((*place, key), text if speaks else other)
+            asked = N_("belongs to a device that is asked, with [link]")
+            speaking = N_("belongs to a device that speaks by itself, with [speaks]")
+            text = asked if speaks else speaking
+            toml.fault((*place, key), text)
     if not speaks:
         for key in ("request", "reply"):
             if not getattr(capture, key) and toml.is_clean((*place, key)):
