@@ -36,8 +36,9 @@ SHIPPED = {
 # Nobody has printed or logged a frame of these that we could find; their captures say that they were composed.
 UNPROVEN = {"calectro/ug-3", "esp-safety/ipes-ir-uv", "zlan/zlan6842"}
 KINDS_WANTED = {
-    "panic-button", "smoke-detector", "flame-detector", "climate-sensor", "wind-sensor", "rain-gauge", "soil-sensor", "weather-station",
+    "panic-button", "smoke-detector", "climate-sensor", "wind-sensor", "rain-gauge", "soil-sensor", "weather-station",
     "relay-module", "light-sensor", "gas-sensor", "power-meter", "solar-charger", "ups", "door-contact",
+    "flame-detector",
 }  # fmt: skip
 
 
