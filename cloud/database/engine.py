@@ -35,6 +35,10 @@ _POSTGRESQL_LIMITS: dict[str, Any] = {
     "options": "-c statement_timeout=15000 -c lock_timeout=10000",
 }
 _WAL_TRIES = 100
+# An execution option of our own: such a connection takes no lock for writing.
+_READS_ONLY = "langyan_reads_only"
+# At once; the engine's pool has 15 connections.
+_READERS = 8
 # Two workers may open one source's row in the same moment: one loses and sees the row at its next try.
 _CONFLICT_TRIES = 5
 # "langyan", so that no other program's advisory lock meets ours.
@@ -59,6 +63,7 @@ class Database:
         """
         self.url = url
         self._limiter: anyio.CapacityLimiter | None = None
+        self._reader_limiter: anyio.CapacityLimiter | None = None
         connect_args: dict[str, Any] = {}
         if url.get_backend_name() == "sqlite":
             # Python's own transaction handling begins late and never before DDL; we begin ourselves.
@@ -112,6 +117,32 @@ class Database:
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise DatabaseAwayError(f"{self.url.render_as_string()}: {cause}") from error
 
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a transaction that sees one state of everything and changes nothing; it holds up no writer.
+
+        Raises:
+            DatabaseAwayError: as `transaction`.
+        """
+        options: dict[str, Any] = {_READS_ONLY: True}
+        if self.url.get_backend_name() == "postgresql":
+            options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        try:
+            with self._engine.connect().execution_options(**options) as connection, connection.begin():
+                yield connection
+        except (DBAPIError, PoolTimeoutError) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            raise DatabaseAwayError(f"{self.url.render_as_string()}: {cause}") from error
+
+    def read(self, work: Callable[[Connection], Result]) -> Result:
+        """Do `work`, which changes nothing, on one state of everything.
+
+        Raises:
+            DatabaseAwayError: as `transaction`.
+        """
+        with self.reading() as connection:
+            return work(connection)
+
     def run(self, work: Callable[[Connection], Result]) -> Result:
         """Do `work` in one transaction, again when another worker was first.
 
@@ -134,6 +165,13 @@ class Database:
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(1)
         return await anyio.to_thread.run_sync(partial(self.run, work), limiter=self._limiter)
+
+    async def ask(self, work: Callable[[Connection], Result]) -> Result:
+        """Do what `read` does in a worker thread, some at a time; cancelling does not wait for it."""
+        if self._reader_limiter is None:
+            self._reader_limiter = anyio.CapacityLimiter(_READERS)
+        reading = partial(self.read, work)
+        return await anyio.to_thread.run_sync(reading, limiter=self._reader_limiter, abandon_on_cancel=True)
 
     def migrate(self) -> None:
         """Bring the tables to the newest form; safe when several processes do it at once.
@@ -261,4 +299,5 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 def _begin_immediate(connection: Connection) -> None:
     # A transaction that reads first and locks later can fail in the middle; this one waits at its start.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reads_only = connection.get_execution_options().get(_READS_ONLY, False)
+    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")

@@ -13,6 +13,8 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
+    text,
 )
 
 metadata = MetaData(
@@ -24,13 +26,16 @@ metadata = MetaData(
     }
 )
 
+# Compared byte by byte on PostgreSQL too, so that "begins with" is a range of an index.
+PATH = Text().with_variant(Text(collation="C"), "postgresql")
+
 # <gateway>/<device>/<point>/<rule>, each at most 64 characters.
 SOURCE_CHARS = 4 * 64 + 3
 
 occurrence = Table(
     "occurrence",
     metadata,
-    # That of its earliest raise, or one made of the moment of a later trigger when that opened the row.
+    # Of the trigger that opened it; it never changes, whatever comes late: links, history and streams hold it.
     Column("alarm_id", String(24), primary_key=True),
     Column("source", String(SOURCE_CHARS), nullable=False, index=True),
     # The source while open, NULL once closed: the database itself keeps one open row a source. NULL too for a test or
@@ -57,14 +62,41 @@ occurrence = Table(
     Column("closing_code", String(32), nullable=True),
     Column("comment", Text, nullable=True),
     Column("mode", String(16), nullable=False, server_default="live"),
-)
+    # What ISA-18.2 keeps apart beside active and acknowledged.
+    Column("latching", Boolean, nullable=False, server_default=false()),
+    Column("latched", Boolean, nullable=False, server_default=false()),
+    Column("shelved_until_us", BigInteger, nullable=True),
+    Column("suppressed_by", String(SOURCE_CHARS), nullable=True),
+    Column("out_of_service", Boolean, nullable=False, server_default=false()),
+    # Clocks of the response; the first acknowledgement stays when a further trigger takes the present one away.
+    Column("shown_at_us", BigInteger, nullable=True),
+    Column("first_acknowledged_at_us", BigInteger, nullable=True),
+    Column("dispatched_at_us", BigInteger, nullable=True),
+    Column("dispatched_by", String(200), nullable=True),
+    Column("arrived_at_us", BigInteger, nullable=True),
+    Column("arrived_by", String(200), nullable=True),
+    # Where it is, as the registry had it when it was raised; the path is the area's, see `area.path`.
+    Column("site", String(64), nullable=True, index=True),
+    Column("area", String(64), nullable=True),
+    Column("area_path", PATH, nullable=False, server_default=""),
+    # What the policy of its place and severity asked for when it was raised.
+    Column("target_s", Integer, nullable=True),
+    # Moments of its latest triggers, at most 8, and whether three of them ever lay within a minute.
+    Column("recent_us", JSON, nullable=False, server_default="[]"),
+    Column("chattering", Boolean, nullable=False, server_default=false()),
+    # The open list, an area's list, and an area's list of a span of time.
+    Index("ix_occurrence_open", "last_raised_at_us", "alarm_id", sqlite_where=text("closed_at_us IS NULL"),
+          postgresql_where=text("closed_at_us IS NULL")),
+    Index("ix_occurrence_latest", "last_raised_at_us", "alarm_id"),
+    Index("ix_occurrence_area_path", "area_path", "raised_at_us"),
+)  # fmt: skip
 
 alarm_event = Table(
     "alarm_event",
     metadata,
     Column("event_id", String(64), primary_key=True),
     Column("alarm_id", String(24), nullable=False),
-    # NULL while a clear waits for its raise. An earlier raise that comes late renames its occurrence.
+    # NULL while a clear waits for its raise.
     Column("occurrence", ForeignKey("occurrence.alarm_id", onupdate="CASCADE"), nullable=True),
     Column("transition", String(16), nullable=False),
     Column("at_us", BigInteger, nullable=False),
@@ -101,4 +133,55 @@ gateway = Table(
     Column("since_us", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
     Column("inventory", JSON, nullable=False),
+)
+
+# What takes an alarm's voice away: shelved by an operator, suppressed by design, out of service for maintenance.
+control = Table(
+    "control",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False),
+    # A source or the beginning of one: gateway, gateway/device, gateway/device/point, or all four.
+    Column("target", String(SOURCE_CHARS), nullable=False),
+    # `<kind> <target>` while it lasts, NULL once ended: at most one of a kind lasts on a target.
+    Column("lasting_key", String(SOURCE_CHARS + 32), nullable=True, unique=True),
+    Column("by", String(200), nullable=False),
+    Column("origin", String(200), nullable=False),
+    Column("why", Text, nullable=False),
+    Column("since_us", BigInteger, nullable=False),
+    Column("until_us", BigInteger, nullable=True, index=True),
+    Column("ended_us", BigInteger, nullable=True),
+    Column("ended_by", String(200), nullable=True),
+    sqlite_autoincrement=True,
+)
+
+# Every change of an alarm or of what controls one, in the order of their commits. Nothing here is ever changed or
+# deleted: triggers of the database see to it.
+change = Table(
+    "change",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("what", String(32), nullable=False),
+    # NULL when no occurrence is meant: a source shelved while nothing was open.
+    Column("alarm_id", String(24), nullable=True),
+    Column("source", String(SOURCE_CHARS), nullable=False),
+    Column("area_path", PATH, nullable=False),
+    # A user's name, "gateway" for what came by an event, "desk" for what a timer or a rule of the desk did.
+    Column("by", String(200), nullable=False),
+    # Where from: an address, "mqtt", "worker", "link".
+    Column("origin", String(200), nullable=False),
+    Column("why", Text, nullable=False),
+    # The fields that changed, {name: [before, after]}; of a new occurrence, the new values: {name: [null, after]}.
+    Column("fields", JSON, nullable=False),
+    Index("ix_change_alarm_id", "alarm_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+# How far each reader of `change` has come.
+cursor = Table(
+    "cursor",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("change_id", BigInteger, nullable=False),
 )

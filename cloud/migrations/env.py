@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from cloud.database.tables import metadata
+from cloud.database.schema import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, transactional_ddl=True)
 with context.begin_transaction():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from cloud.desk import run_desk
+from cloud.desk.shell import run_desk
 from cloud.errors import CloudError
 from cloud.ingest import run_ingest
 from cloud.settings import secret_variables

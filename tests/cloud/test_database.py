@@ -14,7 +14,8 @@ from sqlalchemy.exc import IntegrityError
 
 from cloud.database import Database, DeadLetter, GatewayRow, dead_letters, list_gateways, open_database
 from cloud.database.gateways import note_presence
-from cloud.database.tables import alarm_event, dead_letter, metadata, occurrence
+from cloud.database.schema import metadata
+from cloud.database.tables import alarm_event, dead_letter, occurrence
 from cloud.desk.core import Arrival, opened
 from cloud.desk.store import apply_events, to_row
 from cloud.errors import DatabaseAwayError, DatabaseRefusedError

@@ -1,0 +1,49 @@
+"""The tables of escalation and telling: what happens next with an open alarm, and who is told."""
+
+from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, Integer, String, Table, Text
+
+from cloud.database.tables import metadata
+
+# One row a live occurrence that is open: its plan as it was when it was raised, and how far it has come.
+escalation = Table(
+    "escalation",
+    metadata,
+    Column("alarm_id", ForeignKey("occurrence.alarm_id", onupdate="CASCADE", ondelete="CASCADE"), primary_key=True),
+    # `cloud.escalation.plan.Plan` as JSON.
+    Column("plan", JSON, nullable=False),
+    # Goes up whenever it begins anew: a further trigger, an acknowledgement taken back.
+    Column("round", Integer, nullable=False),
+    Column("round_began_us", BigInteger, nullable=False),
+    # `cloud.escalation.plan.Progress` as JSON.
+    Column("progress", JSON, nullable=False),
+    # The next step's time, or NULL and the reason why there is none.
+    Column("next_at_us", BigInteger, nullable=True, index=True),
+    Column("idle_why", Text, nullable=True),
+)
+
+# One message to one person or one web hook. The id is made of what it is, so that no step is told twice.
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("alarm_id", String(24), nullable=True, index=True),
+    # alarm, reminder, unacknowledged, cleared, closed, ...: names the template.
+    Column("kind", String(32), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("contact", String(64), nullable=True, index=True),
+    Column("channel", String(64), nullable=False),
+    Column("address", Text, nullable=False),
+    Column("language", String(8), nullable=False),
+    # What the template needs; of a web hook the CloudEvent's data.
+    Column("body", JSON, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    # pending, sending, sent, failed, withheld.
+    Column("state", String(16), nullable=False),
+    # When it may go, or go again; while it is being sent, when its sender counts as dead.
+    Column("due_us", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("claimed_by", String(64), nullable=True),
+    Column("sent_us", BigInteger, nullable=True),
+    Column("error", Text, nullable=True),
+    Index("ix_delivery_state", "state", "due_us"),
+)
