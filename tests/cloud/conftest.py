@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import URL, make_url
 
 from cloud.database import Database, open_database
 from cloud.settings import DatabaseSettings, Influx1, Mqtt, Settings
+from langyan.postgres import Postgres
 from langyan.servers import Influx, Mosquitto, VictoriaMetrics
 from tests.cloud.rig import fresh
 
@@ -55,4 +57,27 @@ def make_settings(tmp_path: Path) -> MakeSettings:
 def database(tmp_path: Path) -> Iterator[Database]:
     """The same file that `make_settings` names, migrated."""
     with open_database(DatabaseSettings(url=f"sqlite:///{tmp_path}/cloud.db")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with Postgres(tmp_path_factory.mktemp("postgres") / "server") as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
+    """An empty database of this test's own, on either server; any number of `Database`s may open it."""
+    if request.param == "sqlite":
+        return make_url(f"sqlite:///{tmp_path}/desk.db")
+    server: Postgres = request.getfixturevalue("postgres")
+    return make_url(server.make_database(fresh("desk"))).set(password=server.password)
+
+
+@pytest.fixture
+def desk_database(database_url: URL) -> Iterator[Database]:
+    """The same, migrated."""
+    with Database(database_url) as opened:
+        opened.migrate()
         yield opened
