@@ -8,8 +8,8 @@ from cloud.clock import now_us
 from cloud.counters import Counters
 from cloud.database import Database
 from cloud.database.tables import alarm_event, dead_letter
-from cloud.desk.shell import run_desk
 from cloud.desk.operations import acknowledge, list_alarms
+from cloud.desk.shell import run_desk
 from cloud.settings import DatabaseSettings, Settings
 from contract.alarms import AlarmEvent, Mode, Transition, encode_alarm
 from contract.errors import Refusal

@@ -1,8 +1,8 @@
 """A fleet against the real workers and a real InfluxDB: every reading once, counted by its number."""
 
 from cloud.database import Database
-from cloud.desk.shell import run_desk
 from cloud.desk.operations import list_alarms
+from cloud.desk.shell import run_desk
 from cloud.ingest import run_ingest
 from cloud.settings import Influx1
 from contract.alarms import Mode
