@@ -1,4 +1,7 @@
-"""Messages for people in their language: English in the code, other languages in catalogues (gettext)."""
+"""Messages for people in their language: English in the code, other languages in catalogues (gettext).
+
+The catalogue of the cloud is read too, so that the hints of its errors are in it only once.
+"""
 
 import gettext
 import os
@@ -8,6 +11,8 @@ from pathlib import Path
 
 DOMAIN = "langyan"
 FOLDER = Path(__file__).parent / "locale"
+# Found by its place: a command line that only asks for help loads nothing of the cloud.
+_CLOUD_FOLDER = Path(__file__).parent.parent / "cloud" / "locale"
 ENGLISH = "en"
 CHINESE = "zh_CN"
 
@@ -38,4 +43,6 @@ _ = translate
 
 @cache
 def _catalogue(language: str) -> gettext.NullTranslations:
-    return gettext.translation(DOMAIN, FOLDER, languages=[language], fallback=True)
+    found = gettext.translation(DOMAIN, FOLDER, languages=[language], fallback=True)
+    found.add_fallback(gettext.translation("cloud", _CLOUD_FOLDER, languages=[language], fallback=True))
+    return found

@@ -1,4 +1,7 @@
-"""The catalogues of langyan/locale: taken from the code, compiled, checked. Run it as scripts/locale.
+"""The catalogues of langyan/locale and cloud/locale: taken from the code, compiled, checked. Run it as scripts/locale.
+
+The cloud speaks for itself, to contacts and in the browser, so its messages are a catalogue of their own; the command
+line reads both.
 
 update   put every message of the code into the .po files, and throw out those that are gone
 compile  write the .mo files that the program reads
@@ -10,7 +13,7 @@ import ast
 import io
 import string
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,10 +22,13 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po, write_po
 
-DOMAIN = "langyan"
 LANGUAGES = ("zh_CN",)
-PACKAGES = ("langyan", "edge", "cloud", "simulators", "firmware_tools", "device_profiles", "contract")
-KEYWORDS = {"_": None, "N_": None, "translate": None}
+# By the package that has the catalogue: whose messages are in it.
+PACKAGES = {
+    "langyan": ("langyan", "edge", "simulators", "firmware_tools", "device_profiles", "contract"),
+    "cloud": ("cloud",),
+}
+KEYWORDS = {"_": None, "N_": None, "translate": None, "translate_to": (2,)}
 
 # Written by hand: Babel's header carries dates, and two people could then never change a catalogue at once.
 _HEADER = """\
@@ -39,12 +45,12 @@ _NO_DATE = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Book:
-    """The two files of one language under one root."""
+    """The two files of one language of one package under one root."""
 
-    def __init__(self, root: Path, language: str) -> None:
-        folder = root / "langyan" / "locale" / language / "LC_MESSAGES"
-        self.language = language
-        self.po, self.mo = folder / f"{DOMAIN}.po", folder / f"{DOMAIN}.mo"
+    def __init__(self, root: Path, package: str, language: str) -> None:
+        folder = root / package / "locale" / language / "LC_MESSAGES"
+        self.package, self.language = package, language
+        self.po, self.mo = folder / f"{package}.po", folder / f"{package}.mo"
 
     def read(self) -> Catalog:
         """Read the .po file; an empty catalogue where there is none yet."""
@@ -70,10 +76,10 @@ class Book:
         return compiled.getvalue()
 
 
-def extract(root: Path) -> Catalog:
-    """Collect the messages of all packages under `root`."""
+def extract(root: Path, packages: Sequence[str]) -> Catalog:
+    """Collect the messages of some packages under `root`."""
     template = Catalog()
-    for package in PACKAGES:
+    for package in packages:
         found = extract_from_dir(root / package, keywords=KEYWORDS, comment_tags=["Translators:"])
         for _file, _line, message, comments, _context in found:
             template.add(message, auto_comments=comments)
@@ -131,9 +137,10 @@ def main() -> int:
     parser.add_argument("action", choices=("update", "compile", "check"))
     parser.add_argument("--root", type=Path, default=Path(__file__).parent.parent, help="folder of the packages")
     arguments = parser.parse_args()
-    template = extract(arguments.root)
+    templates = {package: extract(arguments.root, packages) for package, packages in PACKAGES.items()}
     found: list[str] = []
-    for book in (Book(arguments.root, language) for language in LANGUAGES):
+    for book in (Book(arguments.root, package, language) for package in PACKAGES for language in LANGUAGES):
+        template = templates[book.package]
         book.po.parent.mkdir(parents=True, exist_ok=True)
         if arguments.action == "update":
             book.po.write_bytes(book.updated(template))

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cloud import i18n as cloud_i18n
+from cloud.errors import DatabaseRefusedError
 from langyan import i18n
 
 ROOT = Path(__file__).parent.parent
@@ -40,6 +42,24 @@ def test_a_message_nobody_translated_stays_english(language: str, monkeypatch: p
     monkeypatch.setenv("LANGYAN_LANG", language)
     assert i18n.translate("No catalogue has this sentence.") == "No catalogue has this sentence."
     assert i18n.translate("") == ""
+
+
+@pytest.mark.parametrize(
+    ("tag", "language"),
+    [("zh", "zh_CN"), ("zh-CN", "zh_CN"), ("zh_TW", "zh_CN"), ("ZH", "zh_CN"), ("en", "en"), ("de", "en"), ("", "en")],
+)
+def test_the_cloud_takes_any_tag_for_a_language(tag: str, language: str) -> None:
+    assert cloud_i18n.catalogue_language(tag) == language
+
+
+def test_the_cloud_and_the_command_line_say_the_same_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    hint = DatabaseRefusedError.hint
+    chinese = cloud_i18n.translate_to("zh", hint)
+    assert chinese != hint
+    assert cloud_i18n.translate_to("en", hint) == hint
+    assert cloud_i18n.translate_to("zh", "") == ""
+    monkeypatch.setenv("LANGYAN_LANG", "zh")
+    assert i18n.translate(hint) == chinese
 
 
 class Tree:
@@ -144,6 +164,18 @@ def test_a_stale_or_missing_compiled_catalogue_fails_the_check(tree: Tree) -> No
 def test_a_translation_that_loses_a_field_fails_the_check(tree: Tree) -> None:
     tree.po.write_text(tree.po.read_text().replace("{count} 条", "几条"))
     assert tree.fails_with("other {fields} than in English")
+
+
+def test_the_cloud_has_a_catalogue_of_its_own(tree: Tree) -> None:
+    (tree.root / "cloud" / "x.py").write_text(
+        'say(translate_to(language, "For a contact."), N_("In a table."))\nclass E:\n    hint = "Wait."\n'
+    )
+    assert tree.fails_with("cloud.po is not what the code asks for")
+    before = tree.po.read_bytes()
+    tree.run("update")
+    for message in ("For a contact.", "In a table.", "Wait."):
+        assert tree.fails_with(f"not translated: {message!r}")
+    assert tree.po.read_bytes() == before
 
 
 def test_a_tree_without_catalogues_fails_the_check(tree: Tree) -> None:
