@@ -75,8 +75,8 @@ class Outbox(Struct, frozen=True, forbid_unknown_fields=True):
     sync_s: Annotated[float, Meta(ge=0.1, le=60.0)] = 5.0
 
 
-class RtuBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="rtu"):
-    """A serial line with Modbus RTU; `port` is a device path, relative ones to the site file."""
+class _SerialLine(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+    """A serial line; `port` is a device path, relative ones to the site file."""
 
     id: BusId
     port: str
@@ -84,6 +84,10 @@ class RtuBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", 
     parity: Parity = Parity.NONE
     stop_bits: Annotated[int, Meta(ge=1, le=2)] = 1
     name: str = ""
+
+
+class RtuBus(_SerialLine, frozen=True, forbid_unknown_fields=True, tag="rtu"):
+    """A serial line with Modbus RTU."""
 
 
 class TcpBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="tcp"):
@@ -110,15 +114,8 @@ class RtuTcpBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind
     name: str = ""
 
 
-class SerialBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="serial"):
-    """A serial line on which a device speaks by itself; `port` as with an RTU bus."""
-
-    id: BusId
-    port: str
-    baud: Annotated[int, Meta(ge=300, le=4_000_000)] = 9600
-    parity: Parity = Parity.NONE
-    stop_bits: Annotated[int, Meta(ge=1, le=2)] = 1
-    name: str = ""
+class SerialBus(_SerialLine, frozen=True, forbid_unknown_fields=True, tag="serial"):
+    """A serial line on which a device speaks by itself."""
 
 
 class TcpClientBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="tcp_client"):

@@ -131,3 +131,7 @@ class Speaker(Struct, frozen=True, kw_only=True):
     device: Id
     address: str = ""
     secret: bytes = b""
+
+    def __repr__(self) -> str:
+        """Say everything but the key: it must stand in no log and in no trace."""
+        return f"Speaker(device={self.device!r}, address={self.address!r}, secret={'...' if self.secret else None})"

@@ -6,6 +6,7 @@ itself; `press("tag-EAC653D3AA8C")` presses its button once.
 """
 
 import re
+from abc import ABC, abstractmethod
 
 from msgspec import Struct
 
@@ -25,7 +26,7 @@ class _Tag(Struct):
     off: bool = False
 
 
-class TagReaderTalker(LineTalker):
+class TagReaderTalker(LineTalker, ABC):
     """A reader that reports every tag near it at each of its turns."""
 
     period_s = 2.0
@@ -73,9 +74,9 @@ class TagReaderTalker(LineTalker):
         """Say every tag near it."""
         return b"".join(self.line(name, tag, is_pressed=False) for name, tag in self._tags.items())
 
+    @abstractmethod
     def line(self, name: str, tag: _Tag, *, is_pressed: bool) -> bytes:
         """Write one report of one tag."""
-        raise NotImplementedError
 
 
 class IgsTalker(TagReaderTalker):
