@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from cloud.api.settings import Api, fault_of, located
 from cloud.errors import SettingsError
 from contract.ids import Id
 
@@ -137,6 +138,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     influx: Influx = Influx1()
     database: DatabaseSettings = DatabaseSettings()
     desk: Desk = Desk()
+    api: Api = Api()
     gateways: dict[Id, Registered] | None = None
 
 
@@ -160,9 +162,11 @@ def load_settings(path: Path, *, database_only: bool = False) -> Settings:
     except msgspec.ValidationError as error:
         raise _invalid(path, error) from error
     _check_secrets(path, settings, database_only=database_only)
+    if fault := fault_of(settings.api):
+        raise SettingsError(path, *fault)
     url = _absolute_url(path, settings.database)
     database = msgspec.structs.replace(settings.database, url=url)
-    return msgspec.structs.replace(settings, database=database)
+    return msgspec.structs.replace(settings, database=database, api=located(settings.api, path.resolve().parent))
 
 
 def secret(variable: str) -> str:

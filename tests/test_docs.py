@@ -106,6 +106,7 @@ TABLES = [
     (OPERATIONS_PAGE, "### `[influx]`", cloud_settings._Influx),
     (OPERATIONS_PAGE, "### `[database]`", DatabaseSettings),
     (OPERATIONS_PAGE, "### `[desk]`", cloud_settings.Desk),
+    (OPERATIONS_PAGE, "### `[api]`", cloud_settings.Api),
     (OPERATIONS_PAGE, "### `[gateways.<id>]`", cloud_settings.Registered),
 ]
 ROOTS = [(SITE_PAGE, site_file.SiteFile), (PROFILE_PAGE + SPEAKING_PAGE, model.Profile), (OPERATIONS_PAGE, Settings)]

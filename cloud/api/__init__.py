@@ -1,0 +1,1 @@
+"""The desk's HTTP API: a process of its own, so that no request delays an alarm."""
