@@ -87,7 +87,7 @@ class _SerialLine(Struct, frozen=True, forbid_unknown_fields=True, tag_field="ki
 
 
 class RtuBus(_SerialLine, frozen=True, forbid_unknown_fields=True, tag="rtu"):
-    """A serial line with Modbus RTU."""
+    """A serial line with Modbus RTU; `port` is a device path, relative ones to the site file."""
 
 
 class TcpBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="tcp"):
@@ -115,7 +115,7 @@ class RtuTcpBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind
 
 
 class SerialBus(_SerialLine, frozen=True, forbid_unknown_fields=True, tag="serial"):
-    """A serial line on which a device speaks by itself."""
+    """A serial line on which a device speaks by itself; `port` as with an RTU bus."""
 
 
 class TcpClientBus(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="tcp_client"):
