@@ -34,8 +34,10 @@ delivery = Table(
     Column("channel", String(64), nullable=False),
     Column("address", Text, nullable=False),
     Column("language", String(8), nullable=False),
-    # What the template needs; of a web hook the CloudEvent's data.
+    # What the template needs, `cloud.telling.queue.Facts` as JSON; of a web hook the CloudEvent.
     Column("body", JSON, nullable=False),
+    # Of a web hook: the change that it tells, which also gives the order within an alarm.
+    Column("change_id", BigInteger, nullable=True),
     Column("created_us", BigInteger, nullable=False),
     # pending, sending, sent, failed, withheld.
     Column("state", String(16), nullable=False),
@@ -43,7 +45,24 @@ delivery = Table(
     Column("due_us", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("claimed_by", String(64), nullable=True),
+    # When its latest attempt began: what a channel's limit counts.
+    Column("claimed_us", BigInteger, nullable=True),
+    # Why it was put off though nothing went wrong: quiet hours, the contact's limit. It then goes with others like it.
+    Column("held_why", Text, nullable=True),
     Column("sent_us", BigInteger, nullable=True),
     Column("error", Text, nullable=True),
-    Index("ix_delivery_state", "state", "due_us"),
+    Index("ix_delivery_state", "state", "channel", "due_us"),
+    Index("ix_delivery_claimed", "channel", "claimed_us"),
+)
+
+# One row a web hook that has ever run: where its reading of the history began is in `cursor`.
+web_hook = Table(
+    "web_hook",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    # Of the settings, without its query: another URL enables it again.
+    Column("url", Text, nullable=False),
+    # It answered 410 Gone: nothing is sent until somebody changes its URL or enables it.
+    Column("disabled_us", BigInteger, nullable=True),
+    Column("disabled_why", Text, nullable=True),
 )

@@ -41,21 +41,34 @@ def upgrade() -> None:
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("language", sa.String(8), nullable=False),
         sa.Column("body", sa.JSON(), nullable=False),
+        sa.Column("change_id", sa.BigInteger(), nullable=True),
         sa.Column("created_us", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("due_us", sa.BigInteger(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("claimed_by", sa.String(64), nullable=True),
+        sa.Column("claimed_us", sa.BigInteger(), nullable=True),
+        sa.Column("held_why", sa.Text(), nullable=True),
         sa.Column("sent_us", sa.BigInteger(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_delivery"),
     )
     op.create_index("ix_delivery_alarm_id", "delivery", ["alarm_id"])
     op.create_index("ix_delivery_contact", "delivery", ["contact"])
-    op.create_index("ix_delivery_state", "delivery", ["state", "due_us"])
+    op.create_index("ix_delivery_state", "delivery", ["state", "channel", "due_us"])
+    op.create_index("ix_delivery_claimed", "delivery", ["channel", "claimed_us"])
+    op.create_table(
+        "web_hook",
+        sa.Column("name", sa.String(64), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("disabled_us", sa.BigInteger(), nullable=True),
+        sa.Column("disabled_why", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("name", name="pk_web_hook"),
+    )
 
 
 def downgrade() -> None:
     """Drop them, and what is in them."""
+    op.drop_table("web_hook")
     op.drop_table("delivery")
     op.drop_table("escalation")
