@@ -16,7 +16,7 @@ _USER = "langyan"
 
 
 class Postgres(Server):
-    """One PostgreSQL, durable as it comes; its user must say a password.
+    """One PostgreSQL; its user must say a password.
 
     Attributes:
         password: of the user `langyan`, made anew for each server.
@@ -25,8 +25,10 @@ class Postgres(Server):
     name = "postgres"
     start_limit_s = 120.0
 
-    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+    def __init__(self, folder: Path, *, port: int | None = None, durable: bool = True) -> None:
+        """Prepare; without `durable` it is quick, and a power cut would spoil it: for tests that have none."""
         super().__init__(folder, port=port)
+        self._durable = durable
         self.password = secrets.token_urlsafe(18)
 
     @property
@@ -50,6 +52,8 @@ class Postgres(Server):
             "shared_buffers": "64MB",
             "max_connections": 60,
         }
+        if not self._durable:
+            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         return [*_as_postgres(), str(_program("postgres")), "-D", str(data)] + [
             part for key, value in settings.items() for part in ("-c", f"{key}={value}")
         ]

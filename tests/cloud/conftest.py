@@ -62,7 +62,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with Postgres(tmp_path_factory.mktemp("postgres") / "server") as server:
+    with Postgres(tmp_path_factory.mktemp("postgres") / "server", durable=False) as server:
         yield server
 
 

@@ -118,7 +118,8 @@ def test_what_is_written_once_and_for_all_is_kept_by_the_database(
     with desk_database.transaction() as connection:
         fill(connection)
     act = act.format(table).replace("why", "why" if table == "change" else "what")
-    with pytest.raises((DatabaseAwayError, IntegrityError), match="append-only"), desk_database.transaction() as connection:
+    refused = pytest.raises((DatabaseAwayError, IntegrityError), match="append-only")
+    with refused, desk_database.transaction() as connection:
         connection.exec_driver_sql(act)
     with desk_database.transaction() as connection:
         assert "change" in inspect(connection).get_table_names()
