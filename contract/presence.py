@@ -12,12 +12,18 @@ MEDIA_TYPE = "application/json"
 
 
 class Device(Struct, frozen=True):
-    """One device in a gateway's inventory; `name` is for people and may be any Unicode."""
+    """One device in a gateway's inventory.
+
+    Attributes:
+        name: for people; may be any Unicode.
+        bus: the line it hangs on: what is lost with a "bus-lost" of `gateway.<bus>`. "" where its gateway does not say.
+    """
 
     id: Id
     profile: str
     profile_version: str
     name: str = ""
+    bus: str = ""
 
 
 class Birth(Struct, frozen=True, tag_field="state", tag="born"):

@@ -362,7 +362,13 @@ def _birth(site: Site, boot: str, at_us: int) -> Birth:
         site=site.file.gateway.site,
         at_us=at_us,
         devices=tuple(
-            Device(placed.device.id, placed.profile.profile, placed.profile.version, placed.device.name)
+            Device(
+                placed.device.id,
+                placed.profile.profile,
+                placed.profile.version,
+                placed.device.name,
+                placed.device.bus,
+            )
             for devices in site.devices.values()
             for placed in devices
         ),

@@ -120,7 +120,7 @@ def test_dead_letters_are_bounded_in_number_and_size(database: Database) -> None
 
 
 def test_a_gateway_is_born_dies_and_is_born_again(database: Database) -> None:
-    device = Device("b1", "panic", "1", "校门\0")
+    device = Device("b1", "panic", "1", "校门\0", "rs485")
     birth = Birth("g1", "boot1", "0.1", "三中", T0_US, (device,))
 
     def note(message: Birth | Death, at_us: int, registered: Registered | None = None) -> tuple[object, ...]:
@@ -130,7 +130,7 @@ def test_a_gateway_is_born_dies_and_is_born_again(database: Database) -> None:
 
     assert note(birth, 1) == ("boot1", True, T0_US, "")
     assert list_gateways_of(database)[0].inventory == [
-        {"id": "b1", "profile": "panic", "profile_version": "1", "name": "校门"}
+        {"id": "b1", "profile": "panic", "profile_version": "1", "name": "校门", "bus": "rs485"}
     ]
     assert note(Death("g1", "boot1", "lost"), 2) == ("boot1", False, 2, "lost")
     # The same retained death again, after a reconnect of ours.

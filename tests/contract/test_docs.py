@@ -29,7 +29,7 @@ def test_an_example_is_a_golden_message(example: str) -> None:
 
 def test_every_kind_of_message_has_an_example() -> None:
     shown = [json.loads(example) for example in EXAMPLES]
-    for file in ("telemetry", "alarm_raised", "alarm_cleared", "birth", "death_lost", "death_stopped"):
+    for file in ("telemetry", "alarm_raised", "alarm_cleared", "birth_with_lines", "death_lost", "death_stopped"):
         assert GOLDEN_JSON[f"{file}.json"] in shown
 
 

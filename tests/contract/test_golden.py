@@ -115,6 +115,15 @@ def test_a_birth_in_full() -> None:
     )
 
 
+def test_a_birth_that_names_no_lines_is_of_an_older_gateway() -> None:
+    older = decode_presence((V1 / "birth.json").read_bytes(), gateway=GATEWAY)
+    newer = decode_presence((V1 / "birth_with_lines.json").read_bytes(), gateway=GATEWAY)
+    assert isinstance(older, Birth)
+    assert [device.bus for device in older.devices] == ["", ""]
+    assert isinstance(newer, Birth)
+    assert [device.bus for device in newer.devices] == ["line1", "line1"]
+
+
 def test_a_refusing_receipt_in_full() -> None:
     assert decode_receipt((V1 / "receipt_refused.json").read_bytes()) == Receipt(
         Verdict.REFUSED,
