@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -77,6 +77,7 @@ class Process(ABC):
 
     Attributes:
         folder: its data, configuration and log.
+        environment: variables that it gets beside ours.
     """
 
     name = "process"
@@ -85,6 +86,7 @@ class Process(ABC):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.environment: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @abstractmethod
@@ -125,6 +127,7 @@ class Process(ABC):
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
+                env=os.environ | self.environment,
                 start_new_session=True,
                 preexec_fn=die_with_parent,  # noqa: PLW1509
             )
@@ -189,9 +192,17 @@ class Langyan(Process):
 
     stop_limit_s = 30.0
 
-    def __init__(self, folder: Path, name: str, *words: str, ready: Callable[[], bool]) -> None:
-        """Prepare `langyan WORDS`; `ready` tells whether it is at work."""
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        *words: str,
+        ready: Callable[[], bool],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Prepare `langyan WORDS`; `ready` tells whether it is at work; `environment` is added to ours."""
         super().__init__(folder)
+        self.environment = dict(environment or {})
         self.name = name
         self._words = words
         self._ready = ready
