@@ -73,7 +73,7 @@ class Phones:
 
 def _handler(take: Callable[[str, bytes], None]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             length = min(int(self.headers.get("Content-Length", 0)), _MAX_BODY_BYTES)
             take(self.path, self.rfile.read(length))
             self.send_response(204)
