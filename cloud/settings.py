@@ -13,6 +13,8 @@ from sqlalchemy.exc import ArgumentError
 
 from cloud.api.settings import Api, fault_of, located
 from cloud.errors import SettingsError
+from cloud.telling import settings as telling_settings
+from cloud.telling.settings import Telling
 from contract.ids import Id
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
@@ -139,6 +141,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     database: DatabaseSettings = DatabaseSettings()
     desk: Desk = Desk()
     api: Api = Api()
+    telling: Telling = Telling()
     gateways: dict[Id, Registered] | None = None
 
 
@@ -162,11 +165,13 @@ def load_settings(path: Path, *, database_only: bool = False) -> Settings:
     except msgspec.ValidationError as error:
         raise _invalid(path, error) from error
     _check_secrets(path, settings, database_only=database_only)
-    if fault := fault_of(settings.api):
+    if fault := fault_of(settings.api) or telling_settings.fault_of(settings.telling):
         raise SettingsError(path, *fault)
     url = _absolute_url(path, settings.database)
     database = msgspec.structs.replace(settings.database, url=url)
-    return msgspec.structs.replace(settings, database=database, api=located(settings.api, path.resolve().parent))
+    folder = path.resolve().parent
+    telling = telling_settings.located(settings.telling, folder)
+    return msgspec.structs.replace(settings, database=database, api=located(settings.api, folder), telling=telling)
 
 
 def secret(variable: str) -> str:
@@ -204,6 +209,7 @@ def secret_variables(settings: Settings, *, database_only: bool = False) -> list
         auth: Any = settings.influx.auth
         named.append(("mqtt.password_env", settings.mqtt.password_env))
         named += [(f"influx.auth.{key}", getattr(auth, key, None)) for key in ("password_env", "token_env")]
+        named += telling_settings.secret_variables(settings.telling)
     return named
 
 
