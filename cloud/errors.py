@@ -129,3 +129,127 @@ class AlreadyClosedError(AlarmError):
     def __init__(self, alarm_id: str, closed_by: str | None) -> None:
         super().__init__(f"alarm {alarm_id} was closed by {closed_by or 'nobody known'}")
         self.alarm_id = alarm_id
+
+
+class HistoryError(CloudError):
+    """The history of an alarm does not explain it."""
+
+    hint = "Somebody wrote to the database by hand; restore it from a copy, or take the row as it stands."
+
+
+class PeopleError(CloudError):
+    """Root of what goes wrong with users, their passwords, sessions, tokens and links."""
+
+    hint = "List the users: langyan cloud users list."
+
+
+class NotSignedInError(PeopleError):
+    """No session or token, or one that is unknown, expired or revoked; which of these is not told."""
+
+    hint = "Sign in again, or make a new token."
+
+
+class LoginRefusedError(PeopleError):
+    """Name or password is wrong, or the user disabled; which of these is not told."""
+
+    hint = "Look at name and password; an administrator can give a new one."
+
+    def __init__(self) -> None:
+        super().__init__("name or password is wrong")
+
+
+class LoginThrottledError(PeopleError):
+    """Too many failed logins; whether the password was right has not been looked at.
+
+    Attributes:
+        retry_after_s: how long to wait, at least 1.
+    """
+
+    hint = "Wait; an administrator of the machine can end it: langyan cloud users password."
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"too many failed logins; again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
+class NotAllowedError(PeopleError):
+    """The person's role, area or token does not allow it."""
+
+    hint = "Ask somebody of a higher role, or with a larger area; docs/users.md has the table."
+
+
+class PasswordRefusedError(PeopleError):
+    """A new password is too short, too long, or among the worst."""
+
+    hint = "Take at least 10 characters that nobody guesses: four words that do not belong together."
+
+
+class UnknownUserError(PeopleError):
+    """No user has that name, or none that the asker may see."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no user is called {name[:80]!r}")
+        self.name = name
+
+
+class UserExistsError(PeopleError):
+    """A user of that name is there; names are never given twice, since the history holds them."""
+
+    hint = "Take another name, or edit that user."
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"a user is called {name!r} already")
+        self.name = name
+
+
+class BadUserError(PeopleError):
+    """A field of a user cannot be as it was said.
+
+    Attributes:
+        field: its name.
+    """
+
+    hint = "Mend the field named."
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"{field}: {why}")
+        self.field = field
+
+
+class LastAdminError(PeopleError):
+    """Without this user nobody could edit all users any more."""
+
+    hint = "Make another admin of everything first."
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name!r} is the last admin of everything")
+        self.name = name
+
+
+class TokenRefusedError(PeopleError):
+    """A token cannot be made like that."""
+
+    hint = "Name it, give it scopes of your own role, and an end within a year."
+
+
+class UnknownTokenError(PeopleError):
+    """No token of that user has that id."""
+
+    hint = "List the tokens."
+
+    def __init__(self, token_id: str) -> None:
+        super().__init__(f"no token is called {token_id[:80]!r}")
+
+
+class LinkRefusedError(PeopleError):
+    """A link is not one of ours, was changed, is for something else, or has expired.
+
+    Attributes:
+        has_expired: it was ours, and is too old.
+    """
+
+    hint = "Take a fresh link, or sign in."
+
+    def __init__(self, *, has_expired: bool) -> None:
+        super().__init__("the link has expired" if has_expired else "the link is not valid")
+        self.has_expired = has_expired
