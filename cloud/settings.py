@@ -116,9 +116,14 @@ class Desk(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         late_after_s: an alarm received this long after it was raised is marked late.
+        gateway_lost_after_s: a gateway offline this long is an alarm of its own.
+        realarm_s: so long after its acknowledgement an alarm whose condition lasts is unacknowledged again; by kind
+            or, where the kind is not named, by severity. What is named neither way stays acknowledged.
     """
 
     late_after_s: Annotated[float, Meta(ge=0)] = 60.0
+    gateway_lost_after_s: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
+    realarm_s: dict[str, Annotated[float, Meta(ge=10, le=604_800)]] = {}
 
 
 class Registered(Struct, frozen=True, forbid_unknown_fields=True):
