@@ -7,6 +7,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, insert, select, update
 
 from cloud.database.dead_letters import clean
+from cloud.database.number_tables import presence_change
 from cloud.database.tables import gateway
 from cloud.settings import Registered
 from contract.presence import Birth, Death
@@ -63,6 +64,16 @@ def note_presence(
     if isinstance(message, Death) and (is_stale or not row.online):
         return
     connection.execute(update(gateway).where(gateway.c.id == message.gateway).values(values))
+    if values["online"] != row.online:
+        connection.execute(
+            insert(presence_change).values(
+                gateway=message.gateway,
+                online=values["online"],
+                at_us=values["since_us"],
+                before_us=row.since_us,
+                reason=values["reason"],
+            )
+        )
 
 
 def list_gateways(connection: Connection) -> list[GatewayRow]:
