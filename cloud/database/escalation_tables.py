@@ -30,7 +30,7 @@ delivery = Table(
     # alarm, reminder, unacknowledged, cleared, closed, ...: names the template.
     Column("kind", String(32), nullable=False),
     Column("severity", String(16), nullable=False),
-    Column("contact", String(64), nullable=True, index=True),
+    Column("contact", String(64), nullable=True),
     Column("channel", String(64), nullable=False),
     Column("address", Text, nullable=False),
     Column("language", String(8), nullable=False),
@@ -53,6 +53,7 @@ delivery = Table(
     Column("error", Text, nullable=True),
     Index("ix_delivery_state", "state", "channel", "due_us"),
     Index("ix_delivery_claimed", "channel", "claimed_us"),
+    Index("ix_delivery_contact", "contact", "claimed_us"),
 )
 
 # One row a web hook that has ever run: where its reading of the history began is in `cursor`.

@@ -54,7 +54,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_delivery"),
     )
     op.create_index("ix_delivery_alarm_id", "delivery", ["alarm_id"])
-    op.create_index("ix_delivery_contact", "delivery", ["contact"])
+    op.create_index("ix_delivery_contact", "delivery", ["contact", "claimed_us"])
     op.create_index("ix_delivery_state", "delivery", ["state", "channel", "due_us"])
     op.create_index("ix_delivery_claimed", "delivery", ["channel", "claimed_us"])
     op.create_table(
