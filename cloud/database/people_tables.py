@@ -54,9 +54,12 @@ login_attempt = Table(
     metadata,
     Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
     Column("at_us", BigInteger, nullable=False),
+    # SHA-256 of the name as hexadecimal digits: what people type there by mistake is often a password.
     Column("name", String(64), nullable=False),
+    # An address, or the network that it stands for.
     Column("origin", String(200), nullable=False),
     Column("succeeded", Boolean, nullable=False),
+    Index("ix_login_attempt_at_us", "at_us"),
     Index("ix_login_attempt_name", "name", "at_us"),
     Index("ix_login_attempt_origin", "origin", "at_us"),
     sqlite_autoincrement=True,

@@ -2,21 +2,24 @@
 
 from typing import Generic, TypeVar
 
-from msgspec import Struct
-
 Value = TypeVar("Value", str, bytes)
 
 
-class Hidden(Struct, Generic[Value], frozen=True):
+class Hidden(Generic[Value]):
     """A secret; whoever wants to read it must say so.
 
-    Attributes:
-        value: the secret itself.
+    No Struct, so that no encoder writes it either: JSON, SQL and logs refuse or hide it.
     """
 
-    value: Value
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Value) -> None:
+        self._value: Value = value
 
     def __repr__(self) -> str:
         return "Hidden(***)"
 
-    __str__ = __repr__
+    @property
+    def value(self) -> Value:
+        """The secret itself."""
+        return self._value

@@ -66,6 +66,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_login_attempt"),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_login_attempt_at_us", "login_attempt", ["at_us"])
     op.create_index("ix_login_attempt_name", "login_attempt", ["name", "at_us"])
     op.create_index("ix_login_attempt_origin", "login_attempt", ["origin", "at_us"])
     op.create_table(
