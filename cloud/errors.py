@@ -253,3 +253,49 @@ class LinkRefusedError(PeopleError):
     def __init__(self, *, has_expired: bool) -> None:
         super().__init__("the link has expired" if has_expired else "the link is not valid")
         self.has_expired = has_expired
+
+
+class ControlError(AlarmError):
+    """What takes an alarm's voice away cannot begin or end so: it lasts already, does not last, or names nothing."""
+
+    hint = "List what is shelved, suppressed and out of service."
+
+
+class GarbledPlanError(CloudError):
+    """A row of `escalation` cannot be read: something else has written it.
+
+    Attributes:
+        alarm_id: whose plan it is.
+    """
+
+    hint = "The auditor begins that alarm's escalation anew within its period; see who writes to the database."
+
+    def __init__(self, alarm_id: str, why: str) -> None:
+        super().__init__(f"escalation of alarm {alarm_id}: {why}")
+        self.alarm_id = alarm_id
+
+
+class AreaError(CloudError):
+    """Root of what can be wrong with a question or an order about areas."""
+
+    hint = "Mend what is named; nothing was changed."
+
+
+class UnknownPlaceError(AreaError):
+    """The registry has no such area or contact.
+
+    Attributes:
+        kind: "area" or "contact".
+        id: what it was called.
+    """
+
+    hint = "List the areas: langyan cloud areas list."
+
+    def __init__(self, kind: str, id_: str) -> None:
+        super().__init__(f"no {kind} is called {id_[:80]!r}")
+        self.kind = kind
+        self.id = id_
+
+
+class HandoverError(AreaError):
+    """A hand-over cannot be as it is asked for."""

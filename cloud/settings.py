@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError
 
 from cloud.api.settings import Api, fault_of, located
 from cloud.errors import SettingsError
+from cloud.escalation.settings import Escalation
 from cloud.telling import settings as telling_settings
 from cloud.telling.settings import Telling
 from contract.ids import Id
@@ -147,6 +148,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     desk: Desk = Desk()
     api: Api = Api()
     telling: Telling = Telling()
+    escalation: Escalation = Escalation()
     gateways: dict[Id, Registered] | None = None
 
 
