@@ -102,4 +102,7 @@ def list_audit(
     for column, value in ((audit.c.by, by), (audit.c.what, what), (audit.c.object, object_)):
         if value is not None:
             wanted = wanted.where(column == value)
-    return [msgspec.convert(dict(row), Entry) for row in connection.execute(wanted).mappings()]
+    return [
+        Entry(row.id, row.at_us, row.by, row.origin, row.what, row.object, row.details)
+        for row in connection.execute(wanted)
+    ]

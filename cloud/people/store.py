@@ -341,5 +341,15 @@ def _keep_an_admin(connection: Connection, before: User, changed: dict[str, Any]
 
 
 def _to_user(row: Row[Any]) -> User:
-    values = {key: value for key, value in row._mapping.items() if key in User.__struct_fields__}  # noqa: SLF001
-    return msgspec.convert(values | {"area_path": row.path or ""}, User)
+    return User(
+        name=row.name,
+        display=row.display,
+        role=Role(row.role),
+        area=row.area,
+        area_path=row.path or "",
+        contact=row.contact,
+        language=row.language,
+        disabled=row.disabled,
+        must_change=row.must_change,
+        created_us=row.created_us,
+    )
