@@ -3,7 +3,7 @@
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Self, TypeVar
@@ -232,7 +232,7 @@ def open_database(settings: DatabaseSettings) -> Database:
 
 
 class PersistentDatabase:
-    """A database's `call` that waits out every outage, so that nothing taken is dropped.
+    """A database's `call` and `ask` that wait out every outage, so that nothing taken is dropped.
 
     Args:
         database: may be away at any time, also now.
@@ -269,9 +269,20 @@ class PersistentDatabase:
         Raises:
             DatabaseRefusedError: the data cannot be stored.
         """
+        return await self._persist(self._database.call, work)
+
+    async def ask(self, work: Callable[[Connection], Result]) -> Result:
+        """Do `work`, which changes nothing, on one state of everything, as soon as the database is there."""
+        return await self._persist(self._database.ask, work)
+
+    async def _persist(
+        self,
+        way: Callable[[Callable[[Connection], Result]], Awaitable[Result]],
+        work: Callable[[Connection], Result],
+    ) -> Result:
         while True:
             try:
-                result = await self._database.call(work)
+                result = await way(work)
             except DatabaseAwayError as error:
                 await anyio.sleep(self._failed(error))
             else:

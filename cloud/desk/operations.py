@@ -10,8 +10,9 @@ from cloud.clock import now_us
 from cloud.database import Database
 from cloud.database.dead_letters import clean
 from cloud.database.tables import alarm_event, occurrence
+from cloud.desk.changes import Actor, Changed, What
 from cloud.desk.core import Alarm, ClosingCode
-from cloud.desk.store import save, to_alarm
+from cloud.desk.keeping import keep, to_alarm
 from cloud.errors import AlreadyClosedError, AmbiguousAlarmError, UnknownAlarmError
 from contract.alarms import Mode, Transition
 
@@ -66,7 +67,7 @@ def acknowledge(database: Database, alarm_id: str, by: str) -> Alarm:
             return alarm
         person = clean(by, _MAX_PERSON_CHARS)
         seen = msgspec.structs.replace(alarm, acknowledged_at_us=now_us(), acknowledged_by=person)
-        save(connection, alarm, seen)
+        keep(connection, [Changed(alarm, seen, What.ACKNOWLEDGED, Actor(person, "local"), now_us())])
         return seen
 
     return database.run(work)
@@ -92,7 +93,7 @@ def close(database: Database, alarm_id: str, by: str, code: ClosingCode, comment
             closing_code=code,
             comment=clean(comment, _MAX_COMMENT_CHARS),
         )
-        save(connection, alarm, closed)
+        keep(connection, [Changed(alarm, closed, What.CLOSED, Actor(person, "local"), at_us)])
         return closed
 
     return database.run(work)

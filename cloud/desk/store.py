@@ -1,18 +1,33 @@
-"""Alarm events into the database: idempotent by event id, one open row a source."""
+"""Alarm events into the database: idempotent by event id, one open row a source, a burst in a few statements."""
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-import msgspec
-from sqlalchemy import Connection, RowMapping, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select, text, update
 
+from cloud.areas.chunks import chunked
+from cloud.areas.places import find_places
 from cloud.database.tables import alarm_event, occurrence
-from cloud.desk.core import Alarm, Arrival, cleared, opened, retriggered
+from cloud.desk.changes import GATEWAY, Actor
+from cloud.desk.controls import find_silences, lock_controls
+from cloud.desk.core import Alarm, Arrival, Situation
+from cloud.desk.folding import Folded, Known, fold
+from cloud.desk.keeping import keep, to_alarm
+from cloud.escalation.follow import target_seconds
 from contract.alarms import AlarmEvent, Mode, Transition
 
+# "alar": the first of two numbers of the lock on a source; the second is one of so many, because a server has room for
+# some thousands of locks.
+_SOURCE_LOCKS = 0x616C6172
+_SOURCE_LOCK_BUCKETS = 1024
 
-def apply_events(connection: Connection, arrivals: Sequence[Arrival]) -> int:
-    """Apply events in their order; ids already stored are skipped.
+_CLEARED = alarm_event.c.transition == Transition.CLEARED.value
+_TRIGGERED = alarm_event.c.transition != Transition.CLEARED.value
+
+
+def apply_events(connection: Connection, arrivals: Sequence[Arrival], *, actor: Actor = GATEWAY) -> int:
+    """Apply events in their order; ids already stored are skipped. `actor` says them: a gateway, or the desk itself.
 
     Returns:
         How many were new.
@@ -20,137 +35,139 @@ def apply_events(connection: Connection, arrivals: Sequence[Arrival]) -> int:
     Raises:
         IntegrityError: another worker was first with a source or an event; repeat the transaction.
     """
-    _lock_sources(connection, arrivals)
-    ids = {arrival.event.event_id for arrival in arrivals}
-    known = set(connection.execute(select(alarm_event.c.event_id).where(alarm_event.c.event_id.in_(ids))).scalars())
-    new = 0
+    lock_controls(connection, shared=True)
+    _lock_sources(connection, {arrival.event.source for arrival in arrivals})
+    fresh = _new_ones(connection, arrivals)
+    if fresh:
+        known = _read(connection, [arrival.event for arrival in fresh])
+        folded = fold(fresh, known, _situations(connection, fresh, known), actor=actor)
+        keep(connection, folded.changes)
+        _keep_events(connection, fresh, folded)
+    return len(fresh)
+
+
+def _new_ones(connection: Connection, arrivals: Sequence[Arrival]) -> list[Arrival]:
+    """Those whose id is not stored, each once."""
+    by_id: dict[str, Arrival] = {}
     for arrival in arrivals:
-        if arrival.event.event_id not in known:
-            known.add(arrival.event.event_id)
-            apply_event(connection, arrival)
-            new += 1
-    return new
+        by_id.setdefault(arrival.event.event_id, arrival)
+    for some in chunked(list(by_id)):
+        for event_id in connection.execute(select(alarm_event.c.event_id).where(alarm_event.c.event_id.in_(some))):
+            del by_id[event_id[0]]
+    return list(by_id.values())
 
 
-def apply_event(connection: Connection, arrival: Arrival) -> None:
-    """Apply one event whose id is not stored yet."""
-    if arrival.event.transition is Transition.CLEARED:
-        _clear(connection, arrival)
-    else:
-        _trigger(connection, arrival)
+def _read(connection: Connection, events: Sequence[AlarmEvent]) -> Known:
+    """Read what is known of the alarms of these events, and lock their rows."""
+    counted: dict[str, list[str]] = {}
+    ends: dict[str, int] = {}
+    waiting: set[str] = set()
+    columns = alarm_event.c.alarm_id, alarm_event.c.occurrence, _CLEARED, func.max(alarm_event.c.at_us)
+    for some in chunked(sorted({event.alarm_id for event in events})):
+        query = select(*columns).where(alarm_event.c.alarm_id.in_(some)).group_by(*columns[:3])
+        for alarm_id, row, is_clear, at_us in connection.execute(query):
+            if not is_clear:
+                counted.setdefault(alarm_id, []).append(row)
+                continue
+            ends[alarm_id] = at_us
+            if row is None:
+                waiting.add(alarm_id)
+    rows = _read_rows(connection, occurrence.c.alarm_id, {row for found in counted.values() for row in found})
+    triggered = {event.source for event in events if event.transition is not Transition.CLEARED}
+    rows |= _read_rows(connection, occurrence.c.open_key, triggered)
+    clearing = {event.source for event in events if event.transition is Transition.CLEARED}
+    lasting, last_ends = _read_ends(connection, [row for row in rows.values() if row.source in clearing])
+    return Known(rows, counted, ends, waiting, lasting, last_ends)
 
 
-def to_alarm(row: RowMapping) -> Alarm:
-    """Read a row of `occurrence`."""
-    # The keys are a subclass of str, which msgspec does not take.
-    return msgspec.convert({str(key): value for key, value in row.items()}, Alarm)
+def _read_rows(connection: Connection, column: ColumnElement[str], wanted: Iterable[str]) -> dict[str, Alarm]:
+    found: dict[str, Alarm] = {}
+    for some in chunked(sorted(wanted)):
+        query = select(occurrence).where(column.in_(some)).order_by(occurrence.c.alarm_id).with_for_update()
+        found |= {row["alarm_id"]: to_alarm(row) for row in connection.execute(query).mappings()}
+    return found
 
 
-def save(connection: Connection, before: Alarm, after: Alarm) -> None:
-    """Write what changed, which may be the id itself (the events' references follow)."""
-    old, new = to_row(before), to_row(after)
-    changes = {key: value for key, value in new.items() if old[key] != value}
-    if changes:
-        connection.execute(update(occurrence).where(occurrence.c.alarm_id == before.alarm_id).values(changes))
+def _read_ends(connection: Connection, rows: Collection[Alarm]) -> tuple[dict[str, set[str]], dict[str, int]]:
+    """Of each row the alarm ids that have no clear, and the latest clear of the others."""
+    lasting: dict[str, set[str]] = {row.alarm_id: set() for row in rows}
+    last_ends = {row.alarm_id: row.cleared_at_us for row in rows if row.cleared_at_us is not None}
+    # Of a row that is cleared all have ended, and it says when.
+    active = sorted(row.alarm_id for row in rows if row.cleared_at_us is None)
+    clear = alarm_event.alias("clear")
+    is_its_clear = (clear.c.alarm_id == alarm_event.c.alarm_id) & (clear.c.transition == Transition.CLEARED.value)
+    joined = alarm_event.outerjoin(clear, is_its_clear)
+    for some in chunked(active):
+        of_these = _TRIGGERED, alarm_event.c.occurrence.in_(some)
+        columns = alarm_event.c.alarm_id, alarm_event.c.occurrence, clear.c.at_us
+        query = select(*columns).distinct().select_from(joined).where(*of_these)
+        for alarm_id, row, end_us in connection.execute(query):
+            if end_us is None:
+                lasting[row].add(alarm_id)
+            else:
+                last_ends[row] = max(last_ends.get(row, end_us), end_us)
+    return lasting, last_ends
 
 
-def to_row(alarm: Alarm) -> dict[str, Any]:
-    """Write a row of `occurrence`."""
-    row: dict[str, Any] = msgspec.to_builtins(alarm)
-    row["open_key"] = alarm.open_key
-    return row
+def _situations(connection: Connection, arrivals: Sequence[Arrival], known: Known) -> Callable[[AlarmEvent], Situation]:
+    """Look up what is known of the sources that may get a row."""
+    standing = {row.open_key for row in known.rows.values()}
+    triggers = [one.event for one in arrivals if one.event.transition is not Transition.CLEARED]
+    opening = [event for event in triggers if event.source not in standing or event.mode is not Mode.LIVE]
+    if not opening:
+        return lambda _event: Situation()
+    places = find_places(connection, {(event.gateway, event.device) for event in opening})
+    silences = find_silences(connection, {event.source for event in opening})
+    wanted = {
+        (places[event.gateway, event.device].area_path, event.severity) for event in opening if event.mode is Mode.LIVE
+    }
+    targets = target_seconds(connection, wanted)
 
-
-def _trigger(connection: Connection, arrival: Arrival) -> None:
-    event = arrival.event
-    clear = alarm_event.c.alarm_id == event.alarm_id, alarm_event.c.transition == Transition.CLEARED.value
-    cleared_at_us = connection.execute(select(alarm_event.c.at_us).where(*clear)).scalar_one_or_none()
-    counted = _rows_of(connection, event)
-    before = _row_to_count_to(connection, event, counted)
-    if before is None:
-        alarm = opened(arrival, cleared_at_us=cleared_at_us, is_reopened=bool(counted))
-        connection.execute(insert(occurrence).values(to_row(alarm)))
-    else:
-        alarm = retriggered(before, arrival, cleared_at_us=cleared_at_us)
-        save(connection, before, alarm)
-    _keep_event(connection, arrival, counted_to=alarm.alarm_id)
-    if cleared_at_us is not None:
-        connection.execute(update(alarm_event).where(*clear).values(occurrence=alarm.alarm_id))
-
-
-def _row_to_count_to(connection: Connection, event: AlarmEvent, counted: dict[str, Alarm]) -> Alarm | None:
-    """Find the row a trigger belongs to; None when it opens one.
-
-    A raise belongs to the row that a second press of it has opened already, whatever became of that. A second press
-    belongs to a row that is open: what comes after a person has closed its alarm is news.
-    """
-    if event.transition is Transition.RAISED and counted:
-        return counted.get(event.alarm_id) or next(iter(counted.values()))
-    still_open = (alarm for alarm in counted.values() if alarm.is_open)
-    if (own := next(still_open, None)) is not None or event.mode is not Mode.LIVE:
-        return own
-    open_row = select(occurrence).where(occurrence.c.open_key == event.source).with_for_update()
-    row = connection.execute(open_row).mappings().one_or_none()
-    return None if row is None else to_alarm(row)
-
-
-def _rows_of(connection: Connection, event: AlarmEvent) -> dict[str, Alarm]:
-    """The rows, by id, to which triggers of the event's alarm are counted; a second one when the first was closed."""
-    counted = select(alarm_event.c.occurrence).where(
-        alarm_event.c.alarm_id == event.alarm_id, alarm_event.c.transition != Transition.CLEARED.value
-    )
-    query = select(occurrence).where(occurrence.c.alarm_id.in_(counted)).order_by(occurrence.c.raised_at_us)
-    rows = connection.execute(query.with_for_update()).mappings()
-    return {alarm.alarm_id: alarm for alarm in map(to_alarm, rows)}
-
-
-def _clear(connection: Connection, arrival: Arrival) -> None:
-    event = arrival.event
-    counted = _rows_of(connection, event)
-    for before in counted.values():
-        save(connection, before, cleared(before, cleared_at_us=_end_of(connection, before.alarm_id, event)))
-    # Without a trigger it waits: the first that comes finds it.
-    _keep_event(connection, arrival, counted_to=next(iter(counted), None))
-
-
-def _end_of(connection: Connection, row: str, clear: AlarmEvent) -> int | None:
-    """Tell when the last condition of a row ended, once `clear` is counted; None while a trigger has no clear."""
-    counted = select(alarm_event.c.alarm_id).where(
-        alarm_event.c.occurrence == row,
-        alarm_event.c.transition != Transition.CLEARED.value,
-        alarm_event.c.alarm_id != clear.alarm_id,
-    )
-    ends = connection.execute(
-        select(alarm_event.c.alarm_id, alarm_event.c.at_us).where(
-            alarm_event.c.alarm_id.in_(counted), alarm_event.c.transition == Transition.CLEARED.value
+    def situation_of(event: AlarmEvent) -> Situation:
+        place, silence = places[event.gateway, event.device], silences[event.source]
+        return Situation(
+            site=place.site,
+            area=place.area,
+            area_path=place.area_path,
+            # Nobody is sent to a test.
+            target_s=targets[place.area_path, event.severity] if event.mode is Mode.LIVE else None,
+            shelved_until_us=silence.shelved_until_us,
+            suppressed_by=silence.suppressed_by,
+            out_of_service=silence.out_of_service,
         )
-    ).all()
-    if set(connection.execute(counted).scalars()) - {end.alarm_id for end in ends}:
-        return None
-    return max([clear.at_us, *(int(end.at_us) for end in ends)])
+
+    return situation_of
 
 
-def _lock_sources(connection: Connection, arrivals: Sequence[Arrival]) -> None:
+def _keep_events(connection: Connection, arrivals: Sequence[Arrival], folded: Folded) -> None:
+    pairs = zip(arrivals, folded.counted_to, strict=True)
+    connection.execute(insert(alarm_event), [_to_row(arrival, counted_to) for arrival, counted_to in pairs])
+    if folded.found:
+        waited = update(alarm_event).where(_CLEARED, alarm_event.c.alarm_id == bindparam("ended"))
+        rows = [{"ended": alarm_id, "counted_to": row} for alarm_id, row in folded.found.items()]
+        connection.execute(waited.values(occurrence=bindparam("counted_to")), rows)
+
+
+def _to_row(arrival: Arrival, counted_to: str | None) -> dict[str, Any]:
+    event = arrival.event
+    return {
+        "event_id": event.event_id,
+        "alarm_id": event.alarm_id,
+        "occurrence": counted_to,
+        "transition": event.transition.value,
+        "at_us": event.at_us,
+        "received_at_us": arrival.received_at_us,
+        "stored_at_us": arrival.stored_at_us,
+        "value": event.value,
+    }
+
+
+def _lock_sources(connection: Connection, sources: Collection[str]) -> None:
     """Keep other desks from the same sources until the commit: a raise and its clear must see each other.
 
-    SQLite has one writer at a time anyhow.
+    SQLite has one writer at a time anyhow. In one order, so that two desks never wait for each other.
     """
     if connection.dialect.name == "postgresql":
-        for source in sorted({arrival.event.source for arrival in arrivals}):
-            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:source))"), {"source": source})
-
-
-def _keep_event(connection: Connection, arrival: Arrival, *, counted_to: str | None) -> None:
-    event: AlarmEvent = arrival.event
-    connection.execute(
-        insert(alarm_event).values(
-            event_id=event.event_id,
-            alarm_id=event.alarm_id,
-            occurrence=counted_to,
-            transition=event.transition.value,
-            at_us=event.at_us,
-            received_at_us=arrival.received_at_us,
-            stored_at_us=arrival.stored_at_us,
-            value=event.value,
-        )
-    )
+        keys = sorted({zlib.crc32(source.encode()) % _SOURCE_LOCK_BUCKETS for source in sources})
+        locks = text("SELECT pg_advisory_xact_lock(:sources, key) FROM unnest(CAST(:keys AS integer[])) AS key")
+        connection.execute(locks, {"sources": _SOURCE_LOCKS, "keys": keys})

@@ -1,0 +1,288 @@
+"""What takes alarms' voices away: shelved by an operator, suppressed by design, out of service for maintenance.
+
+A control holds for a source, or for all whose name begins so: a gateway, `gateway/device`, `gateway/device/point`. It
+holds for the alarms that are open and for those that come while it lasts. It hides nothing from the database, and no
+event is lost by it: when it ends, what still lasts is unacknowledged again.
+"""
+
+from collections.abc import Collection, Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, insert, select, text, update
+
+from cloud.areas.chunks import chunked
+from cloud.areas.places import find_places
+from cloud.database.dead_letters import clean
+from cloud.database.tables import SOURCE_CHARS, control, occurrence
+from cloud.desk.changes import DESK, Actor, Changed, What
+from cloud.desk.core import Alarm, lived
+from cloud.desk.keeping import keep, note, to_alarm
+from cloud.desk.life import Event
+from cloud.errors import ControlError
+
+MAX_WHY_CHARS = 4_000
+# "ctrl": events hold it shared, so that a control that begins or ends sees every alarm, and the other way round.
+_CONTROLS_LOCK = 0x6374726C
+_EXPIRED_AT_ONCE = 500
+_NAMES_OF_A_SOURCE = 4
+
+
+class ControlKind(StrEnum):
+    """Whose decision it is; stored."""
+
+    SHELVED = "shelved"
+    SUPPRESSED = "suppressed"
+    OUT_OF_SERVICE = "out-of-service"
+
+
+class Control(Struct, frozen=True):
+    """One control, a row of `control`. Times are microseconds UTC.
+
+    Attributes:
+        target: a source or the beginning of one, in whole names.
+        by, origin, why: who began it, where from, and the reason.
+        until_us: when it ends by itself; None: somebody ends it.
+        ended_us, ended_by: when it ended; None while it lasts.
+    """
+
+    id: int
+    kind: ControlKind
+    target: str
+    by: str
+    origin: str
+    why: str
+    since_us: int
+    until_us: int | None = None
+    ended_us: int | None = None
+    ended_by: str | None = None
+
+
+class Silence(Struct, frozen=True):
+    """What all controls together say of a source; the fields are those of `Alarm`."""
+
+    shelved_until_us: int | None = None
+    suppressed_by: str | None = None
+    out_of_service: bool = False
+
+
+class _Form(Struct, frozen=True):
+    field: str
+    begins: Event
+    ends: Event
+    begun: What
+    ended: What
+
+
+_FORMS: Mapping[ControlKind, _Form] = MappingProxyType(
+    {
+        ControlKind.SHELVED: _Form("shelved_until_us", Event.SHELVE, Event.UNSHELVE, What.SHELVED, What.UNSHELVED),
+        ControlKind.SUPPRESSED: _Form(
+            "suppressed_by", Event.SUPPRESS, Event.UNSUPPRESS, What.SUPPRESSED, What.UNSUPPRESSED
+        ),
+        ControlKind.OUT_OF_SERVICE: _Form(
+            "out_of_service", Event.REMOVE, Event.RETURN, What.OUT_OF_SERVICE, What.IN_SERVICE
+        ),
+    }
+)
+
+
+def targets_of(source: str) -> tuple[str, ...]:
+    """Name every target that a source lies under: its gateway, its device, its point, itself."""
+    names = source.split("/")
+    return tuple("/".join(names[:count]) for count in range(1, len(names) + 1))
+
+
+def begin(
+    connection: Connection,
+    kind: ControlKind,
+    target: str,
+    *,
+    actor: Actor,
+    why: str,
+    now_us: int,
+    until_us: int | None = None,
+) -> Control:
+    """Begin a control, and silence what is open under it.
+
+    Args:
+        connection: a transaction for writing that has locked no alarm yet.
+        kind: whose decision it is; shelving ends by itself and so needs `until_us`.
+        target: a source or the beginning of one, in whole names.
+        actor: who.
+        why: the reason, which must be given.
+        now_us: now.
+        until_us: when it ends by itself.
+
+    Raises:
+        ControlError: such a control lasts already; no reason; a shelving without an end, or one in the past.
+    """
+    lock_controls(connection)
+    _check(kind, target, why, now_us=now_us, until_us=until_us)
+    if (lasting := _find(connection, kind, target)) is not None:
+        raise ControlError(f"{target} is {kind.value} already, by {lasting.by}: {lasting.why}")
+    values: dict[str, Any] = {
+        "kind": kind.value,
+        "target": target,
+        "by": actor.name,
+        "origin": actor.origin,
+        "why": clean(why, MAX_WHY_CHARS),
+        "since_us": now_us,
+        "until_us": until_us,
+    }
+    inserted = insert(control).values(lasting_key=_key(kind, target), **values).returning(control.c.id)
+    begun = _to_control({"id": connection.execute(inserted).scalar_one(), **values})
+    _carry_out(connection, begun, _FORMS[kind].begun, actor=actor, why=begun.why, now_us=now_us)
+    return begun
+
+
+def end(connection: Connection, kind: ControlKind, target: str, *, actor: Actor, why: str = "", now_us: int) -> Control:
+    """End a control; what no other silences has its voice again, unacknowledged where its condition lasts.
+
+    Args:
+        connection: a transaction for writing that has locked no alarm yet.
+        kind: as it was begun.
+        target: as it was begun.
+        actor: who.
+        why: may be left out.
+        now_us: now.
+
+    Raises:
+        ControlError: no such control lasts.
+    """
+    lock_controls(connection)
+    lasting = _find(connection, kind, target)
+    if lasting is None:
+        raise ControlError(f"{target!r} is not {kind.value}")
+    return _end(connection, lasting, actor=actor, why=clean(why, MAX_WHY_CHARS), now_us=now_us)
+
+
+def end_expired(connection: Connection, *, now_us: int) -> int:
+    """End the controls whose time is over, at most 500 at once; returns how many."""
+    due = select(control).where(control.c.until_us <= now_us, control.c.lasting_key.is_not(None))
+    if connection.execute(due.limit(1)).first() is None:
+        return 0
+    lock_controls(connection)
+    rows = connection.execute(due.order_by(control.c.until_us).limit(_EXPIRED_AT_ONCE)).mappings().all()
+    for row in rows:
+        _end(connection, _to_control(row), actor=DESK, why="", now_us=now_us)
+    return len(rows)
+
+
+def list_controls(
+    connection: Connection, *, kind: ControlKind | None = None, lasting: bool = True, limit: int = 1_000
+) -> list[Control]:
+    """List controls, those that end first in front; `until_us` less now is the time that remains."""
+    query = select(control).order_by(control.c.until_us.is_(None), control.c.until_us, control.c.id).limit(limit)
+    if kind is not None:
+        query = query.where(control.c.kind == kind.value)
+    if lasting:
+        query = query.where(control.c.lasting_key.is_not(None))
+    return [_to_control(row) for row in connection.execute(query).mappings()]
+
+
+def find_silences(connection: Connection, sources: Collection[str]) -> dict[str, Silence]:
+    """Tell what the controls say of each source; every source is in the answer."""
+    keys = {_key(kind, target) for source in sources for target in targets_of(source) for kind in ControlKind}
+    found: dict[str, Control] = {}
+    for some in chunked(sorted(keys)):
+        query = select(control).where(control.c.lasting_key.in_(some))
+        found |= {row["lasting_key"]: _to_control(row) for row in connection.execute(query).mappings()}
+    if not found:
+        return dict.fromkeys(sources, Silence())
+    return {source: _silence_of(source, found) for source in sources}
+
+
+def lock_controls(connection: Connection, *, shared: bool = False) -> None:
+    """Let no control begin or end until the commit; take it before any alarm is locked."""
+    if connection.dialect.name == "postgresql":
+        word = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+        connection.execute(text(f"SELECT {word}(:controls)"), {"controls": _CONTROLS_LOCK})
+
+
+def silenced(alarm: Alarm, kind: ControlKind, silence: Silence, *, target: str) -> Alarm | None:
+    """Tell what an alarm becomes when a control of `kind` on `target` has begun or ended; None: as it was. Pure.
+
+    Args:
+        alarm: an open one under `target`.
+        kind: of the control.
+        target: of the control.
+        silence: what all controls that last now say of its source.
+    """
+    form = _FORMS[kind]
+    had, has = getattr(alarm, form.field), getattr(silence, form.field)
+    # What something else than a control suppresses, that must give back.
+    if had == has or (kind is ControlKind.SUPPRESSED and had not in (None, target)):
+        return None
+    if not has:
+        return lived(alarm, form.ends)
+    return (
+        msgspec.structs.replace(alarm, **{form.field: has}) if had else lived(alarm, form.begins, **{form.field: has})
+    )
+
+
+def _check(kind: ControlKind, target: str, why: str, *, now_us: int, until_us: int | None) -> None:
+    names = target.split("/")
+    if not all(names) or len(names) > _NAMES_OF_A_SOURCE or len(target) > SOURCE_CHARS:
+        raise ControlError(f"{target[:80]!r} is no source and no beginning of one")
+    if not why.strip():
+        raise ControlError(f"{target}: it is not {kind.value} without a reason")
+    if until_us is None and kind is ControlKind.SHELVED:
+        raise ControlError(f"{target}: it is not shelved without an end")
+    if until_us is not None and until_us <= now_us:
+        raise ControlError(f"{target}: the end lies in the past")
+
+
+def _end(connection: Connection, lasting: Control, *, actor: Actor, why: str, now_us: int) -> Control:
+    ended = {"ended_us": now_us, "ended_by": actor.name}
+    connection.execute(update(control).where(control.c.id == lasting.id).values(lasting_key=None, **ended))
+    _carry_out(connection, lasting, _FORMS[lasting.kind].ended, actor=actor, why=why, now_us=now_us)
+    return msgspec.structs.replace(lasting, **ended)
+
+
+def _carry_out(connection: Connection, one: Control, what: What, *, actor: Actor, why: str, now_us: int) -> None:
+    """Change every open alarm under a control that has just begun or ended, and write down that it has."""
+    gateway, device, *_ = [*one.target.split("/"), ""]
+    under = (occurrence.c.source == one.target) | occurrence.c.source.startswith(f"{one.target}/", autoescape=True)
+    query = select(occurrence).where(occurrence.c.gateway == gateway, occurrence.c.closed_at_us.is_(None), under)
+    rows = connection.execute(query.order_by(occurrence.c.alarm_id).with_for_update()).mappings()
+    alarms = [to_alarm(row) for row in rows]
+    silences = find_silences(connection, {alarm.source for alarm in alarms})
+    changes = []
+    for alarm in alarms:
+        after = silenced(alarm, one.kind, silences[alarm.source], target=one.target)
+        if after is not None:
+            changes.append(Changed(alarm, after, what, actor, now_us, why))
+    keep(connection, changes)
+    place = find_places(connection, {(gateway, device)})[gateway, device]
+    note(connection, what, target=one.target, area_path=place.area_path, actor=actor, at_us=now_us, why=why)
+
+
+def _find(connection: Connection, kind: ControlKind, target: str) -> Control | None:
+    query = select(control).where(control.c.lasting_key == _key(kind, target))
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else _to_control(row)
+
+
+def _silence_of(source: str, lasting: Mapping[str, Control]) -> Silence:
+    def of(kind: ControlKind) -> list[Control]:
+        keys = (_key(kind, target) for target in targets_of(source))
+        return [lasting[key] for key in keys if key in lasting]
+
+    shelved, suppressed = of(ControlKind.SHELVED), of(ControlKind.SUPPRESSED)
+    return Silence(
+        shelved_until_us=max((one.until_us or 0 for one in shelved), default=None),
+        suppressed_by=suppressed[0].target if suppressed else None,
+        out_of_service=bool(of(ControlKind.OUT_OF_SERVICE)),
+    )
+
+
+def _key(kind: ControlKind, target: str) -> str:
+    return f"{kind.value} {target}"
+
+
+def _to_control(row: Mapping[Any, Any]) -> Control:
+    return msgspec.convert({str(key): value for key, value in row.items()}, Control)
