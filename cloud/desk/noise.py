@@ -11,14 +11,10 @@ from itertools import pairwise
 
 from msgspec import Struct
 
-from cloud.desk.core import Alarm
+from cloud.desk.core import Alarm, is_chattering
 from contract.alarms import Mode
 
 _MINUTE_US = 60_000_000
-
-CHATTER_CYCLES = 3
-CHATTER_WINDOW_US = _MINUTE_US
-"""ISA-18.2: three cycles or more in a minute."""
 
 FLOOD_BEGINS_AT = 10
 FLOOD_ENDS_BELOW = 5
@@ -48,9 +44,7 @@ def chatters(times_us: Iterable[int]) -> bool:
     Args:
         times_us: moments of its triggers, in any order.
     """
-    times = sorted(times_us)
-    pairs = zip(times, times[CHATTER_CYCLES - 1 :], strict=False)
-    return any(last - first <= CHATTER_WINDOW_US for first, last in pairs)
+    return is_chattering(sorted(times_us))
 
 
 def flood_spans(times_us: Iterable[int], now_us: int) -> list[Span]:
