@@ -83,7 +83,8 @@ class Silences(Struct, frozen=True):
         return alarm.suppressed_by if alarm.suppressed_by in reasons else next(iter(reasons), None)
 
     def _reasons(self, alarm: Alarm) -> Iterable[str]:
-        if alarm.kind not in FOLLOWS_FROM_LOSS:
+        # What is over says that a device answered, which holds.
+        if alarm.kind not in FOLLOWS_FROM_LOSS or alarm.cleared_at_us is not None:
             return
         if alarm.gateway in self.gateways:
             yield loss_source(alarm.gateway)
