@@ -299,3 +299,54 @@ class UnknownPlaceError(AreaError):
 
 class HandoverError(AreaError):
     """A hand-over cannot be as it is asked for."""
+
+
+class TellingError(CloudError):
+    """A message or an event was not sent, or nobody knows whether it was; it is tried again.
+
+    Attributes:
+        retry_after_s: how long the receiver asked us to wait; None when it did not say.
+        is_receiver: the receiver as a whole is in trouble, not this one message.
+    """
+
+    hint = "Try the channel by hand: langyan cloud telling test CHANNEL ADDRESS"
+
+    def __init__(self, why: str, *, retry_after_s: float | None = None, is_receiver: bool = False) -> None:
+        super().__init__(why)
+        self.retry_after_s = retry_after_s
+        self.is_receiver = is_receiver
+
+
+class BadAddressError(TellingError):
+    """A channel cannot send to this address at all; somebody must mend the contact or the channel."""
+
+    hint = "Compare the address with the URL in the channel's environment variable; see docs/telling.md."
+
+    def __init__(self, channel: str, why: str) -> None:
+        super().__init__(f"channel {channel}: {why}")
+        self.channel = channel
+
+
+class HookGoneError(TellingError):
+    """A web hook answered 410 Gone: it wants no more events."""
+
+    hint = "Change its URL, or enable it again: langyan cloud telling enable NAME"
+
+
+class UnknownChannelError(TellingError):
+    """The settings have no channel, or no web hook, of that name."""
+
+    hint = "See the [[telling.channel]] and [[telling.webhook]] tables of the settings file."
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the settings have nothing called {name[:80]!r}")
+        self.name = name
+
+
+class SpanError(CloudError):
+    """Numbers are asked for a span of time that cannot be counted."""
+
+    hint = "Give an end after the beginning, at most 5 years later."
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the span of time: {why}")
