@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -11,18 +12,18 @@ from cloud.areas import store
 from cloud.areas.decoding import MAX_FILE_BYTES
 from cloud.areas.faults import Faults, Where
 from cloud.areas.geojson import read_geojson
-from cloud.areas.merging import Changes, Incoming, Merged, merge
+from cloud.areas.merging import Changes, Hanging, Incoming, Merged, merge
 from cloud.areas.policy_files import CheckPolicy, read_policies
 from cloud.areas.rows import Entry
 from cloud.areas.sheets import POLICIES, SHEETS
 from cloud.areas.spreadsheets import read_csv
+from cloud.database import Database
 from cloud.desk.changes import Actor
 from cloud.i18n import N_
 from cloud.people.audit import note
 
 MAX_FILES = 200
 MAX_BYTES = 4 * MAX_FILE_BYTES
-IMPORTED = "areas-imported"
 _GEOJSON = (".geojson", ".json")
 _SHEET = re.compile(r"[a-z]+")
 
@@ -111,7 +112,7 @@ def read_rows(
 
 
 def bring_in(
-    connection: Connection,
+    database: Database,
     incoming: Incoming,
     faults: Faults,
     *,
@@ -122,8 +123,10 @@ def bring_in(
 ) -> Merged:
     """Compare with what stands, and write what is new, changed or gone, with a row of the audit.
 
+    The comparing holds up no writer; only when another import came between is it done again while writing.
+
     Args:
-        connection: a write transaction; for a dry run one that reads is enough.
+        database: the alarm database.
         incoming: from `read_rows`.
         faults: those of the reading; more may come.
         options: see there.
@@ -133,14 +136,41 @@ def bring_in(
 
     Raises:
         ImportRefusedError: with every fault; nothing was written.
+        DatabaseAwayError, DatabaseRefusedError: as `Database.run`.
     """
-    if not options.dry_run:
-        store.lock(connection)
-    standing = store.read_state(connection, SHEETS if options.replace else store.needed_for(incoming))
-    hanging = store.read_hanging(connection, now_us=at_us) if options.replace else None
-    merged = merge(standing, incoming, faults, channels=options.channels, hanging=hanging)
+    prepared = database.read(partial(_prepare, incoming, faults, options, at_us))
     if options.dry_run:
-        return merged
+        return prepared.merged
+
+    def work(connection: Connection) -> Merged:
+        store.lock(connection)
+        ready = prepared
+        if store.read_revision(connection) != ready.revision or _hanging(connection, options, at_us) != ready.hanging:
+            ready = _prepare(incoming, faults, options, at_us, connection)
+        _write(connection, ready.merged, actor=actor, at_us=at_us, on_progress=on_progress)
+        return ready.merged
+
+    return database.run(work)
+
+
+class _Prepared(Struct, frozen=True):
+    merged: Merged
+    revision: int
+    hanging: Hanging | None
+
+
+def _prepare(incoming: Incoming, faults: Faults, options: Options, at_us: int, connection: Connection) -> _Prepared:
+    revision, hanging = store.read_revision(connection), _hanging(connection, options, at_us)
+    standing = store.read_state(connection, SHEETS if options.replace else store.needed_for(incoming))
+    merged = merge(standing, incoming, faults, channels=options.channels, hanging=hanging)
+    return _Prepared(merged, revision, hanging)
+
+
+def _hanging(connection: Connection, options: Options, at_us: int) -> Hanging | None:
+    return store.read_hanging(connection, now_us=at_us) if options.replace else None
+
+
+def _write(connection: Connection, merged: Merged, *, actor: Actor, at_us: int, on_progress: OnProgress) -> None:
     whole, done = sum(touched(one) for one in merged.changes.values()), 0
 
     def on_rows(count: int) -> None:
@@ -151,8 +181,7 @@ def bring_in(
     store.write(connection, merged, on_rows)
     if whole:
         details = {name: counts_of(one) for name, one in merged.changes.items() if touched(one)}
-        note(connection, actor=actor, what=IMPORTED, object_=", ".join(incoming), details=details, at_us=at_us)
-    return merged
+        note(connection, actor=actor, what=store.IMPORTED, object_=", ".join(details), details=details, at_us=at_us)
 
 
 def touched(changes: Changes) -> int:

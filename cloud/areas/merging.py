@@ -11,7 +11,7 @@ from msgspec import Struct, field
 
 from cloud.areas.faults import Bad, Faults, Where
 from cloud.areas.rows import Entry
-from cloud.areas.sheets import AREAS, DUTIES, SHEETS, Key, Row, Sheet
+from cloud.areas.sheets import AREAS, CONTACTS, DUTIES, POLICIES, SHEETS, Key, Row, Sheet
 from cloud.areas.tree import Level, cycles, is_inverted, paths_of
 from cloud.i18n import N_
 
@@ -164,14 +164,17 @@ def _given(after: State, origins: Origins) -> Iterator[tuple[Sheet, Row, Where]]
 
 
 def _check_references(after: State, origins: Origins, faults: Faults) -> None:
+    ids = {name: {key[0] for key in rows} for name, rows in after.items()}
     for sheet, row, where in _given(after, origins):
         for target, one in sheet.mentions(row):
-            if (one,) not in after[target]:
+            if one not in ids[target]:
                 faults.add(where, N_("there is no {kind} {id}"), kind=SHEETS[target].kind, id=one)
 
 
 def _check_channels(after: State, origins: Origins, channels: frozenset[str], faults: Faults) -> None:
-    for _sheet, row, where in _given(after, origins):
+    for sheet, row, where in _given(after, origins):
+        if sheet not in (CONTACTS, POLICIES):
+            continue
         named = [one["channel"] for one in row.get("addresses", ())]
         steps = row.get("policy", {}).get("steps", ())
         named += [channel for step in steps for channel in step.get("channels", ())]
@@ -216,10 +219,10 @@ def _difference(standing: Mapping[Key, Row], after: Mapping[Key, Row], sheet: Sh
         before = standing.get(key)
         if before is None:
             changes.added.append(row)
-        elif any(before[column] != value for column, value in row.items()):
-            changes.changed.append(row)
-        else:
+        elif before is row or before == row:
             changes.unchanged += 1
+        else:
+            changes.changed.append(row)
     if sheet is AREAS:
         # Parents first, and the other way round when they go.
         changes.added.sort(key=lambda row: row["path"].count("/"))

@@ -58,7 +58,7 @@ class Sheet(Struct, frozen=True):
 
     def key_of(self, row: Row) -> Key:
         """What names a row."""
-        return tuple(row[name] for name in self.key)
+        return tuple([row[name] for name in self.key])
 
     def shown(self, key: Key) -> str:
         """A key for people: `device gate-17/button`."""

@@ -3,20 +3,22 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, text, update
+from sqlalchemy import Connection, Table, and_, bindparam, delete, func, insert, select, text, update
 
 from cloud.areas.chunks import chunked
 from cloud.areas.faults import Bad
 from cloud.areas.merging import Changes, Merged, State
 from cloud.areas.sheets import AREAS, CONTACTS, DEVICES, DUTIES, GATEWAYS, SHEETS, SITES, Key, Row, Sheet
 from cloud.database.area_tables import handover
-from cloud.database.people_tables import user
+from cloud.database.people_tables import audit, user
 from cloud.database.tables import occurrence
 from cloud.i18n import N_
 
 # "areas", so that two imports come one after the other.
 _IMPORT_LOCK = 0x6172656173
 _ROWS_AT_ONCE = 5_000
+IMPORTED = "areas-imported"
+"""What the audit calls an import; nothing else changes these rows."""
 
 OnRows = Callable[[int], None]
 """Told how many rows more have been written."""
@@ -40,6 +42,11 @@ def lock(connection: Connection) -> None:
     """Let no other import come between; SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _IMPORT_LOCK})
+
+
+def read_revision(connection: Connection) -> int:
+    """Tell the last import that changed something; 0 before the first."""
+    return connection.scalar(select(func.max(audit.c.id)).where(audit.c.what == IMPORTED)) or 0
 
 
 def read_state(connection: Connection, names: Iterable[str]) -> State:

@@ -82,7 +82,7 @@ def cycles(parents: Mapping[str, str | None]) -> list[list[str]]:
         if at is not None and at in way:
             ring = list(way)[way[at] :]
             found.append(ring)
-        seen |= way.keys()
+        seen.update(way)
     return found
 
 
