@@ -312,9 +312,9 @@ def test_each_repetition_belongs_to_exactly_one_telling(policy: Policy, severity
         assert (found.next_at_us is None) == (found.idle is not None)
         assert found.next_at_us is None or found.next_at_us > at_us or not found.actions
     if plan.hours is None:
-        for place, stage in enumerate(plan.stages):
-            due = (latest_us - T0_US - stage.wait_s * S_US) // ((stage.every_s or 10**12) * S_US) + 1
-            assert seen[place] == (due if stage.times is None else min(due, stage.times))
+        for place, one in enumerate(plan.stages):
+            due = (latest_us - T0_US - one.wait_s * S_US) // ((one.every_s or 10**12) * S_US) + 1
+            assert seen[place] == (due if one.times is None else min(due, one.times))
 
 
 @given(policies, jumps, st.lists(st.booleans(), max_size=30))
