@@ -121,14 +121,57 @@ class AmbiguousAlarmError(AlarmError):
         self.candidates = candidates
 
 
-class AlreadyClosedError(AlarmError):
-    """The alarm is closed; it can no longer be acknowledged or closed."""
+class ActionRefusedError(AlarmError):
+    """The alarm's state does not allow what was asked.
+
+    Attributes:
+        alarm_id: which one.
+        action: what was asked: acknowledge, dispatch, arrive, close, reset, ...
+        state, stage: the alarm's, by name.
+        allowed: the actions that it allows now.
+        by, at_us: who did it before, and when (microseconds UTC); None where nobody did.
+    """
+
+    hint = "Look at the alarm again: it says which actions it allows."
+
+    def __init__(
+        self,
+        why: str,
+        *,
+        alarm_id: str,
+        action: str,
+        state: str,
+        stage: str,
+        allowed: tuple[str, ...],
+        by: str | None = None,
+        at_us: int | None = None,
+    ) -> None:
+        super().__init__(why)
+        self.alarm_id = alarm_id
+        self.action = action
+        self.state = state
+        self.stage = stage
+        self.allowed = allowed
+        self.by = by
+        self.at_us = at_us
+
+
+class AlreadyAcknowledgedError(ActionRefusedError):
+    """Somebody was first; `by` and `at_us` say who and when."""
+
+    hint = "Nothing is left to do: it is being looked after."
+
+
+class AlreadyClosedError(ActionRefusedError):
+    """The alarm is closed by `by` since `at_us`; only comments can be added."""
 
     hint = "A new raise of the same source opens a new alarm."
 
-    def __init__(self, alarm_id: str, closed_by: str | None) -> None:
-        super().__init__(f"alarm {alarm_id} was closed by {closed_by or 'nobody known'}")
-        self.alarm_id = alarm_id
+
+class ClosingError(AlarmError):
+    """A live alarm is closed with a code and a comment."""
+
+    hint = "Say in a few words what was found and done."
 
 
 class HistoryError(CloudError):

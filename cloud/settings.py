@@ -5,6 +5,7 @@ import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta, Struct
@@ -117,12 +118,18 @@ class Desk(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         late_after_s: an alarm received this long after it was raised is marked late.
+        timezone: whose days, rosters, quiet and business hours count; an IANA name.
+        latching_kinds: alarms of these kinds wait for a reset once their condition is over.
+        max_shelve_s: nobody shelves for longer.
         gateway_lost_after_s: a gateway offline this long is an alarm of its own.
         realarm_s: so long after its acknowledgement an alarm whose condition lasts is unacknowledged again; by kind
             or, where the kind is not named, by severity. What is named neither way stays acknowledged.
     """
 
     late_after_s: Annotated[float, Meta(ge=0)] = 60.0
+    timezone: str = "Asia/Shanghai"
+    latching_kinds: tuple[str, ...] = ("panic", "duress", "hold-up-verified", "fire", "smoke", "flame")
+    max_shelve_s: Annotated[float, Meta(ge=60, le=604_800)] = 28_800.0
     gateway_lost_after_s: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
     realarm_s: dict[str, Annotated[float, Meta(ge=10, le=604_800)]] = {}
 
@@ -218,6 +225,13 @@ def secret_variables(settings: Settings, *, database_only: bool = False) -> list
         named += [(f"influx.auth.{key}", getattr(auth, key, None)) for key in ("password_env", "token_env")]
         named += telling_settings.secret_variables(settings.telling)
     return named
+
+
+def _check_timezone(path: Path, name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise SettingsError(path, "desk.timezone", f"{name!r} is no time zone of the IANA list") from error
 
 
 def _check_secrets(path: Path, settings: Settings, *, database_only: bool) -> None:

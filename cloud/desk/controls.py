@@ -25,6 +25,7 @@ from cloud.desk.life import Event
 from cloud.errors import ControlError
 
 MAX_WHY_CHARS = 4_000
+MAX_SHELVE_S = 8 * 3600.0
 # "ctrl": events hold it shared, so that a control that begins or ends sees every alarm, and the other way round.
 _CONTROLS_LOCK = 0x6374726C
 _EXPIRED_AT_ONCE = 500
@@ -105,6 +106,7 @@ def begin(
     why: str,
     now_us: int,
     until_us: int | None = None,
+    max_shelve_s: float = MAX_SHELVE_S,
 ) -> Control:
     """Begin a control, and silence what is open under it.
 
@@ -116,12 +118,15 @@ def begin(
         why: the reason, which must be given.
         now_us: now.
         until_us: when it ends by itself.
+        max_shelve_s: as the settings have it.
 
     Raises:
-        ControlError: such a control lasts already; no reason; a shelving without an end, or one in the past.
+        ControlError: such a control lasts already; no reason; a shelving without an end or too long; a past end.
     """
     lock_controls(connection)
     _check(kind, target, why, now_us=now_us, until_us=until_us)
+    if kind is ControlKind.SHELVED and (until_us or 0) - now_us > max_shelve_s * 1e6:
+        raise ControlError(f"{target}: nothing is shelved for more than {max_shelve_s / 3600:g} hours")
     if (lasting := _find(connection, kind, target)) is not None:
         raise ControlError(f"{target} is {kind.value} already, by {lasting.by}: {lasting.why}")
     values: dict[str, Any] = {

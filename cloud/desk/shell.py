@@ -121,6 +121,7 @@ def _commit(connection: Connection, *, taken: Sequence[Taken], settings: Setting
             received_at_us=entry.message.received_at_us,
             stored_at_us=stored_at_us,
             late=entry.message.received_at_us - triggered_at_us(entry.content) > late_us,
+            latching=entry.content.kind in settings.desk.latching_kinds,
         )
         for entry in taken
         if isinstance(entry.content, AlarmEvent)
