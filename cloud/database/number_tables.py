@@ -28,7 +28,7 @@ busy_source = Table(
     metadata,
     Column("month", Date, primary_key=True),
     Column("source", String(SOURCE_CHARS), primary_key=True),
-    # Where its latest alarm of that month was.
+    # Where it is; of several places in one month the greatest path, so that a repeat says the same.
     Column("area_path", PATH, nullable=False),
     Column("kind", String(64), nullable=False),
     Column("severity", String(16), nullable=False),

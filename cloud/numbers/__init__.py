@@ -1,0 +1,1 @@
+"""Numbers: alarms counted by area and day, and what the counts say against the limits."""
