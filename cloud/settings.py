@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError
 from cloud.api.settings import Api, fault_of, located
 from cloud.errors import SettingsError
 from cloud.escalation.settings import Escalation
+from cloud.numbers.settings import Numbers
 from cloud.telling import settings as telling_settings
 from cloud.telling.settings import Telling
 from contract.ids import Id
@@ -156,6 +157,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     api: Api = Api()
     telling: Telling = Telling()
     escalation: Escalation = Escalation()
+    numbers: Numbers = Numbers()
     gateways: dict[Id, Registered] | None = None
 
 

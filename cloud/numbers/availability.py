@@ -103,11 +103,11 @@ def _outages(from_us: int, until_us: int) -> tuple[Select[Any], Select[Any]]:
     """Make the queries for number and time of outages that are over, and of those that last."""
     began, ended = presence_change.c.before_us, presence_change.c.at_us
     clipped = case((ended < until_us, ended), else_=until_us) - _later(began, from_us)
-    over: Select[Any] = select(func.count(), func.coalesce(func.sum(clipped), 0)).where(
+    over: Any = select(func.count(), func.coalesce(func.sum(clipped), 0)).where(
         presence_change.c.online.is_(True), ended > from_us, began < until_us, began < ended
     )
     lasting = until_us - _later(gateway.c.since_us, from_us)
-    lasts: Select[Any] = select(func.count(), func.coalesce(func.sum(lasting), 0)).where(
+    lasts: Any = select(func.count(), func.coalesce(func.sum(lasting), 0)).where(
         gateway.c.online.is_(False), gateway.c.since_us < until_us
     )
     return over, lasts
