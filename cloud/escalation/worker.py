@@ -32,7 +32,10 @@ async def run_escalation(
     while True:
         next_us = await database.ask(next_due_us)
         wait_s = _LOOK_EVERY_S if next_us is None else (next_us - clock()) / 1e6
-        if wait_s <= 0 and await database.call(lambda connection: take_due(connection, clock(), rules)):
+        if wait_s > 0:
+            await anyio.sleep(min(wait_s, _LOOK_EVERY_S))
             continue
-        # Due, but not to be had: another worker is at it, or somebody acknowledges.
-        await anyio.sleep(_LOOK_EVERY_S if wait_s <= 0 else min(wait_s, _LOOK_EVERY_S))
+        taken = await database.call(lambda connection: take_due(connection, clock(), rules))
+        if not taken:
+            # Another worker is at it, or somebody acknowledges in this moment.
+            await anyio.sleep(_LOOK_EVERY_S)
