@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select, text, update
+from sqlalchemy import BindParameter, Connection, Select, bindparam, func, insert, select, text, update
 
 from cloud.areas.chunks import chunked
 from cloud.areas.places import find_places
@@ -23,7 +23,25 @@ _SOURCE_LOCKS = 0x616C6172
 _SOURCE_LOCK_BUCKETS = 1024
 
 _CLEARED = alarm_event.c.transition == Transition.CLEARED.value
-_TRIGGERED = alarm_event.c.transition != Transition.CLEARED.value
+
+# Built once: building them takes longer than asking.
+_SOME: BindParameter[Any] = bindparam("some", expanding=True)
+_STORED = select(alarm_event.c.event_id).where(alarm_event.c.event_id.in_(_SOME))
+_BY_ALARM = alarm_event.c.alarm_id, alarm_event.c.occurrence, _CLEARED
+_COUNTED = (
+    select(*_BY_ALARM, func.max(alarm_event.c.at_us)).where(alarm_event.c.alarm_id.in_(_SOME)).group_by(*_BY_ALARM)
+)
+_ROWS = select(occurrence).order_by(occurrence.c.alarm_id).with_for_update()
+_ROWS_BY_ID = _ROWS.where(occurrence.c.alarm_id.in_(_SOME))
+_ROWS_BY_SOURCE = _ROWS.where(occurrence.c.open_key.in_(_SOME))
+_CLEAR = alarm_event.alias("clear")
+_ITS_CLEAR = (_CLEAR.c.alarm_id == alarm_event.c.alarm_id) & (_CLEAR.c.transition == Transition.CLEARED.value)
+_ENDS = (
+    select(alarm_event.c.alarm_id, alarm_event.c.occurrence, _CLEAR.c.at_us)
+    .distinct()
+    .select_from(alarm_event.outerjoin(_CLEAR, _ITS_CLEAR))
+    .where(alarm_event.c.transition != Transition.CLEARED.value, alarm_event.c.occurrence.in_(_SOME))
+)
 
 
 def apply_events(connection: Connection, arrivals: Sequence[Arrival], *, actor: Actor = GATEWAY) -> int:
@@ -52,8 +70,8 @@ def _new_ones(connection: Connection, arrivals: Sequence[Arrival]) -> list[Arriv
     for arrival in arrivals:
         by_id.setdefault(arrival.event.event_id, arrival)
     for some in chunked(list(by_id)):
-        for event_id in connection.execute(select(alarm_event.c.event_id).where(alarm_event.c.event_id.in_(some))):
-            del by_id[event_id[0]]
+        for event_id in connection.execute(_STORED, {"some": some}).scalars():
+            del by_id[event_id]
     return list(by_id.values())
 
 
@@ -62,29 +80,26 @@ def _read(connection: Connection, events: Sequence[AlarmEvent]) -> Known:
     counted: dict[str, list[str]] = {}
     ends: dict[str, int] = {}
     waiting: set[str] = set()
-    columns = alarm_event.c.alarm_id, alarm_event.c.occurrence, _CLEARED, func.max(alarm_event.c.at_us)
     for some in chunked(sorted({event.alarm_id for event in events})):
-        query = select(*columns).where(alarm_event.c.alarm_id.in_(some)).group_by(*columns[:3])
-        for alarm_id, row, is_clear, at_us in connection.execute(query):
+        for alarm_id, row, is_clear, at_us in connection.execute(_COUNTED, {"some": some}):
             if not is_clear:
                 counted.setdefault(alarm_id, []).append(row)
                 continue
             ends[alarm_id] = at_us
             if row is None:
                 waiting.add(alarm_id)
-    rows = _read_rows(connection, occurrence.c.alarm_id, {row for found in counted.values() for row in found})
+    rows = _read_rows(connection, _ROWS_BY_ID, {row for found in counted.values() for row in found})
     triggered = {event.source for event in events if event.transition is not Transition.CLEARED}
-    rows |= _read_rows(connection, occurrence.c.open_key, triggered)
+    rows |= _read_rows(connection, _ROWS_BY_SOURCE, triggered)
     clearing = {event.source for event in events if event.transition is Transition.CLEARED}
     lasting, last_ends = _read_ends(connection, [row for row in rows.values() if row.source in clearing])
     return Known(rows, counted, ends, waiting, lasting, last_ends)
 
 
-def _read_rows(connection: Connection, column: ColumnElement[str], wanted: Iterable[str]) -> dict[str, Alarm]:
+def _read_rows(connection: Connection, query: Select[Any], wanted: Iterable[str]) -> dict[str, Alarm]:
     found: dict[str, Alarm] = {}
     for some in chunked(sorted(wanted)):
-        query = select(occurrence).where(column.in_(some)).order_by(occurrence.c.alarm_id).with_for_update()
-        found |= {row["alarm_id"]: to_alarm(row) for row in connection.execute(query).mappings()}
+        found |= {row["alarm_id"]: to_alarm(row) for row in connection.execute(query, {"some": some}).mappings()}
     return found
 
 
@@ -94,14 +109,8 @@ def _read_ends(connection: Connection, rows: Collection[Alarm]) -> tuple[dict[st
     last_ends = {row.alarm_id: row.cleared_at_us for row in rows if row.cleared_at_us is not None}
     # Of a row that is cleared all have ended, and it says when.
     active = sorted(row.alarm_id for row in rows if row.cleared_at_us is None)
-    clear = alarm_event.alias("clear")
-    is_its_clear = (clear.c.alarm_id == alarm_event.c.alarm_id) & (clear.c.transition == Transition.CLEARED.value)
-    joined = alarm_event.outerjoin(clear, is_its_clear)
     for some in chunked(active):
-        of_these = _TRIGGERED, alarm_event.c.occurrence.in_(some)
-        columns = alarm_event.c.alarm_id, alarm_event.c.occurrence, clear.c.at_us
-        query = select(*columns).distinct().select_from(joined).where(*of_these)
-        for alarm_id, row, end_us in connection.execute(query):
+        for alarm_id, row, end_us in connection.execute(_ENDS, {"some": some}):
             if end_us is None:
                 lasting[row].add(alarm_id)
             else:
