@@ -11,6 +11,7 @@ import msgspec
 
 from benchmarks import (
     alarm_latency,
+    alarm_storm,
     backlog,
     bad_neighbour,
     fleet,
@@ -32,6 +33,7 @@ RESULTS = Path(__file__).parent / "results"
 BENCHMARKS: dict[str, Callable[[], msgspec.Struct]] = {
     "press_to_stored": press_to_stored.measure,
     "alarm_latency": alarm_latency.measure,
+    "alarm_storm": alarm_storm.measure,
     "cpu": throughput.measure_cpu,
     "throughput": throughput.measure_throughput,
     "fast_device": throughput.measure_fast_device,
