@@ -53,7 +53,7 @@ def find_contacts(connection: Connection, ids: Collection[str]) -> dict[str, Con
     found: dict[str, Contact] = {}
     for some in chunked(sorted(set(ids))):
         for row in connection.execute(select(contact).where(contact.c.id.in_(some))).mappings():
-            found[row["id"]] = _contact(dict(row))
+            found[row["id"]] = to_contact(dict(row))
     return found
 
 
@@ -73,7 +73,7 @@ def on_duty(connection: Connection, area_ids: Collection[str], at_us: int, zone:
     handovers: dict[str, list[Handover]] = defaultdict(list)
     for some in chunked(sorted(set(area_ids))):
         for row in connection.execute(select(duty).where(duty.c.area.in_(some))):
-            duties[row.area].append(_duty(row))
+            duties[row.area].append(to_duty(row))
         holds = (handover.c.until_us > at_us) & (handover.c.from_us <= at_us)
         for row in connection.execute(select(handover).where(handover.c.area.in_(some) & holds)):
             handovers[row.area].append(Handover(row.id, row.contact, row.from_us, row.until_us))
@@ -82,7 +82,8 @@ def on_duty(connection: Connection, area_ids: Collection[str], at_us: int, zone:
     return {one: [contacts[name] for name in names] for one, names in who.items()}
 
 
-def _duty(row: Any) -> Duty:
+def to_duty(row: Any) -> Duty:
+    """Make a shift of a row of `duty`."""
     return Duty(
         contact=row.contact,
         weekdays=frozenset(row.weekdays.split()),
@@ -94,6 +95,7 @@ def _duty(row: Any) -> Duty:
     )
 
 
-def _contact(row: dict[str, Any]) -> Contact:
+def to_contact(row: dict[str, Any]) -> Contact:
+    """Make a contact of a row of `contact`."""
     # The keys are a subclass of str, which msgspec does not take.
     return msgspec.convert({str(key): value for key, value in row.items()}, Contact)

@@ -49,7 +49,7 @@ _features = msgspec.json.Decoder(_Feature)
 def read_geojson(data: bytes, file: str, faults: Faults) -> Iterator[tuple[Sheet, Entry]]:
     """Read a FeatureCollection; what is wrong is noted, and its feature left out.
 
-    The property `kind` says what a feature is: area, site, gateway or device; its other properties are named as the
+    The property `what` says what a feature is: area, site, gateway or device; its other properties are named as the
     columns of that sheet.
     """
     try:
@@ -69,9 +69,9 @@ def read_geojson(data: bytes, file: str, faults: Faults) -> Iterator[tuple[Sheet
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             faults.add(where, N_("no feature of GeoJSON: {why}"), why=str(error))
             continue
-        sheet = KINDS.get(str(feature.properties.get("kind")))
+        sheet = KINDS.get(str(feature.properties.get("what")))
         if sheet is None:
-            faults.add(where, N_("the property kind is none of {words}"), words=", ".join(KINDS))
+            faults.add(where, N_("the property what is none of {words}"), words=", ".join(KINDS))
         elif entry := _entry(sheet, feature, where, faults):
             yield sheet, entry
 
@@ -84,7 +84,7 @@ def write_geojson(rows: Iterable[tuple[Sheet, Row]]) -> bytes:
 
 def _entry(sheet: Sheet, feature: _Feature, where: Where, faults: Faults) -> Entry | None:
     columns = {column.name: column for column in sheet.columns}
-    properties = {key: value for key, value in feature.properties.items() if key != "kind"}
+    properties = {key: value for key, value in feature.properties.items() if key != "what"}
     outline = None
     if isinstance(feature.geometry, _Point):
         longitude_deg, latitude_deg = feature.geometry.coordinates[:2]
@@ -130,7 +130,7 @@ def _cell(value: str | float | None) -> str:
 
 
 def _feature(sheet: Sheet, row: Row) -> dict[str, Any]:
-    properties = {"kind": sheet.kind} | {column.name: row[column.name] for column in sheet.columns}
+    properties = {"what": sheet.kind} | {column.name: row[column.name] for column in sheet.columns}
     geometry = row.get("outline")
     if geometry is None and row["latitude_deg"] is not None:
         geometry = {"type": "Point", "coordinates": [row["longitude_deg"], row["latitude_deg"]]}

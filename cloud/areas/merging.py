@@ -53,7 +53,7 @@ class Merged(Struct):
     """What an import comes to.
 
     Attributes:
-        changes: by sheet, what is referred to first.
+        changes: by sheet, those of the files, what is referred to first.
         kept: what `replace` would have removed, the first `MAX_KEPT_TOLD`; `kept_count`: how many.
     """
 
@@ -97,7 +97,9 @@ def merge(
     if AREAS.name in incoming:
         paths = paths_of({row["id"]: row["parent"] for row in after[AREAS.name].values()})
         after[AREAS.name] = {key: row | {"path": paths[row["id"]]} for key, row in after[AREAS.name].items()}
-    changes = {name: _difference(standing[name], after[name], sheet) for name, sheet in SHEETS.items() if name in after}
+    changes = {
+        name: _difference(standing[name], after[name], sheet) for name, sheet in SHEETS.items() if name in incoming
+    }
     return Merged(changes, kept[:MAX_KEPT_TOLD], len(kept))
 
 

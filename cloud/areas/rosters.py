@@ -73,10 +73,36 @@ def who_is_on_duty(duties: Iterable[Duty], handovers: Iterable[Handover], at_us:
     return list(dict.fromkeys(one.contact for one in sorted(on, key=lambda one: (one.rank, one.contact))))
 
 
+def shifts(duties: Iterable[Duty], from_us: int, until_us: int, zone: ZoneInfo) -> list[tuple[int, int]]:
+    """List the shifts that touch a span of time: begin and end, microseconds UTC, in the order of their begins."""
+    first, last = _day_of(from_us, zone) - _DAYS_BACK * _DAY, _day_of(until_us, zone) + _DAY
+    days = [first + number * _DAY for number in range((last - first).days + 1)]
+    all_of_them = (_bounds_us(one, day, zone) for one in duties for day in days if _begins_on(one, day))
+    return sorted((begin, end) for begin, end in all_of_them if begin < min(end, until_us) and end > from_us)
+
+
+def gaps(spans: Iterable[tuple[int, int]], from_us: int, until_us: int) -> list[tuple[int, int]]:
+    """List when none of some spans lasts, within a span of time; begin and end, microseconds UTC."""
+    found = []
+    covered_us = from_us
+    for begin, end in sorted(spans):
+        if begin > covered_us:
+            found.append((covered_us, min(begin, until_us)))
+        covered_us = max(covered_us, end)
+        if covered_us >= until_us:
+            return found
+    return [*found, (covered_us, until_us)]
+
+
 def _is_on(duty: Duty, at_us: int, zone: ZoneInfo) -> bool:
-    today = datetime.fromtimestamp(at_us // 1_000_000, UTC).astimezone(zone).date()
-    days = (today - back * _DAY for back in range(-1, _DAYS_BACK + 1))
-    return any(_begins_on(duty, day) and _covers(duty, day, at_us, zone) for day in days)
+    today = _day_of(at_us, zone)
+    for back in range(-1, _DAYS_BACK + 1):
+        day = today - back * _DAY
+        if _begins_on(duty, day):
+            begin_us, end_us = _bounds_us(duty, day, zone)
+            if begin_us <= at_us < end_us:
+                return True
+    return False
 
 
 def _begins_on(duty: Duty, day: date) -> bool:
@@ -85,10 +111,14 @@ def _begins_on(duty: Duty, day: date) -> bool:
     return (duty.first_day or date.min) <= day <= (duty.last_day or date.max)
 
 
-def _covers(duty: Duty, day: date, at_us: int, zone: ZoneInfo) -> bool:
+def _bounds_us(duty: Duty, day: date, zone: ZoneInfo) -> tuple[int, int]:
     last = day if duty.begins < duty.ends else day + _DAY
-    return _moment_us(day, duty.begins, zone) <= at_us < _moment_us(last, duty.ends, zone)
+    return _moment_us(day, duty.begins, zone), _moment_us(last, duty.ends, zone)
 
 
 def _moment_us(day: date, at: time, zone: ZoneInfo) -> int:
     return int(datetime.combine(day, at, zone).timestamp()) * 1_000_000
+
+
+def _day_of(at_us: int, zone: ZoneInfo) -> date:
+    return datetime.fromtimestamp(at_us // 1_000_000, UTC).astimezone(zone).date()

@@ -37,7 +37,7 @@ class Sheet(Struct, frozen=True):
 
     Attributes:
         name: of its file without the ending, `areas`.
-        kind: what one row of it is, `area`; in a GeoJSON feature its `kind`.
+        kind: what one row of it is, `area`; in a GeoJSON feature its property `what`.
         columns: in the order in which they are written; what only GeoJSON carries, or is worked out, is not among them.
         key: the columns that name a row.
         more: what the database has beside the columns and files of other forms carry, and what a new row gets there.
