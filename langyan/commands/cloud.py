@@ -13,7 +13,7 @@ from cloud.settings import secret_variables
 from contract.commands import Write
 from contract.ids import is_id
 from contract.telemetry import Value
-from langyan.commands import areas, tags, telling
+from langyan.commands import areas, tags, telling, users
 from langyan.commands.asking import SETTINGS_OPTION, ask, complaint, load
 from langyan.commands.common import VERBOSE, fail, run_until_signal
 from langyan.i18n import translate as _
@@ -23,6 +23,7 @@ app = typer.Typer(no_args_is_help=True)
 app.add_typer(tags.app)
 app.add_typer(areas.app, name="areas")
 app.add_typer(telling.app, name="telling")
+app.add_typer(users.app, name="users")
 
 SETTINGS = typer.Argument(..., help=_("The settings file: broker, InfluxDB, database (TOML)."), metavar="SETTINGS.toml")
 

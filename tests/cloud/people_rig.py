@@ -56,8 +56,8 @@ def plant(connection: Connection) -> None:
     for area_id, parent, path in AREAS:
         row = {"id": area_id, "parent": parent, "level": "street", "name": area_id, "path": path}
         connection.execute(insert(area).values(row))
-    names = {"id": "wang-fang", "area": "xihu", "name": "王芳", "language": "zh"}
-    connection.execute(insert(contact).values(names, addresses=[]))
+    names: dict[str, object] = {"id": "wang-fang", "area": "xihu", "name": "王芳", "language": "zh"}
+    connection.execute(insert(contact).values(names | {"addresses": []}))
 
 
 def add(
