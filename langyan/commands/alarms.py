@@ -119,7 +119,9 @@ def show(alarm: str = ALARM, *, as_json: bool = AS_JSON) -> None:
     one = found["alarm"]
     typer.echo(f"{one['alarm_id']}  {text_of(one)}")
     typer.echo(f"{place_of(one)}  {one['source']}")
-    typer.echo(_("state: {state}; pressed {moment} UTC").format(state=state_of(one), moment=moment(one["raised_at_us"])))
+    typer.echo(
+        _("state: {state}; pressed {moment} UTC").format(state=state_of(one), moment=moment(one["raised_at_us"]))
+    )
     if one["is_open"]:
         allowed = ", ".join(ACTIONS.get(action, action) for action in one["allowed"])
         typer.echo(_("allowed now: {allowed}").format(allowed=allowed))

@@ -35,14 +35,14 @@ class Complaint(Struct, frozen=True):
     status: int
 
 
-def load(path: Path) -> Settings:
-    """Read the settings file.
+def load(path: Path, *, database_only: bool = False) -> Settings:
+    """Read the settings file; `database_only` for who needs no other secret.
 
     Raises:
         Exit: with status 2 after its fault, which has been told.
     """
     try:
-        return load_settings(path)
+        return load_settings(path, database_only=database_only)
     except CloudError as error:
         raise fail([str(error)], status=2) from error
 

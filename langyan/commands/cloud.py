@@ -13,7 +13,7 @@ from cloud.settings import secret_variables
 from contract.commands import Write
 from contract.ids import is_id
 from contract.telemetry import Value
-from langyan.commands import areas, tags, telling, users
+from langyan.commands import api, areas, tags, telling, users
 from langyan.commands.asking import SETTINGS_OPTION, ask, complaint, load
 from langyan.commands.common import VERBOSE, fail, run_until_signal
 from langyan.i18n import translate as _
@@ -21,6 +21,8 @@ from langyan.running import start_logging
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(tags.app)
+app.command("api", help=_("Serve the alarm desk's HTTP API and acknowledge links."))(api.api)
+app.command("openapi", help=_("Print the OpenAPI document of the alarm desk's API."))(api.openapi)
 app.add_typer(areas.app, name="areas")
 app.add_typer(telling.app, name="telling")
 app.add_typer(users.app, name="users")
