@@ -30,6 +30,8 @@ LEVELS = {
 _CHINESE_DAYS = {f"{word}{day}": WEEKDAYS[at] for word in ("周", "星期") for at, day in enumerate("一二三四五六日")}
 _DAYS = {day: day for day in WEEKDAYS} | _CHINESE_DAYS | {"周天": "sun", "星期天": "sun"}
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::00)?")
+# A tenth of a millimetre.
+_DECIMALS = 9
 _DATE = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})")
 _NUMBER = re.compile(r"[-+]?\d{1,3}(\.\d{1,17})?")
 _COUNT = re.compile(r"\d{1,6}")
@@ -92,16 +94,21 @@ def one_of(words: tuple[str, ...], *, fold: Callable[[str], str]) -> Reader:
 
 
 def degrees(most: int) -> Reader:
-    """Read a latitude (90) or a longitude (180), degrees of WGS 84."""
+    """Read a latitude (90) or a longitude (180), degrees of WGS 84; nine decimals count."""
 
     def read(cell: str) -> float | Bad:
         if _NUMBER.fullmatch(cell) and abs(value := float(cell)) <= most:
-            return value
+            return round(value, _DECIMALS)
         return Bad(N_("{cell} is no coordinate: -{most} to {most} degrees, as 31.29834"), {
             "cell": _shown(cell), "most": most,
         })  # fmt: skip
 
     return read
+
+
+def plain(number: float) -> str:
+    """Write a number so that `degrees` reads it: without an exponent."""
+    return f"{number:.{_DECIMALS}f}".rstrip("0").rstrip(".")
 
 
 def clock(cell: str) -> str | Bad:

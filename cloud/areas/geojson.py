@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from cloud.areas.cells import plain
 from cloud.areas.faults import Faults, Where
 from cloud.areas.rows import Entry, read_row
 from cloud.areas.sheets import AREAS, DEVICES, GATEWAYS, SITES, Row, Sheet
@@ -125,8 +126,8 @@ def _cell(value: str | float | None) -> str:
         case str():
             return value
         case _:
-            # Without an exponent: a number of this size is a coordinate or an id that was not quoted.
-            return f"{value:.15f}".rstrip("0").rstrip(".")
+            # A coordinate, or an id that was not quoted.
+            return plain(value)
 
 
 def _feature(sheet: Sheet, row: Row) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Any
 
+from cloud.areas.cells import plain
 from cloud.areas.decoding import decoded
 from cloud.areas.faults import Faults, Where
 from cloud.areas.rows import Entry, read_row
@@ -85,6 +86,8 @@ def _cell(value: Any) -> str:
     match value:
         case None:
             return ""
+        case float():
+            return plain(value)
         case list():
             return " | ".join(f"{one['channel']}:{one['address']}" for one in value)
         case date():
