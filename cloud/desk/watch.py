@@ -145,12 +145,13 @@ def _may_sound_again() -> Collection[ColumnElement[bool]]:
 
 def _next_link_us(connection: Connection, settings: Settings, at_us: int) -> int | None:
     links = look_at_links(connection, settings, at_us)
-    return at_us if links.events else links.next_us
+    return at_us if links.events or find_silenced(connection, links.lost) else links.next_us
 
 
-def _next_silence_us(connection: Connection, settings: Settings, at_us: int) -> int | None:
-    lost = look_at_links(connection, settings, at_us).lost
-    return at_us if find_silenced(connection, lost) else None
+def _follow_links(connection: Connection, settings: Settings, at_us: int) -> int:
+    """Say what is lost and what is back; when all is said, silence what follows from it."""
+    said = tell_links(connection, settings, at_us, limit=BATCH)
+    return said or silence(connection, settings, at_us, limit=BATCH)
 
 
 def _place(connection: Connection, _settings: Settings, at_us: int) -> int:
@@ -189,8 +190,7 @@ def _at_any_time(_connection: Connection, _settings: Settings, _at_us: int) -> N
 DUTIES = (
     Duty("shelves", _next_shelf_us, _end_shelves),
     Duty("re-alarm", _next_realarm_us, _realarm),
-    Duty("lost gateways", _next_link_us, partial(tell_links, limit=BATCH)),
-    Duty("silences", _next_silence_us, partial(silence, limit=BATCH)),
+    Duty("lost gateways", _next_link_us, _follow_links),
 )
 TIDYING = (
     Duty("places", _at_any_time, _place),

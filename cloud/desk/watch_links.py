@@ -10,13 +10,13 @@ from cloud.areas.chunks import chunked
 from cloud.database.tables import alarm_event, gateway, occurrence
 from cloud.desk import watch_rules as rules
 from cloud.desk.changes import DESK, Changed, What
-from cloud.desk.controls import find_silences
+from cloud.desk.controls import find_silences, lock_controls
 from cloud.desk.core import Alarm, Arrival, lived
 from cloud.desk.keeping import keep, to_alarm
 from cloud.desk.life import Event
 from cloud.desk.store import apply_events
 from cloud.settings import Settings
-from contract.alarms import AlarmEvent, Mode, Transition
+from contract.alarms import AlarmEvent, Transition
 
 _LIVE_AND_OPEN = occurrence.c.closed_at_us.is_(None), occurrence.c.open_key.is_not(None)
 # The desk's own: `rules.loss_source`.
@@ -85,29 +85,26 @@ def clear_closed_losses(connection: Connection, _settings: Settings, now_us: int
     return apply_events(connection, arrivals, actor=DESK) if arrivals else 0
 
 
-def find_silenced(connection: Connection, lost: Collection[str]) -> dict[str, str | None]:
-    """Find the alarms that are to be suppressed for another reason than they are. Changes nothing.
-
-    Returns:
-        alarm_id -> the source of the reason; None: it is to be heard again.
-    """
-    query = select(occurrence).where(*_LIVE_AND_OPEN, occurrence.c.kind.in_(rules.FOLLOWS_FROM_LOSS))
-    alarms = [to_alarm(row) for row in connection.execute(query).mappings()]
-    silences = _silences(connection, alarms, lost)
-    return {alarm.alarm_id: reason for alarm, reason in _differing(alarms, silences)}
+def find_silenced(connection: Connection, lost: Collection[str]) -> list[str]:
+    """Find the ids of the alarms that are to be suppressed for another reason than they are. Changes nothing."""
+    columns = [occurrence.c[name] for name in rules.Follower.__struct_fields__]
+    query = select(*columns).where(*_LIVE_AND_OPEN, occurrence.c.kind.in_(rules.FOLLOWS_FROM_LOSS))
+    followers = [rules.Follower(*row) for row in connection.execute(query)]
+    silences = _silences(connection, followers, lost)
+    return sorted(one.alarm_id for one in followers if silences.differs(one))
 
 
 def silence(connection: Connection, settings: Settings, now_us: int, *, limit: int) -> int:
     """Suppress what follows from a lost gateway or line, and give it back its voice; returns how many changed."""
+    lock_controls(connection, shared=True)
     lost = look_at_links(connection, settings, now_us).lost
-    ids = sorted(find_silenced(connection, lost))[:limit]
-    alarms: list[Alarm] = []
-    for some in chunked(ids):
-        query = select(occurrence).where(*_LIVE_AND_OPEN, occurrence.c.alarm_id.in_(some)).order_by("alarm_id")
-        rows = connection.execute(query.with_for_update(skip_locked=True)).mappings()
-        alarms += map(to_alarm, rows)
-    silences = _silences(connection, alarms, lost)
-    differing = _differing(alarms, silences)
+    ids = find_silenced(connection, lost)[:limit]
+    query = select(occurrence).where(*_LIVE_AND_OPEN, occurrence.c.alarm_id.in_(ids)).order_by(occurrence.c.alarm_id)
+    rows = connection.execute(query.with_for_update(skip_locked=True)).mappings().all()
+    alarms = {rules.Follower.of(alarm): alarm for alarm in map(to_alarm, rows)}
+    # They may have changed before they were locked.
+    silences = _silences(connection, list(alarms), lost)
+    differing = [(alarm, silences.reason(one)) for one, alarm in alarms.items() if silences.differs(one)]
     controls = find_silences(connection, {alarm.source for alarm, _reason in differing})
     changes = [_silenced(alarm, reason or controls[alarm.source].suppressed_by, now_us) for alarm, reason in differing]
     keep(connection, changes)
@@ -123,26 +120,22 @@ def _silenced(alarm: Alarm, reason: str | None, now_us: int) -> Changed:
     return Changed(alarm, heard, What.UNSUPPRESSED, DESK, now_us, alarm.suppressed_by or "")
 
 
-def _differing(alarms: Sequence[Alarm], silences: rules.Silences) -> list[tuple[Alarm, str | None]]:
-    """The alarms whose reason is not the one they should have; what others have suppressed is left to them."""
-    wanted = [(alarm, silences.of(alarm)) for alarm in alarms if alarm.suppressed_by is None or rules.is_ours(alarm)]
-    return [(alarm, reason) for alarm, reason in wanted if reason != alarm.suppressed_by]
-
-
-def _silences(connection: Connection, alarms: Sequence[Alarm], lost: Collection[str]) -> rules.Silences:
+def _silences(connection: Connection, alarms: Sequence[rules.Follower], lost: Collection[str]) -> rules.Silences:
     """Find the lines that are lost, and what hangs on them, of the gateways of these alarms."""
-    named = sorted({alarm.gateway for alarm in alarms if alarm.kind == rules.DEVICE_LOST})
-    lines: dict[str, str] = {}
-    for some in chunked(named):
-        # Closed or not: who has closed the loss of a line does not want to hear of each of its devices.
-        stands = occurrence.c.kind == rules.BUS_LOST, occurrence.c.cleared_at_us.is_(None)
-        query = select(occurrence.c.source, occurrence.c.gateway).where(*stands, occurrence.c.gateway.in_(some))
-        rows = connection.execute(query.where(occurrence.c.mode == Mode.LIVE.value))
-        lines |= {row.source: row.gateway for row in rows}
+    query = select(occurrence.c.source, occurrence.c.gateway)
+    query = query.where(*_LIVE_AND_OPEN, occurrence.c.kind == rules.BUS_LOST, occurrence.c.cleared_at_us.is_(None))
+    lines = {row.source: row.gateway for row in connection.execute(query)}
+    # Who has closed the loss of a line does not want to hear of each of its devices instead.
+    named = {one.suppressed_by for one in alarms if one.suppressed_by is not None and not one.is_others} - lines.keys()
+    for some in chunked(sorted(named - {rules.loss_source(one) for one in lost})):
+        closed = select(occurrence.c.source, occurrence.c.gateway).where(occurrence.c.source.in_(some))
+        closed = closed.where(occurrence.c.kind == rules.BUS_LOST, occurrence.c.cleared_at_us.is_(None))
+        lines |= {row.source: row.gateway for row in connection.execute(closed)}
+    concerned = {one.gateway for one in alarms if one.kind == rules.DEVICE_LOST}
     bus_of: dict[tuple[str, str], str] = {}
-    for some in chunked(sorted(set(lines.values()))):
-        query = select(gateway.c.id, gateway.c.inventory).where(gateway.c.id.in_(some))
-        for one, inventory in connection.execute(query):
+    for some in chunked(sorted(concerned & set(lines.values()))):
+        inventories = select(gateway.c.id, gateway.c.inventory).where(gateway.c.id.in_(some))
+        for one, inventory in connection.execute(inventories):
             bus_of |= {(one, device["id"]): device.get("bus", "") for device in inventory}
     return rules.Silences(lost, lines, bus_of)
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from msgspec import Struct
 
-from cloud.desk.core import Alarm, ClosingCode
+from cloud.desk.core import Alarm
 from contract.alarms import AlarmEvent, Severity, Transition
 from contract.ids import GATEWAY_DEVICE
 
@@ -20,14 +20,6 @@ _POINT, _RULE = "link", "lost"
 _TEXT = {"en": "Gateway {gateway} cannot be reached", "zh": "网关{gateway}失去联系"}
 
 
-class Presence(Struct, frozen=True):
-    """What the gateway table says of one gateway; see `cloud.database.gateways`."""
-
-    id: str
-    online: bool
-    since_us: int
-
-
 def loss_source(gateway: str) -> str:
     """Name the alarm that a gateway is lost; no gateway uses point and rule of it."""
     return f"{gateway}/{GATEWAY_DEVICE}/{_POINT}/{_RULE}"
@@ -36,11 +28,6 @@ def loss_source(gateway: str) -> str:
 def line_source(gateway: str, bus: str) -> str:
     """Name the alarm by which a gateway says that a whole line is lost."""
     return f"{gateway}/{GATEWAY_DEVICE}.{bus}/supervision/supervision"
-
-
-def lost_at_us(presence: Presence, after_us: int) -> int | None:
-    """Tell from when on a gateway counts as lost; None while it is online."""
-    return None if presence.online else presence.since_us + after_us
 
 
 def lost(gateway: str, since_us: int) -> AlarmEvent:
@@ -61,6 +48,33 @@ def back(gateway: str, raised_at_us: int, now_us: int, *, since_us: int | None =
     return _about_link(gateway, Transition.CLEARED, raised_at_us, since_us if is_likely and since_us else now_us)
 
 
+class Follower(Struct, frozen=True):
+    """What of an open alarm tells whether it follows from a loss; the fields are those of `Alarm`."""
+
+    alarm_id: str
+    gateway: str
+    device: str
+    kind: str
+    cleared_at_us: int | None
+    suppressed_by: str | None
+
+    @classmethod
+    def of(cls, alarm: Alarm) -> "Follower":
+        """Take from an alarm what counts."""
+        return cls(alarm.alarm_id, alarm.gateway, alarm.device, alarm.kind, alarm.cleared_at_us, alarm.suppressed_by)
+
+    @property
+    def is_others(self) -> bool:
+        """Whether it is suppressed for a reason that is none of `Silences`: somebody else lifts it.
+
+        A control suppresses what lies under its target, and no device lies under the alarm of a line.
+        """
+        if self.suppressed_by is None or self.suppressed_by == loss_source(self.gateway):
+            return False
+        is_line = self.suppressed_by.startswith(f"{self.gateway}/{GATEWAY_DEVICE}.")
+        return not (is_line and self.kind == DEVICE_LOST)
+
+
 class Silences(Struct, frozen=True):
     """What takes the voice of other alarms away just now.
 
@@ -74,7 +88,7 @@ class Silences(Struct, frozen=True):
     lines: Collection[str]
     bus_of: Mapping[tuple[str, str], str]
 
-    def of(self, alarm: Alarm) -> str | None:
+    def reason(self, alarm: Follower) -> str | None:
         """Name the source of the reason why `alarm` is not to be heard; None when it is.
 
         The reason it has already stays while it stands.
@@ -82,29 +96,23 @@ class Silences(Struct, frozen=True):
         reasons = list(self._reasons(alarm))
         return alarm.suppressed_by if alarm.suppressed_by in reasons else next(iter(reasons), None)
 
-    def _reasons(self, alarm: Alarm) -> Iterable[str]:
+    def differs(self, alarm: Follower) -> bool:
+        """Tell whether `alarm` is to be suppressed for another reason than it is; what others suppress is theirs."""
+        return not alarm.is_others and self.reason(alarm) != alarm.suppressed_by
+
+    def _reasons(self, alarm: Follower) -> Iterable[str]:
         # What is over says that a device answered, which holds.
         if alarm.kind not in FOLLOWS_FROM_LOSS or alarm.cleared_at_us is not None:
             return
         if alarm.gateway in self.gateways:
             yield loss_source(alarm.gateway)
+        if alarm.kind != DEVICE_LOST:
+            return
+        if alarm.suppressed_by in self.lines:
+            yield alarm.suppressed_by
         bus = self.bus_of.get((alarm.gateway, alarm.device), "")
-        source = line_source(alarm.gateway, bus)
-        if alarm.kind == DEVICE_LOST and bus and source in self.lines:
+        if bus and (source := line_source(alarm.gateway, bus)) in self.lines:
             yield source
-
-
-def is_ours(alarm: Alarm) -> bool:
-    """Tell whether the reason why an alarm is suppressed is one of `Silences`; others are somebody else's to lift."""
-    reason = alarm.suppressed_by or ""
-    line = f"{alarm.gateway}/{GATEWAY_DEVICE}."
-    return reason == loss_source(alarm.gateway) or (reason.startswith(line) and reason.count("/") == 3)  # noqa: PLR2004 - four parts
-
-
-def code_for(alarm: Alarm) -> ClosingCode:
-    """Tell what the desk calls an alarm that it closes by itself: nobody has looked, so only the kind can say."""
-    is_link = alarm.kind == GATEWAY_LOST or alarm.kind in FOLLOWS_FROM_LOSS
-    return ClosingCode.COMMUNICATIONS if is_link else ClosingCode.UNKNOWN
 
 
 def _about_link(gateway: str, transition: Transition, raised_at_us: int, at_us: int) -> AlarmEvent:

@@ -304,15 +304,16 @@ def test_a_lost_gateway_silences_its_devices_and_nothing_else(rig: Rig) -> None:
 
 def test_a_silence_that_somebody_else_began_stays_his(rig: Rig) -> None:
     rig.happens(DEVICE_LOST, kind="device-lost")
-    begin = partial(controls.begin, kind=ControlKind.SUPPRESSED, target="g/button", actor=WANG, why="改造")
-    rig.database.run(partial(begin, now_us=T0))
-    his = rig.alarm(DEVICE_LOST).suppressed_by
+    rig.happens(LINE_LOST, kind="bus-lost")
+    begin = partial(controls.begin, kind=ControlKind.SUPPRESSED, actor=WANG, why="改造", now_us=T0)
+    rig.database.run(partial(begin, target="g/button"))
+    rig.database.run(partial(begin, target="g/gateway.rs485"))
     rig.dies("g", T0)
-    rig.watch(T0 + HOUR)
-    assert rig.alarm(DEVICE_LOST).suppressed_by == his
+    assert rig.watch(T0 + HOUR) == 1, "the loss"
     rig.born("g", T0 + HOUR)
-    rig.watch(T0 + HOUR)
-    assert rig.alarm(DEVICE_LOST).suppressed_by == his
+    assert rig.watch(T0 + HOUR) == 1
+    assert rig.alarm(DEVICE_LOST).suppressed_by == "g/button"
+    assert rig.alarm(LINE_LOST).suppressed_by == "g/gateway.rs485"
 
 
 def test_a_silence_that_began_meanwhile_takes_over(rig: Rig) -> None:
@@ -325,7 +326,7 @@ def test_a_silence_that_began_meanwhile_takes_over(rig: Rig) -> None:
     rig.born("g", T0 + 2 * HOUR)
     rig.watch(T0 + 2 * HOUR)
     assert rig.alarm(DEVICE_LOST).state is State.SUPPRESSED_BY_DESIGN
-    assert rig.alarm(DEVICE_LOST).suppressed_by != LOSS
+    assert rig.alarm(DEVICE_LOST).suppressed_by == "g/button"
     assert rig.watch(T0 + 3 * HOUR) == 0
 
 
@@ -354,11 +355,35 @@ def test_a_lost_line_silences_what_hangs_on_it(rig: Rig) -> None:
 
 def test_who_has_closed_the_loss_of_a_line_does_not_hear_of_its_devices(rig: Rig) -> None:
     rig.born("g", T0, *DEVICES)
+    rig.happens(DEVICE_LOST, kind="device-lost")
     rig.happens(LINE_LOST, kind="bus-lost")
-    rig.close(LINE_LOST, T0 + S)
-    rig.happens(DEVICE_LOST, T0 + 2 * S, kind="device-lost")
-    assert rig.watch(T0 + 3 * S) == 1
+    rig.watch(T0 + S)
+    rig.close(LINE_LOST, T0 + 2 * S)
+    assert rig.watch(T0 + HOUR) == 0
     assert rig.alarm(DEVICE_LOST).suppressed_by == LINE_LOST
+    rig.happens(LINE_LOST, T0 + HOUR, kind="bus-lost", transition=Transition.CLEARED, raised_at_us=T0)
+    assert rig.watch(T0 + HOUR) == 1
+    assert rig.alarm(DEVICE_LOST).state is State.UNACKNOWLEDGED
+
+
+def test_a_device_whose_line_is_still_lost_stays_silent_when_its_gateway_is_back(rig: Rig) -> None:
+    rig.born("g", T0, *DEVICES)
+    rig.happens(DEVICE_LOST, kind="device-lost")
+    rig.dies("g", T0)
+    rig.watch(T0 + HOUR)
+    rig.happens(LINE_LOST, T0 + HOUR, kind="bus-lost")
+    rig.born("g", T0 + HOUR, *DEVICES)
+    rig.watch(T0 + HOUR + S)
+    assert rig.alarm(DEVICE_LOST).suppressed_by == LINE_LOST
+    assert [what for what, _ in rig.history(DEVICE_LOST)] == ["raised", "suppressed", "suppressed"]
+    assert rig.alarm(LINE_LOST).state is State.UNACKNOWLEDGED
+
+
+def test_a_gateway_that_does_not_say_its_lines_silences_no_more_than_it_knows(rig: Rig) -> None:
+    rig.born("g", T0, Device("button", "a/b", "1"))
+    rig.happens(DEVICE_LOST, kind="device-lost")
+    rig.happens(LINE_LOST, kind="bus-lost")
+    assert rig.watch(T0 + HOUR) == 0
 
 
 def test_the_kinds_are_the_gateways_own_words() -> None:
