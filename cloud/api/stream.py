@@ -86,24 +86,30 @@ class Hub:
         self._most, self._most_per_user = most, most_per_user
         self._ring: Ring | None = None
         self._news = anyio.Event()
-        self._is_closed = False
+        self._closed = anyio.Event()
         self._users: Counter[str] = Counter()
 
+    @property
+    def is_following(self) -> bool:
+        """Whether it has found where the history ends now, so that nothing that comes is missed."""
+        return self._ring is not None
+
     async def run(self, database: PersistentDatabase) -> None:
-        """Follow the history until cancelled; outages are waited out."""
+        """Follow the history until closed or cancelled; outages are waited out."""
         self._ring = Ring(await database.ask(_newest))
         self._tell()
-        while True:
+        while not self._closed.is_set():
             entries = await database.ask(lambda connection: self._load(connection, self._at()))
             if entries:
                 self._ring.add(entries)
                 self._tell()
             if len(entries) < _AT_ONCE:
-                await anyio.sleep(POLL_S)
+                with anyio.move_on_after(POLL_S):
+                    await self._closed.wait()
 
     def close(self) -> None:
         """End all streams; none begins any more."""
-        self._is_closed = True
+        self._closed.set()
         self._tell()
 
     @contextmanager
@@ -134,7 +140,7 @@ class Hub:
             after: the id of the change that it knows; None: from now on.
             is_valid: asked every 15 s; the stream ends when it says no.
         """
-        while self._ring is None and not self._is_closed:
+        while self._ring is None and not self._closed.is_set():
             await self._news.wait()
         ring = self._ring
         if ring is None:
@@ -157,7 +163,7 @@ class Hub:
         self, ring: Ring, position: int, person: Person, is_valid: Callable[[], Awaitable[bool]]
     ) -> AsyncIterator[bytes]:
         beat_at_s = anyio.current_time() + BEAT_S
-        while not self._is_closed:
+        while not self._closed.is_set():
             news, entries = self._news, ring.after(position)
             if entries is None:
                 # It was slower than the ring is long.

@@ -113,7 +113,6 @@ class Rig:
             tasks.start_soon(self.context.hub.run, PersistentDatabase(self.database, counters=Counters()))
             yield
             self.context.hub.close()
-            tasks.cancel_scope.cancel()
 
 
 def make_alarm(number: int, half: str = "east", **fields: Any) -> Alarm:

@@ -1,6 +1,7 @@
 """Registries for tests: files as words, brought into a database."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from cloud.database import Database
 from cloud.desk.changes import Actor
 from cloud.escalation.plan import Policy
 
-AT_US = 1_795_276_800_000_000
+AT_US = 1_795_305_600_000_000
 """2026-11-22 00:00 UTC, a Sunday; 08:00 in Shanghai."""
 CHANNELS = frozenset({"sms", "mail"})
 WANG = Actor("王芳", "console")
@@ -57,7 +58,7 @@ def policy_fault(policy: dict[str, Any]) -> str | None:
     return None
 
 
-def sources(files: dict[str, str | bytes]) -> list[Source]:
+def sources(files: Mapping[str, str | bytes]) -> list[Source]:
     return [Source(name, text.encode() if isinstance(text, str) else text) for name, text in files.items()]
 
 

@@ -8,7 +8,7 @@ from cloud.clock import now_us
 from cloud.counters import Counters
 from cloud.database import Database
 from cloud.database.tables import alarm_event, dead_letter
-from cloud.desk.operations import acknowledge, list_alarms
+from cloud.desk.operations import list_alarms
 from cloud.desk.shell import run_desk
 from cloud.settings import DatabaseSettings, Settings
 from contract.alarms import AlarmEvent, Mode, Transition, encode_alarm
@@ -18,7 +18,7 @@ from contract.topics import CLOUD_READY, Channel
 from langyan.servers import Mosquitto
 from tests.cloud.conftest import MakeSettings
 from tests.cloud.rig import GatewayClient, count_of, eventually, fresh, rows_of, running
-from tests.cloud.test_desk_events import event
+from tests.cloud.test_desk_events import acknowledge, event
 
 
 @pytest.fixture
