@@ -54,7 +54,7 @@ class _Attempt(Struct, frozen=True):
 
 
 def log_in(database: Database, name: str, password: str, *, origin: str, now_us: int, lifetimes: Lifetimes) -> SignedIn:
-    """Sign in; takes tens of milliseconds of a core and 32 MiB, so let few do it at once.
+    """Sign in; takes a tenth of a second or two of a core, and 32 MiB, so let few do it at once.
 
     Args:
         database: migrated.

@@ -56,6 +56,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_api_token"),
     )
     op.create_index("ix_api_token_user", "api_token", ["user"])
+    _watch_over_them()
+    make_append_only("audit")
+
+
+def _watch_over_them() -> None:
     op.create_table(
         "login_attempt",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -88,7 +93,6 @@ def upgrade() -> None:
         sa.Column("value", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_secret"),
     )
-    make_append_only("audit")
 
 
 def downgrade() -> None:
