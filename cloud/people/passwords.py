@@ -60,7 +60,7 @@ def check_password(password: str, *, name: str = "") -> None:
 
 
 def hash_password(password: str, *, name: str = "") -> Hidden[str]:
-    """Check a new password and make of it what is kept; takes a tenth of a second or two, so never within a transaction.
+    """Check a new password and make of it what is kept; takes a tenth of a second or two, so never in a transaction.
 
     Raises:
         PasswordRefusedError: see `check_password`.
