@@ -313,7 +313,8 @@ def commands() -> Iterator[tuple[str, set[str]]]:
 
 def _commands_below(command: Any, path: str) -> Iterator[tuple[str, set[str]]]:
     yield path, options_of(command)
-    for name, below in getattr(command, "commands", {}).items():
+    loaded = {name: command.load(name) for name in getattr(command, "later", ())}
+    for name, below in (getattr(command, "commands", {}) | loaded).items():
         yield from _commands_below(below, f"{path} {name}")
 
 

@@ -21,6 +21,7 @@ SETTINGS_OPTION = typer.Option(
     ..., "--settings", "-s", envvar="LANGYAN_SETTINGS", help=_("The settings file: broker, InfluxDB, database (TOML)."),
     metavar="SETTINGS.toml",
 )  # fmt: skip
+SETTINGS = typer.Argument(..., help=_("The settings file: broker, InfluxDB, database (TOML)."), metavar="SETTINGS.toml")
 _OUTCOMES = {
     Outcome.REFUSED: _("refused"),
     Outcome.FAILED: _("failed"),

@@ -16,8 +16,6 @@ from langyan.commands.asking import SETTINGS_OPTION, ask, complaint, load
 from langyan.commands.common import fail
 from langyan.i18n import translate as _
 
-app = typer.Typer()
-
 # A list with notes is a few megabytes; what is larger is another file.
 MAX_FILE_BYTES = 16 * 1024 * 1024
 MAX_LINE_CHARS = 10_000
@@ -30,7 +28,6 @@ WAIT = typer.Option(10.0, "--wait", min=1.0, max=3600.0, help=_("Seconds to wait
 TAGS = typer.Argument(..., help=_("Tags as their readers say them."), metavar="TAG...")
 
 
-@app.command(help=_("Send the list of stolen tags to gateways: a file with lines TAG,NOTE."))
 def stolen(
     file: Path = typer.Argument(..., help=_("CSV in UTF-8: a tag, and what the alarm shall say."), metavar="FILE.csv"),
     settings_file: Path = SETTINGS_OPTION,
@@ -63,7 +60,6 @@ def stolen(
     _each(_gateways(settings, gateway), push, wait_s=wait, text=text, count=len(new))
 
 
-@app.command(help=_("Arm tags: one that moves now is a theft."))
 def arm(
     tags: list[str] = TAGS,
     settings_file: Path = SETTINGS_OPTION,
@@ -78,7 +74,6 @@ def arm(
     _order(load(settings_file), gateway, order, wait_s=wait)
 
 
-@app.command(help=_("Disarm tags; their theft alarms end."))
 def disarm(
     tags: list[str] = TAGS,
     settings_file: Path = SETTINGS_OPTION,
