@@ -200,10 +200,10 @@ def _do(action: Action, due: _Due, known: Known, now_us: int, done: _Done) -> No
             about = ("unacknowledged", alarm.acknowledged_at_us or 0)
             done.deliveries.extend(deliveries(people, alarm, kind=Kind.UNACKNOWLEDGED, now_us=now_us, about=about))
         case Close():
-            after = msgspec.structs.replace(
-                alarm, closed_at_us=now_us, closed_by=DESK.name, closing_code=ClosingCode.UNKNOWN
-            )
             why = f"{plan.auto_close_after_s} s after its condition ended, as its policy says"
+            after = msgspec.structs.replace(
+                alarm, closed_at_us=now_us, closed_by=DESK.name, closing_code=ClosingCode.UNKNOWN, comment=why
+            )
             done.changes.append(Changed(alarm, after, What.CLOSED, DESK, now_us, why))
 
 

@@ -1,0 +1,70 @@
+"""Whoever is told: an HTTP server for web hooks and for messages, which notes each request by what it says."""
+
+import json
+import re
+import threading
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
+from urllib.parse import unquote
+
+Told = tuple[str, str, int]
+"""Address, alarm and step (0: none)."""
+
+_ALARM = re.compile(r"^Alarm: ([0-9a-f]{24})$", re.MULTILINE)
+_STEP = re.compile(r"^Step: (\d+)$", re.MULTILINE)
+MAX_BODY_BYTES = 1_000_000
+
+
+class Sink:
+    """A context manager.
+
+    Attributes:
+        events: how often each CloudEvent came, by its id.
+        messages: how often each message came.
+        port: on 127.0.0.1.
+    """
+
+    def __init__(self) -> None:
+        self.events: Counter[int] = Counter()
+        self.messages: Counter[Told] = Counter()
+        self._lock = threading.Lock()
+        sink = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                size = min(int(self.headers.get("Content-Length", "0")), MAX_BODY_BYTES)
+                sink.take(self.path, self.headers.get("webhook-id"), self.rfile.read(size))
+                self.send_response(204)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.port = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, name="sink", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def take(self, path: str, event_id: str | None, body: bytes) -> None:
+        """Note one request."""
+        with self._lock:
+            if event_id is not None:
+                self.events[int(event_id)] += 1
+                return
+            text = json.loads(body)["message"]
+            alarms, steps = _ALARM.findall(text), _STEP.findall(text)
+            address = unquote(path.rstrip("/").rpartition("/")[2])
+            self.messages[address, alarms[0] if alarms else "", int(steps[0]) if steps else 0] += 1
