@@ -132,7 +132,7 @@ def _within(path: Any, top: str) -> Any:
 
 
 def _counts(connection: Connection, query: Any) -> Counter[str]:
-    return Counter(dict(connection.execute(query).tuples().all()))
+    return Counter({row[0]: row[1] for row in connection.execute(query)})
 
 
 def _area(row: Any) -> Area:
