@@ -7,7 +7,7 @@ next one finds what was due still due.
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 import anyio
@@ -25,7 +25,7 @@ from cloud.desk.controls import end_expired
 from cloud.desk.core import lived
 from cloud.desk.keeping import keep, to_alarm
 from cloud.desk.life import Event
-from cloud.desk.watch_links import clear_closed_losses, find_silenced, look_at_links, silence, tell_links
+from cloud.desk.watch_links import LinkWatch, clear_closed_losses, silence, tell_links
 from cloud.errors import DatabaseRefusedError
 from cloud.settings import Desk, Settings
 from contract.alarms import Severity
@@ -61,9 +61,10 @@ async def run_watch(database: PersistentDatabase, settings: Settings, *, clock: 
         clock: the wall clock, microseconds UTC.
     """
     tidied_us: int | None = None
+    duties = make_duties()
     while True:
         at_us = clock()
-        moments = await database.ask(partial(look, settings=settings, at_us=at_us))
+        moments = await database.ask(partial(look, duties=duties, settings=settings, at_us=at_us))
         if tidied_us is None or not 0 <= at_us - tidied_us < _TIDY_EVERY_US:
             moments |= dict.fromkeys(TIDYING, at_us)
             tidied_us = at_us
@@ -76,9 +77,9 @@ async def run_watch(database: PersistentDatabase, settings: Settings, *, clock: 
         await anyio.sleep(min([_IDLE_S, *(wait_us / 1e6 for wait_us in coming)]))
 
 
-def look(connection: Connection, settings: Settings, at_us: int) -> dict[Duty, int]:
+def look(connection: Connection, duties: Sequence[Duty], settings: Settings, at_us: int) -> dict[Duty, int]:
     """Tell of each duty that has something to do when that is. Changes nothing."""
-    moments = {duty: duty.next_us(connection, settings, at_us) for duty in DUTIES}
+    moments = {duty: duty.next_us(connection, settings, at_us) for duty in duties}
     return {duty: moment_us for duty, moment_us in moments.items() if moment_us is not None}
 
 
@@ -143,11 +144,6 @@ def _may_sound_again() -> Collection[ColumnElement[bool]]:
     )
 
 
-def _next_link_us(connection: Connection, settings: Settings, at_us: int) -> int | None:
-    links = look_at_links(connection, settings, at_us)
-    return at_us if links.events or find_silenced(connection, links.lost) else links.next_us
-
-
 def _follow_links(connection: Connection, settings: Settings, at_us: int) -> int:
     """Say what is lost and what is back; when all is said, silence what follows from it."""
     said = tell_links(connection, settings, at_us, limit=BATCH)
@@ -187,11 +183,15 @@ def _at_any_time(_connection: Connection, _settings: Settings, _at_us: int) -> N
     """It is done now and then."""
 
 
-DUTIES = (
-    Duty("shelves", _next_shelf_us, _end_shelves),
-    Duty("re-alarm", _next_realarm_us, _realarm),
-    Duty("lost gateways", _next_link_us, _follow_links),
-)
+def make_duties() -> tuple[Duty, ...]:
+    """Make the duties of one worker, each of which remembers what it has seen."""
+    return (
+        Duty("shelves", _next_shelf_us, _end_shelves),
+        Duty("re-alarm", _next_realarm_us, _realarm),
+        Duty("lost gateways", LinkWatch().next_us, _follow_links),
+    )
+
+
 TIDYING = (
     Duty("places", _at_any_time, _place),
     Duty("closed losses", _at_any_time, partial(clear_closed_losses, limit=BATCH)),

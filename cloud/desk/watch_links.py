@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, exists, select
+from sqlalchemy import ColumnElement, Connection, exists, func, select
 
 from cloud.areas.chunks import chunked
-from cloud.database.tables import alarm_event, gateway, occurrence
+from cloud.database.tables import alarm_event, change, gateway, occurrence
 from cloud.desk import watch_rules as rules
 from cloud.desk.changes import DESK, Changed, What
 from cloud.desk.controls import find_silences, lock_controls
@@ -20,29 +20,46 @@ from contract.alarms import AlarmEvent, Transition
 
 _LIVE_AND_OPEN = occurrence.c.closed_at_us.is_(None), occurrence.c.open_key.is_not(None)
 # The desk's own: `rules.loss_source`.
-_IS_LOSS = occurrence.c.source == occurrence.c.gateway + rules.loss_source("")
+_IS_LOSS = tuple(occurrence.c[name] == word for name, word in rules.LOSS.items())
+_LOOK_AGAIN_US = 30_000_000
 _IS_RAISE = alarm_event.c.transition == Transition.RAISED.value
 
 
-class Links(Struct, frozen=True):
-    """How the gateways stand.
+class Absences(Struct, frozen=True):
+    """Which gateways are offline, and since when.
 
     Attributes:
-        lost: those that count as lost, since when they are offline.
+        lost: those of `offline` that count as lost.
         next_us: when the next one will; None when none is on its way.
-        events: what is to be said: first what is over, then what is new.
     """
 
+    offline: Mapping[str, int]
     lost: Mapping[str, int]
     next_us: int | None
-    events: Sequence[AlarmEvent]
 
 
-def look_at_links(connection: Connection, settings: Settings, now_us: int) -> Links:
-    """Compare the gateway table with the alarms that stand. Changes nothing.
+class LinkWatch:
+    """Looks closely only when the history or the absences are others than when all was last done."""
 
-    A gateway that the registry of the settings does not name any more is nobody's loss.
-    """
+    def __init__(self) -> None:
+        self._done: tuple[int, Absences] | None = None
+        self._looked_us = 0
+
+    def next_us(self, connection: Connection, settings: Settings, now_us: int) -> int | None:
+        """Tell when there is something to say or to silence; in the past: now. Changes nothing."""
+        absences = find_absences(connection, settings, now_us)
+        newest = connection.execute(select(func.coalesce(func.max(change.c.id), 0))).scalar_one()
+        # An inventory that came with a birth is in neither.
+        is_recent = 0 <= now_us - self._looked_us < _LOOK_AGAIN_US
+        if not is_recent or self._done != (newest, absences):
+            if find_news(connection, absences, now_us) or find_silenced(connection, absences.lost):
+                return now_us
+            self._done, self._looked_us = (newest, absences), now_us
+        return absences.next_us
+
+
+def find_absences(connection: Connection, settings: Settings, now_us: int) -> Absences:
+    """Read the gateway table. A gateway that the registry of the settings does not name any more is nobody's loss."""
     after_us = round(settings.desk.gateway_lost_after_s * 1e6)
     query = select(gateway.c.id, gateway.c.since_us).where(gateway.c.online.is_(False))
     offline = {
@@ -52,17 +69,22 @@ def look_at_links(connection: Connection, settings: Settings, now_us: int) -> Li
     }
     lost = {one: since_us for one, since_us in offline.items() if since_us + after_us <= now_us}
     coming = [since_us + after_us for one, since_us in offline.items() if one not in lost]
+    return Absences(offline, lost, min(coming, default=None))
+
+
+def find_news(connection: Connection, absences: Absences, now_us: int) -> list[AlarmEvent]:
+    """Compare the absences with the alarms that stand: first what is over, then what is new. Changes nothing."""
     standing = _standing(connection)
-    over = [(one, at_us) for one, at_us in standing if lost.get(one) != at_us]
-    births = _births(connection, {one for one, _ in over if one not in offline})
+    over = [(one, at_us) for one, at_us in standing if absences.lost.get(one) != at_us]
+    births = _births(connection, {one for one, _ in over if one not in absences.offline})
     events = [rules.back(one, at_us, now_us, since_us=births.get(one)) for one, at_us in over]
-    news = [rules.lost(one, lost[one]) for one in sorted(lost.keys() - {one for one, at_us in standing})]
-    return Links(lost, min(coming, default=None), events + _unsaid(connection, news))
+    unheard = sorted(absences.lost.keys() - {one for one, _ in standing})
+    return events + _unsaid(connection, [rules.lost(one, absences.lost[one]) for one in unheard])
 
 
 def tell_links(connection: Connection, settings: Settings, now_us: int, *, limit: int) -> int:
     """Raise and clear the alarms of lost gateways; returns how many events were new."""
-    events = look_at_links(connection, settings, now_us).events[:limit]
+    events = find_news(connection, find_absences(connection, settings, now_us), now_us)[:limit]
     arrivals = [Arrival(event, received_at_us=now_us, stored_at_us=now_us, late=False) for event in events]
     return apply_events(connection, arrivals, actor=DESK) if arrivals else 0
 
@@ -97,7 +119,7 @@ def find_silenced(connection: Connection, lost: Collection[str]) -> list[str]:
 def silence(connection: Connection, settings: Settings, now_us: int, *, limit: int) -> int:
     """Suppress what follows from a lost gateway or line, and give it back its voice; returns how many changed."""
     lock_controls(connection, shared=True)
-    lost = look_at_links(connection, settings, now_us).lost
+    lost = find_absences(connection, settings, now_us).lost
     ids = find_silenced(connection, lost)[:limit]
     query = select(occurrence).where(*_LIVE_AND_OPEN, occurrence.c.alarm_id.in_(ids)).order_by(occurrence.c.alarm_id)
     rows = connection.execute(query.with_for_update(skip_locked=True)).mappings().all()
@@ -145,7 +167,7 @@ def _standing(connection: Connection) -> list[tuple[str, int]]:
     query = (
         select(occurrence.c.gateway, alarm_event.c.at_us)
         .join(alarm_event, alarm_event.c.occurrence == occurrence.c.alarm_id)
-        .where(*_LIVE_AND_OPEN, _IS_LOSS, occurrence.c.cleared_at_us.is_(None), _IS_RAISE, ~_has_clear())
+        .where(*_LIVE_AND_OPEN, *_IS_LOSS, occurrence.c.cleared_at_us.is_(None), _IS_RAISE, ~_has_clear())
         .order_by(occurrence.c.gateway, alarm_event.c.at_us)
     )
     return [(row.gateway, row.at_us) for row in connection.execute(query)]

@@ -1,6 +1,7 @@
 """What the desk decides by itself: whose gateway is lost, what that silences, when an alarm sounds again. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -16,13 +17,14 @@ BUS_LOST = "bus-lost"
 FOLLOWS_FROM_LOSS = frozenset({DEVICE_LOST, BUS_LOST})
 """What says nothing new while its gateway cannot say anything."""
 
-_POINT, _RULE = "link", "lost"
+LOSS = MappingProxyType({"device": GATEWAY_DEVICE, "point": "link", "rule": "lost"})
+"""Where a gateway's loss is raised; no gateway uses point and rule of it."""
 _TEXT = {"en": "Gateway {gateway} cannot be reached", "zh": "网关{gateway}失去联系"}
 
 
 def loss_source(gateway: str) -> str:
-    """Name the alarm that a gateway is lost; no gateway uses point and rule of it."""
-    return f"{gateway}/{GATEWAY_DEVICE}/{_POINT}/{_RULE}"
+    """Name the alarm that a gateway is lost."""
+    return "/".join((gateway, *LOSS.values()))
 
 
 def line_source(gateway: str, bus: str) -> str:
@@ -118,9 +120,7 @@ class Silences(Struct, frozen=True):
 def _about_link(gateway: str, transition: Transition, raised_at_us: int, at_us: int) -> AlarmEvent:
     return AlarmEvent(
         gateway=gateway,
-        device=GATEWAY_DEVICE,
-        point=_POINT,
-        rule=_RULE,
+        **LOSS,
         transition=transition,
         raised_at_us=raised_at_us,
         at_us=at_us,

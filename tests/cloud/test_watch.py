@@ -44,6 +44,7 @@ class Rig:
     def __init__(self, database: Database, settings: Settings = SETTINGS) -> None:
         self.database = database
         self.settings = settings
+        self.duties = watch.make_duties()
 
     def happens(
         self,
@@ -85,7 +86,13 @@ class Rig:
 
     def watch(self, at_us: int) -> int:
         """Do all that is due; returns how much it was."""
-        return watch_all(self.database, self.settings, at_us)
+        return watch_all(self.database, self.settings, at_us, self.duties)
+
+    def tidy(self, at_us: int) -> int:
+        """Do what is done now and then."""
+        return sum(
+            self.database.run(partial(_work, duty=duty, settings=self.settings, at_us=at_us)) for duty in watch.TIDYING
+        )
 
     def alarm(self, source: str) -> Alarm:
         """The latest occurrence of a source."""
@@ -125,11 +132,11 @@ class Rig:
         self.database.run(partial(note_presence, message=message, received_at_us=at_us, registered=None, retained=True))
 
 
-def watch_all(database: Database, settings: Settings, at_us: int, *, duties: Sequence[watch.Duty] = ()) -> int:
+def watch_all(database: Database, settings: Settings, at_us: int, duties: Sequence[watch.Duty]) -> int:
     done = 0
     while True:
-        moments = database.read(partial(watch.look, settings=settings, at_us=at_us))
-        due = [*duties, *(duty for duty, moment_us in moments.items() if moment_us <= at_us)]
+        moments = database.read(partial(watch.look, duties=duties, settings=settings, at_us=at_us))
+        due = [duty for duty, moment_us in moments.items() if moment_us <= at_us]
         some = sum(database.run(partial(_work, duty=duty, settings=settings, at_us=at_us)) for duty in due)
         done += some
         if not some:
@@ -250,9 +257,9 @@ def test_who_has_closed_a_loss_hears_of_the_next_one_only(rig: Rig) -> None:
     rig.close(LOSS, T0 + 70 * S)
     assert rig.watch(T0 + HOUR) == 0
     rig.born("g", T0 + HOUR)
-    assert watch_all(rig.database, SETTINGS, T0 + HOUR + S, duties=watch.TIDYING) == 1
+    assert rig.tidy(T0 + HOUR + S) == 1
     assert rig.alarm(LOSS).cleared_at_us == T0 + HOUR
-    assert watch_all(rig.database, SETTINGS, T0 + HOUR + 2 * S, duties=watch.TIDYING) == 0
+    assert rig.tidy(T0 + HOUR + 2 * S) == 0
     rig.dies("g", T0 + 2 * HOUR)
     assert rig.watch(T0 + 3 * HOUR) == 1
     assert rig.count(LOSS) == 2
@@ -403,7 +410,7 @@ def test_nothing_ends_before_it_began_or_later_than_now(raised: int, lasted: int
 def test_what_nobody_knew_gets_its_place_from_the_registry(rig: Rig) -> None:
     rig.happens("g/d/p/fire")
     rig.happens("unknown/d/p/fire")
-    assert watch_all(rig.database, SETTINGS, T0, duties=watch.TIDYING) == 0
+    assert rig.tidy(T0) == 0
 
     def register(connection: Connection) -> None:
         connection.execute(insert(area).values(id="g1", level="grid", name="一格", path="g1/"))
@@ -411,7 +418,7 @@ def test_what_nobody_knew_gets_its_place_from_the_registry(rig: Rig) -> None:
         connection.execute(insert(registered_gateway).values(id="g", site="school", name="", address=""))
 
     rig.database.run(register)
-    assert watch_all(rig.database, SETTINGS, T0 + S, duties=watch.TIDYING) == 1
+    assert rig.tidy(T0 + S) == 1
     placed = rig.alarm("g/d/p/fire")
     assert (placed.site, placed.area, placed.area_path) == ("school", "g1", "g1/")
     assert rig.history("g/d/p/fire")[-1] == ("placed", "desk")
@@ -431,7 +438,7 @@ def test_two_watchers_side_by_side_do_everything_once(desk_database: Database) -
 
     def work(done: Callable[[int], None]) -> None:
         with Database(desk_database.url) as own:
-            done(watch_all(own, SETTINGS, T0 + HOUR))
+            done(watch_all(own, SETTINGS, T0 + HOUR, watch.make_duties()))
 
     counts: list[int] = []
     threads = [threading.Thread(target=work, args=(counts.append,)) for _ in range(2)]
@@ -464,7 +471,7 @@ def test_a_watcher_that_dies_before_its_commit_has_done_nothing(rig: Rig) -> Non
         raise CutError
 
     before = {source: rig.history(source) for source in (LOSS, DEVICE_LOST, "g/d/p/smoke")}
-    for duty in rig.database.read(partial(watch.look, settings=SETTINGS, at_us=T0 + HOUR)):
+    for duty in rig.database.read(partial(watch.look, duties=rig.duties, settings=SETTINGS, at_us=T0 + HOUR)):
         with pytest.raises(CutError):
             rig.database.run(partial(dies, duty=duty))
     assert {source: rig.history(source) for source in before} == before
