@@ -202,7 +202,7 @@ def _all_users(connection: Connection) -> list[store.User]:
 def _state(one: store.User) -> str:
     if one.disabled:
         return _("disabled")
-    return _("must change the password") if one.must_change else _("active")
+    return _("must change the password") if one.must_change else _("enabled")
 
 
 def _new_password(*, ask: bool) -> Hidden[str]:
@@ -215,7 +215,7 @@ def _hashed(password: Hidden[str], name: str) -> Hidden[str]:
     try:
         return hash_password(password.value, name=name)
     except CloudError as error:
-        raise fail([str(error), error.hint], status=1) from error
+        raise fail([str(error), _(error.hint)], status=1) from error
 
 
 def _tell_once(line: str, secret: Hidden[str]) -> None:
@@ -238,4 +238,4 @@ def _do(settings_file: Path, work: Callable[[Connection], Result], *, reads: boo
         with open_database(load_settings(settings_file, database_only=True).database) as database:
             return database.read(work) if reads else database.run(work)
     except CloudError as error:
-        raise fail([str(error), error.hint], status=1) from error
+        raise fail([str(error), _(error.hint)], status=1) from error
