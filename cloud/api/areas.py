@@ -195,7 +195,9 @@ async def show_area(area_id: AreaId, context: Here, caller: SeesAreas) -> AreaDe
         policies = []
         for severity in Severity:
             said = found.get((path, severity))
-            policies.append(PolicyView(severity=severity, area=said and said.area, policy=said and said.policy))
+            policies.append(
+                PolicyView(severity=severity, area=said.area if said else None, policy=said.policy if said else None)
+            )
         shown = None if contacts is None else [ContactView.model_validate(one) for one in contacts]
         return AreaDetails(**AreaView.model_validate(row).model_dump(), on_duty=shown, policies=policies)
 

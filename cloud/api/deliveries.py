@@ -77,4 +77,4 @@ async def list_deliveries(
 
     found = await context.database.ask(work)
     last = found[-1] if len(found) == limit else None
-    return DeliveryPage(deliveries=found, next_us=last and last.created_us, next_id=last and last.id)
+    return DeliveryPage(deliveries=found, next_us=last.created_us if last else None, next_id=last.id if last else None)

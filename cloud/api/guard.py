@@ -79,7 +79,7 @@ class _Sender:
             self.status = message["status"]
             told = {name for name, _value in message["headers"]}
             more = [(name, value) for name, value in self._headers if name not in told]
-            message = message | {"headers": [*message["headers"], *more]}
+            message = {**message, "headers": [*message["headers"], *more]}
         await self._send(message)
 
 
@@ -99,12 +99,12 @@ async def _read_body(scope: Scope, receive: Receive, most_bytes: int) -> bytes |
         raise _too_large(most_bytes)
     if not told and b"transfer-encoding" not in headers:
         return None
-    body = b""
+    body: bytes = b""
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             return body
-        body += message.get("body", b"")
+        body += bytes(message.get("body", b""))
         if len(body) > most_bytes:
             raise _too_large(most_bytes)
         if not message.get("more_body", False):

@@ -6,7 +6,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import anyio
 import anyio.to_thread
@@ -108,7 +108,7 @@ async def _end(stop: anyio.Event, hub: Hub, server: uvicorn.Server) -> None:
 
 def _config(app: ASGIApp, api: Api) -> uvicorn.Config:
     config = uvicorn.Config(
-        cast("uvicorn.config.ASGIApplication", app),
+        cast("Any", app),
         host=api.host,
         loop="none",
         http="h11",

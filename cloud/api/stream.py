@@ -6,8 +6,9 @@ with clients, and who is slower than the ring is long is told to resume.
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import anyio
 from msgspec import Struct
@@ -89,17 +90,12 @@ class Hub:
         self._closed = anyio.Event()
         self._users: Counter[str] = Counter()
 
-    @property
-    def is_following(self) -> bool:
-        """Whether it has found where the history ends now, so that nothing that comes is missed."""
-        return self._ring is not None
-
     async def run(self, database: PersistentDatabase) -> None:
         """Follow the history until closed or cancelled; outages are waited out."""
         self._ring = Ring(await database.ask(_newest))
         self._tell()
         while not self._closed.is_set():
-            entries = await database.ask(lambda connection: self._load(connection, self._at()))
+            entries = await database.ask(partial(self._load, after=self._ring.newest))
             if entries:
                 self._ring.add(entries)
                 self._tell()
@@ -132,7 +128,7 @@ class Hub:
 
     async def frames(
         self, person: Person, *, after: int | None, is_valid: Callable[[], Awaitable[bool]]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Tell a client what it may see, for as long as it may.
 
         Args:
@@ -153,7 +149,7 @@ class Hub:
         elif after is None:
             yield _event("hello", position)
         while ring.after(position) is None:
-            entries = await self._database.ask(lambda connection, at=position: self._load(connection, at))
+            entries = await self._database.ask(partial(self._load, after=position))
             yield _joined(entries, person)
             position = entries[-1].change_id if entries else ring.newest
         async for frame in self._live(ring, position, person, is_valid):
@@ -161,7 +157,7 @@ class Hub:
 
     async def _live(
         self, ring: Ring, position: int, person: Person, is_valid: Callable[[], Awaitable[bool]]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         beat_at_s = anyio.current_time() + BEAT_S
         while not self._closed.is_set():
             news, entries = self._news, ring.after(position)
@@ -184,9 +180,6 @@ class Hub:
                 yield f": {position}\nid: {position}\n\n".encode()
                 beat_at_s = anyio.current_time() + BEAT_S
 
-    def _at(self) -> int:
-        return self._ring.newest if self._ring else 0
-
     def _tell(self) -> None:
         news, self._news = self._news, anyio.Event()
         news.set()
@@ -205,7 +198,7 @@ class Hub:
 
 
 def _newest(connection: Connection) -> int:
-    return connection.execute(select(func.coalesce(func.max(change.c.id), 0))).scalar_one()
+    return connection.execute(select(func.max(change.c.id))).scalar_one() or 0
 
 
 def _entry(told: StreamedChange) -> Entry:

@@ -26,10 +26,12 @@ from langyan.commands.alarm_words import (
     text_of,
 )
 from langyan.commands.common import fail
+from langyan.commands.report import report
 from langyan.desk_client import DeskClient, DeskError, read_access
 from langyan.i18n import translate as _
 
 app = typer.Typer(no_args_is_help=True)
+app.command(help=_("An area's months in numbers, against the limits; on paper and for spreadsheets too."))(report)
 
 ALARM = typer.Argument(..., help=_("The alarm's id, or as much of its beginning as is unique."), metavar="ALARM")
 ALARMS = typer.Argument(..., help=_("The alarms' ids, or their beginnings."), metavar="ALARM...")

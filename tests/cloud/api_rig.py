@@ -54,7 +54,7 @@ class Rig:
 
         def work(connection: Connection) -> str:
             new = NewUser(name, role, area=area_id, language="en")
-            kept = {"must_change": must_change, "actor": CONSOLE, "editor": None, "now_us": self.now_us}
+            kept: dict[str, Any] = {"must_change": must_change, "actor": CONSOLE, "editor": None, "now_us": self.now_us}
             add_user(connection, new, HASHED, **kept)
             if must_change:
                 return ""

@@ -1,12 +1,15 @@
 """The acknowledge link: looked at, pressed, too late, changed, in both languages."""
 
-import pytest
+from functools import partial
 
+import pytest
+from sqlalchemy import Connection
+
+from cloud.api.queries import history_of
 from cloud.database import Database
 from cloud.desk.changes import Actor
-from cloud.desk.core import Alarm
+from cloud.desk.core import Alarm, ClosingCode
 from cloud.desk.operations import acknowledge, close
-from cloud.desk.core import ClosingCode
 from cloud.people.roles import Role
 from tests.cloud.api_rig import NOW_US, Rig, insecure
 
@@ -29,9 +32,7 @@ async def link_of(rig: Rig, alarm: Alarm, **body: object) -> str:
 
 
 def acknowledged_by(rig: Rig, alarm: Alarm) -> list[tuple[str, str]]:
-    def read(connection):  # type: ignore[no-untyped-def]
-        from cloud.api.queries import history_of
-
+    def read(connection: Connection) -> list[tuple[str, str]]:
         rows = connection.execute(history_of(alarm.alarm_id)).mappings()
         return [(row["by"], row["origin"]) for row in rows if row["what"] == "acknowledged"]
 
@@ -73,9 +74,8 @@ async def test_who_comes_second_reads_who_was_first_and_when(rig: Rig) -> None:
 async def test_a_closed_alarm_says_so(rig: Rig) -> None:
     (alarm,) = rig.raise_alarms()
     url = await link_of(rig, alarm)
-    words = {"code": ClosingCode.ACCIDENTAL, "comment": "nothing"}
-    actor = Actor("li", "desk")
-    rig.database.run(lambda connection: close(connection, alarm.alarm_id, actor=actor, now_us=NOW_US, **words))
+    how = partial(close, actor=Actor("li", "desk"), now_us=NOW_US, code=ClosingCode.ACCIDENTAL, comment="nothing")
+    rig.database.run(lambda connection: how(connection, alarm.alarm_id))
     async with rig.client() as phone:
         assert "closed already" in (await phone.post(url)).text
 

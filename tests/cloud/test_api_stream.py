@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from starlette.types import Message
 
 from cloud.api import stream
 from cloud.api.problems import ProblemError
@@ -15,8 +16,8 @@ from cloud.api.stream import Entry, Hub, Ring
 from cloud.database import Database
 from cloud.desk.changes import What
 from cloud.people.roles import Person, Role
-from tests.cloud.api_rig import Rig
 from langyan.desk_client import Event, read_events
+from tests.cloud.api_rig import Rig
 
 pytestmark = pytest.mark.anyio
 ALL = Person("admin", Role.ADMIN, None)
@@ -33,13 +34,17 @@ async def valid() -> bool:
     return True
 
 
-async def told(hub: Hub, person: Person, count: int, *, after: int | None = None) -> list[Event]:
-    """The first events that a client gets, beats left out."""
+async def told(
+    hub: Hub, person: Person, count: int, *, after: int | None = None, heard: anyio.Event | None = None
+) -> list[Event]:
+    """The first events that a client gets, beats left out; `heard` is set with the first."""
     found: list[Event] = []
     with anyio.fail_after(LIMIT_S):
         async with aclosing(hub.frames(person, after=after, is_valid=valid)) as frames:
             async for event in events(frames):
                 found.append(event)
+                if heard is not None:
+                    heard.set()
                 if len(found) == count:
                     break
     return found
@@ -70,13 +75,13 @@ def test_a_ring_gives_what_came_after_or_says_that_it_cannot(steps: list[int], a
 async def test_a_client_hears_each_change_once_in_order_with_the_alarm_as_it_stands(rig: Rig) -> None:
     async with rig.following(), anyio.create_task_group() as tasks:
         found: list[Event] = []
+        heard = anyio.Event()
 
         async def follow() -> None:
-            found.extend(await told(rig.context.hub, ALL, 4))
+            found.extend(await told(rig.context.hub, ALL, 4, heard=heard))
 
         tasks.start_soon(follow)
-        while not rig.context.hub.is_following:
-            await anyio.sleep(0.01)
+        await heard.wait()
         with anyio.fail_after(LIMIT_S):
             alarms = await anyio.to_thread.run_sync(rig.raise_alarms, 2)
             await anyio.to_thread.run_sync(lambda: rig.change(alarms[0], What.COMMENTED))
@@ -175,13 +180,13 @@ async def test_places_are_bounded_by_user_and_by_process(database: Database) -> 
 async def test_a_thousand_alarms_at_once_reach_the_stream_whole(rig: Rig) -> None:
     async with rig.following(), anyio.create_task_group() as tasks:
         found: list[Event] = []
+        heard = anyio.Event()
 
         async def follow() -> None:
-            found.extend(await told(rig.context.hub, ALL, 1_001))
+            found.extend(await told(rig.context.hub, ALL, 1_001, heard=heard))
 
         tasks.start_soon(follow)
-        while not rig.context.hub.is_following:
-            await anyio.sleep(0.01)
+        await heard.wait()
         await anyio.to_thread.run_sync(rig.raise_alarms, 1_000)
     devices = [event.data["alarm"]["device"] for event in found[1:]]
     assert devices == [f"button-{number}" for number in range(1_000)]
@@ -191,16 +196,16 @@ async def test_the_stream_speaks_http(rig: Rig) -> None:
     token = rig.add("wang", Role.OPERATOR, "east")
     rig.raise_alarms(2)
     scope_headers = [(b"authorization", f"Bearer {token}".encode()), (b"last-event-id", b"1")]
-    sent: list[dict[str, object]] = []
+    sent: list[Message] = []
     gone = anyio.Event()
 
-    async def receive() -> dict[str, object]:
+    async def receive() -> Message:
         await gone.wait()
         return {"type": "http.disconnect"}
 
-    async def send(message: dict[str, object]) -> None:
+    async def send(message: Message) -> None:
         sent.append(message)
-        if b"event: change" in bytes(message.get("body", b"")):  # type: ignore[arg-type]
+        if b"event: change" in message.get("body", b""):
             gone.set()
 
     scope = {
@@ -210,11 +215,11 @@ async def test_the_stream_speaks_http(rig: Rig) -> None:
     }  # fmt: skip
     async with rig.following():
         with anyio.fail_after(LIMIT_S):
-            await rig.app(scope, receive, send)  # type: ignore[arg-type]
-    headers = dict(sent[0]["headers"])  # type: ignore[call-overload]
+            await rig.app(scope, receive, send)
+    headers = dict(sent[0]["headers"])
     assert headers[b"content-type"].startswith(b"text/event-stream")
     assert headers[b"x-accel-buffering"] == b"no"
-    body = b"".join(message["body"] for message in sent[1:])  # type: ignore[misc]
+    body = b"".join(message["body"] for message in sent[1:])
     (event,) = [one for one in read_events(iter(body.decode().split("\n")[:-1])) if one.name == "change"]
     assert msgspec.json.encode(event.data["what"]) == b'"raised"'
     assert event.number == 2
