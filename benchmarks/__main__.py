@@ -18,11 +18,13 @@ from benchmarks import (
     footprint,
     fuzz,
     kills,
+    million_alarms,
     outage,
     presence,
     press_to_stored,
     rtu,
     throughput,
+    two_desks,
     written_bytes,
 )
 from benchmarks.machine import facts
@@ -34,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[], msgspec.Struct]] = {
     "press_to_stored": press_to_stored.measure,
     "alarm_latency": alarm_latency.measure,
     "alarm_storm": alarm_storm.measure,
+    "million_alarms": million_alarms.measure,
     "cpu": throughput.measure_cpu,
     "throughput": throughput.measure_throughput,
     "fast_device": throughput.measure_fast_device,
@@ -50,6 +53,7 @@ BENCHMARKS: dict[str, Callable[[], msgspec.Struct]] = {
     "fuzz": fuzz.measure,
     "fleet": fleet.measure,
     "presence": presence.measure,
+    "two_desks": two_desks.measure,
 }
 # Beside other gateways: only when named, as they need the peers' harness.
 PEERS: dict[str, Callable[[], msgspec.Struct]] = {name: partial(rows.measure, name) for name in rows.ROWS}

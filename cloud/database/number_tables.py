@@ -48,5 +48,6 @@ presence_change = Table(
     Column("before_us", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
     Index("ix_presence_change_gateway", "gateway", "at_us", "online", "before_us"),
+    Index("ix_presence_change_at_us", "at_us", "online", "before_us", "gateway"),
     sqlite_autoincrement=True,
 )

@@ -1,11 +1,13 @@
 """How much of the time gateways and devices were there."""
 
 from collections import defaultdict
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Select, case, func, select
 
+from cloud.areas.chunks import AT_ONCE
 from cloud.database.area_tables import area, registered_device, registered_gateway, site
 from cloud.database.number_tables import presence_change
 from cloud.database.tables import gateway
@@ -35,26 +37,30 @@ def availability(count: int, losses: int, lost_s: int, length_s: float) -> Avail
     return Availability(count, losses, lost_s, share)
 
 
-def gateway_availability(connection: Connection, area_path: str, *, from_us: int, until_us: int) -> Availability:
-    """Measure the gateways of an area and all below it, by their births and deaths.
+def gateways_of(connection: Connection, area_path: str) -> set[str]:
+    """Find the gateways of an area and all below it; of "" all that were ever born, placed or not."""
+    query = (
+        select(gateway.c.id)
+        if not area_path
+        else _placed(registered_gateway.c.id).where(*within(area.c.path, area_path))
+    )
+    return set(connection.execute(query).scalars())
+
+
+def gateway_availability(
+    connection: Connection, gateways: AbstractSet[str], *, from_us: int, until_us: int
+) -> Availability:
+    """Measure gateways by their births and deaths.
 
     Args:
         connection: any.
-        area_path: "" for all gateways ever born, placed or not.
+        gateways: their ids.
         from_us: beginning of the span, microseconds UTC.
         until_us: its end, not in the future.
     """
-    losses, lost_us = 0, 0
-    over, lasts = _outages(from_us, until_us)
-    if area_path:
-        over = over.where(presence_change.c.gateway.in_(_gateways(area_path)))
-        lasts = lasts.where(gateway.c.id.in_(_gateways(area_path)))
-    for query in (over, lasts):
-        number, time_us = connection.execute(query).one()
-        losses, lost_us = losses + int(number), lost_us + int(time_us)
-    counted = _gateways(area_path).subquery() if area_path else gateway
-    count = connection.execute(select(func.count()).select_from(counted)).scalar_one()
-    return availability(count, losses, lost_us // 1_000_000, (until_us - from_us) / 1e6)
+    lost = [one for name, one in _lost(connection, gateways, from_us, until_us).items() if name in gateways]
+    losses, lost_us = sum(one[0] for one in lost), sum(one[1] for one in lost)
+    return availability(len(gateways), losses, lost_us // 1_000_000, (until_us - from_us) / 1e6)
 
 
 def availability_by_area(connection: Connection, *, from_us: int, until_us: int) -> dict[str, Availability]:
@@ -65,33 +71,27 @@ def availability_by_area(connection: Connection, *, from_us: int, until_us: int)
         from_us: beginning of the span, microseconds UTC.
         until_us: its end, not in the future.
     """
-    over, lasts = _outages(from_us, until_us)
-    lost: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for query, column in ((over, presence_change.c.gateway), (lasts, gateway.c.id)):
-        for number, time_us, name in connection.execute(query.add_columns(column).group_by(column)):
-            lost[name].append((int(number), int(time_us)))
+    lost = _lost(connection, None, from_us, until_us)
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for name, path in connection.execute(_placed(registered_gateway.c.id, area.c.path)):
-        losses, times_us = [part[0] for part in lost[name]], [part[1] for part in lost[name]]
+        losses, lost_us = lost.get(name, (0, 0))
         for one in (*path_above(path), path):
             found = sums[one]
             found[0] += 1
-            found[1] += sum(losses)
-            found[2] += sum(times_us)
+            found[1] += losses
+            found[2] += lost_us
     length_s = (until_us - from_us) / 1e6
     return {path: availability(one[0], one[1], one[2] // 1_000_000, length_s) for path, one in sums.items()}
 
 
-def count_devices(connection: Connection, area_path: str) -> int:
-    """Count the registered devices of an area and all below it; "" counts all."""
+def count_devices(connection: Connection, gateways: AbstractSet[str] | None) -> int:
+    """Count the registered devices of gateways; None: all."""
     query = select(func.count()).select_from(registered_device)
-    if area_path:
-        query = query.where(registered_device.c.gateway.in_(_gateways(area_path)))
-    return int(connection.execute(query).scalar_one())
-
-
-def _gateways(area_path: str) -> Select[tuple[str]]:
-    return _placed(registered_gateway.c.id).where(*within(area.c.path, area_path))
+    if gateways is None or len(gateways) <= AT_ONCE:
+        narrow = query if gateways is None else query.where(registered_device.c.gateway.in_(gateways))
+        return int(connection.execute(narrow).scalar_one())
+    each = select(registered_device.c.gateway, func.count()).group_by(registered_device.c.gateway)
+    return sum(count for name, count in connection.execute(each) if name in gateways)
 
 
 def _placed(*columns: Any) -> Select[Any]:
@@ -99,18 +99,29 @@ def _placed(*columns: Any) -> Select[Any]:
     return select(*columns).select_from(joined)
 
 
-def _outages(from_us: int, until_us: int) -> tuple[Select[Any], Select[Any]]:
-    """Make the queries for number and time of outages that are over, and of those that last."""
+def _lost(
+    connection: Connection, gateways: AbstractSet[str] | None, from_us: int, until_us: int
+) -> dict[str, tuple[int, int]]:
+    """Count the outages and their microseconds within a span, by gateway; of a few gateways only theirs are read."""
     began, ended = presence_change.c.before_us, presence_change.c.at_us
     clipped = case((ended < until_us, ended), else_=until_us) - _later(began, from_us)
-    over: Any = select(func.count(), func.coalesce(func.sum(clipped), 0)).where(
+    over: Any = select(presence_change.c.gateway, func.count(), func.sum(clipped)).where(
         presence_change.c.online.is_(True), ended > from_us, began < until_us, began < ended
     )
-    lasting = until_us - _later(gateway.c.since_us, from_us)
-    lasts: Any = select(func.count(), func.coalesce(func.sum(lasting), 0)).where(
+    lasts: Any = select(gateway.c.id, gateway.c.since_us).where(
         gateway.c.online.is_(False), gateway.c.since_us < until_us
     )
-    return over, lasts
+    if gateways is not None and len(gateways) <= AT_ONCE:
+        over = over.where(presence_change.c.gateway.in_(gateways))
+        lasts = lasts.where(gateway.c.id.in_(gateways))
+    found = {
+        name: (int(count), int(lost_us))
+        for name, count, lost_us in connection.execute(over.group_by(presence_change.c.gateway))
+    }
+    for name, since_us in connection.execute(lasts):
+        losses, lost_us = found.get(name, (0, 0))
+        found[name] = losses + 1, lost_us + until_us - max(since_us, from_us)
+    return found
 
 
 def _later(moment: ColumnElement[int], from_us: int) -> ColumnElement[int]:

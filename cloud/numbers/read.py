@@ -1,6 +1,7 @@
 """An area's numbers for a span of days, from the tallies: as fast for a year of a city as for a day of a cell."""
 
 from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ from cloud.database.tables import FALSE_CALL, change, cursor, occurrence
 from cloud.desk.noise import STALE_AFTER_US
 from cloud.desk.watch_rules import DEVICE_LOST
 from cloud.errors import SpanError, UnknownPlaceError
-from cloud.numbers.availability import Availability, availability, count_devices, gateway_availability
+from cloud.numbers.availability import Availability, availability, count_devices, gateway_availability, gateways_of
 from cloud.numbers.busy import busiest
 from cloud.numbers.days import DAY, MONTH, begin_us, day_of, days_from, month_after, month_of, parts
 from cloud.numbers.figures import (
@@ -110,7 +111,8 @@ def numbers(
     )
     together = merged(chosen.values())
     standing = _standing(connection, scope, now_us)
-    noise = _noise(connection, scope, together, standing)
+    noise = _noise(connection, scope, whole, together, standing)
+    known = gateways_of(connection, area_path) if is_all else None
     load = measure_load(whole.load, from_us=span[0], until_us=span[1], operators=operators) if is_all else None
     counts, response, transmission = counts_of(chosen), response_of(together), times_of(together, Stage.TRANSMISSION)
     reporting = reporting_of(whole.reporting)
@@ -125,8 +127,8 @@ def numbers(
         load=load,
         noise=noise,
         false_call_sites=calls[:_SHOWN_SITES],
-        gateways=gateway_availability(connection, area_path, from_us=span[0], until_us=span[1]) if is_all else None,
-        devices=_devices(connection, scope, whole, standing) if is_all else None,
+        gateways=None if known is None else gateway_availability(connection, known, from_us=span[0], until_us=span[1]),
+        devices=None if known is None else _devices(connection, known, scope, whole, standing),
         judgements=judged,
     )
 
@@ -187,12 +189,16 @@ def _standing(connection: Connection, scope: Scope, now_us: int) -> _Standing:
     return _Standing(int(stale), int(losses), int(lost_us) // 1_000_000)
 
 
-def _noise(connection: Connection, scope: Scope, together: Tally, standing: _Standing) -> Noise:
+def _noise(connection: Connection, scope: Scope, whole: Content, together: Tally, standing: _Standing) -> Noise:
     months = sorted({month_of(day) for day in days_from(scope.first_day, scope.last_day)} | {month_of(scope.last_day)})
     actors, share = None, None
     if scope.kind is None and scope.severity is None:
         actors = busiest(connection, scope.area_path, months)
-        everything = _contents(connection, scope.area_path, months[0], month_after(months[-1]))
+        touched = months[0], month_after(months[-1])
+        if touched == (scope.first_day, scope.last_day + timedelta(days=1)):
+            everything = [whole]
+        else:
+            everything = _contents(connection, scope.area_path, *touched)
         annunciated = sum(sum(content.load.values()) for content in everything)
         share = share_of(sum(actor.triggers for actor in actors), annunciated)
     return Noise(
@@ -232,10 +238,12 @@ def _names(connection: Connection, sites: Sequence[str]) -> dict[str, str]:
     return {row.id: row.name for row in rows}
 
 
-def _devices(connection: Connection, scope: Scope, whole: Content, standing: _Standing) -> Availability:
+def _devices(
+    connection: Connection, gateways: AbstractSet[str], scope: Scope, whole: Content, standing: _Standing
+) -> Availability:
     lost = merged(one for name, one in whole.by.items() if name.split("/")[0] == DEVICE_LOST)
     return availability(
-        count_devices(connection, scope.area_path),
+        count_devices(connection, gateways if scope.area_path else None),
         lost.counts.get(Count.RAISED, 0),
         lost.counts.get(Count.STOOD_S, 0) + standing.lost_s,
         (scope.until_us - scope.from_us) / 1e6,

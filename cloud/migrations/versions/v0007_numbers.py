@@ -53,6 +53,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_presence_change_gateway", "presence_change", ["gateway", "at_us", "online", "before_us"])
+    op.create_index("ix_presence_change_at_us", "presence_change", ["at_us", "online", "before_us", "gateway"])
     op.create_index("ix_alarm_event_at_us", "alarm_event", ["at_us"])
     op.create_index(
         "ix_occurrence_false_call",
