@@ -38,6 +38,11 @@ def translate(message: str) -> str:
     return _catalogue(language()).gettext(message) if message else ""
 
 
+def translate_to(language: str, message: str) -> str:
+    """Write `message` in `CHINESE` or `ENGLISH`; English where there is no translation."""
+    return _catalogue(language).gettext(message) if message else ""
+
+
 _ = translate
 
 
