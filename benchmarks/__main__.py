@@ -11,6 +11,7 @@ import msgspec
 
 from benchmarks import (
     alarm_latency,
+    area_import,
     alarm_storm,
     backlog,
     bad_neighbour,
@@ -53,6 +54,7 @@ BENCHMARKS: dict[str, Callable[[], msgspec.Struct]] = {
     "fuzz": fuzz.measure,
     "fleet": fleet.measure,
     "presence": presence.measure,
+    "area_import": area_import.measure,
     "two_desks": two_desks.measure,
 }
 # Beside other gateways: only when named, as they need the peers' harness.
