@@ -107,6 +107,7 @@ TABLES = [
     (OPERATIONS_PAGE, "### `[database]`", DatabaseSettings),
     (OPERATIONS_PAGE, "### `[desk]`", cloud_settings.Desk),
     (OPERATIONS_PAGE, "### `[api]`", cloud_settings.Api),
+    (OPERATIONS_PAGE, "### `[numbers]`", cloud_settings.Numbers),
     (OPERATIONS_PAGE, "### `[gateways.<id>]`", cloud_settings.Registered),
 ]
 ROOTS = [(SITE_PAGE, site_file.SiteFile), (PROFILE_PAGE + SPEAKING_PAGE, model.Profile), (OPERATIONS_PAGE, Settings)]
