@@ -104,17 +104,25 @@ def take_due(connection: Connection, now_us: int, rules: Rules, *, limit: int = 
 
 
 def _claim(connection: Connection, now_us: int, limit: int) -> list[Escalation]:
-    # The occurrence too, or who acknowledges it in this moment and we would wait for each other.
+    """Lock alarms that are due and that nobody else has in hand; read how far their plans have come.
+
+    Whoever writes a row of `escalation` holds the lock of its occurrence, and we hold no other: who acknowledges in
+    this moment and we would wait for each other. What the first statement saw may be over by the time it had the lock;
+    the second sees what is so now.
+    """
+    is_due = escalation.c.next_at_us <= now_us
     query = (
-        select(escalation)
-        .join(occurrence, occurrence.c.alarm_id == escalation.c.alarm_id)
-        .where(escalation.c.next_at_us <= now_us)
-        .order_by(escalation.c.next_at_us, escalation.c.alarm_id)
+        select(occurrence.c.alarm_id)
+        .join(escalation, escalation.c.alarm_id == occurrence.c.alarm_id)
+        .where(is_due)
+        .order_by(escalation.c.next_at_us, occurrence.c.alarm_id)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(of=occurrence, skip_locked=True)
     )
+    ids = connection.execute(query).scalars().all()
+    due = select(escalation).where(escalation.c.alarm_id.in_(ids), is_due)
     found: list[Escalation] = []
-    for row in connection.execute(query).mappings().all():
+    for row in connection.execute(due.order_by(escalation.c.next_at_us, escalation.c.alarm_id)).mappings().all():
         try:
             found.append(to_escalation(row))
         except GarbledPlanError as error:

@@ -40,8 +40,14 @@ def settle(connection: Connection, *, on_duty: str = "gstcp") -> None:
         connection.execute(insert(area).values(row))
     for one in LEVELS:
         addresses = [{"channel": "sms", "address": f"1-{one}"}, {"channel": "phone", "address": f"2-{one}"}]
-        row = {"id": f"at-{one}", "area": one, "name": f"{one} 的人", "language": "zh", "addresses": addresses}
-        connection.execute(insert(contact).values(row))
+        person: dict[str, Any] = {
+            "id": f"at-{one}",
+            "area": one,
+            "name": f"{one} 的人",
+            "language": "zh",
+            "addresses": addresses,
+        }
+        connection.execute(insert(contact).values(person))
     for one in on_duty:
         set_duty(connection, one, f"at-{one}")
     connection.execute(insert(site).values(id="school", area="g", name="学校", kind="school", address=""))
@@ -52,6 +58,24 @@ def set_duty(connection: Connection, where: str, who: str) -> None:
     days = "mon tue wed thu fri sat sun"
     row = {"area": where, "contact": who, "weekdays": days, "begins": "00:00", "ends": "00:00", "rank": 1}
     connection.execute(insert(duty).values(row))
+
+
+def raised_event(
+    device: str, severity: Severity, at_us: int, *, gateway: str = "gw", mode: Mode = Mode.LIVE
+) -> AlarmEvent:
+    return AlarmEvent(
+        gateway=gateway,
+        device=device,
+        point="input",
+        rule="panic",
+        transition=Transition.RAISED,
+        raised_at_us=at_us,
+        at_us=at_us,
+        kind="panic",
+        severity=severity,
+        text={"zh": "求助"},
+        mode=mode,
+    )
 
 
 class Town:
@@ -67,7 +91,7 @@ class Town:
         self.database.run(lambda connection: connection.execute(insert(policy).values(row)))
 
     def say_user(self, name: str, contact_id: str) -> None:
-        row = {"name": name, "display": name, "password": "", "role": "operator", "contact": contact_id}
+        row: dict[str, Any] = {"name": name, "display": name, "password": "", "role": "operator", "contact": contact_id}
         row |= {"language": "zh", "disabled": False, "must_change": False, "created_us": T0_US}
         self.database.run(lambda connection: connection.execute(insert(user).values(row)))
 
@@ -78,22 +102,9 @@ class Town:
         severity: Severity = Severity.CRITICAL,
         gateway: str = "gw",
         mode: Mode = Mode.LIVE,
-        rule: str = "panic",
     ) -> str:
         """Raise an alarm; returns its id."""
-        event = AlarmEvent(
-            gateway=gateway,
-            device=device,
-            point="input",
-            rule=rule,
-            transition=Transition.RAISED,
-            raised_at_us=self.now_us,
-            at_us=self.now_us,
-            kind="panic",
-            severity=severity,
-            text={"zh": "求助"},
-            mode=mode,
-        )
+        event = raised_event(device, severity, self.now_us, gateway=gateway, mode=mode)
         self.apply(event)
         return self.alarm_of(event.source) if mode is Mode.LIVE else event.alarm_id
 
@@ -165,7 +176,8 @@ class Town:
         row = self.row(alarm_id)
         assert row is not None
         assert (row["next_at_us"] is None) == (row["idle_why"] is not None)
-        return row["idle_why"]
+        why: str | None = row["idle_why"]
+        return why
 
     def told(self, alarm_id: str | None = None) -> list[tuple[str, str]]:
         """Kinds and addresses of the messages, in the order of their making."""

@@ -178,7 +178,14 @@ def overdue(town: Town) -> None:
 
 
 def unsent(town: Town) -> None:
-    row: dict[str, Any] = {"id": "d", "kind": "alarm", "severity": "critical", "channel": "sms", "address": "1", "language": "zh"}
+    row: dict[str, Any] = {
+        "id": "d",
+        "kind": "alarm",
+        "severity": "critical",
+        "channel": "sms",
+        "address": "1",
+        "language": "zh",
+    }
     row |= {"body": {}, "created_us": T0_US, "state": "pending", "due_us": T0_US, "attempts": 0}
     town.database.run(lambda connection: connection.execute(insert(delivery).values(row)))
 
