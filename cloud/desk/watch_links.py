@@ -85,11 +85,10 @@ def find_news(connection: Connection, absences: Absences, now_us: int) -> list[A
 def tell_links(connection: Connection, settings: Settings, now_us: int, *, limit: int) -> int:
     """Raise and clear the alarms of lost gateways; returns how many events were new."""
     events = find_news(connection, find_absences(connection, settings, now_us), now_us)[:limit]
-    arrivals = [Arrival(event, received_at_us=now_us, stored_at_us=now_us, late=False) for event in events]
-    return apply_events(connection, arrivals, actor=DESK) if arrivals else 0
+    return _say(connection, settings, events, now_us)
 
 
-def clear_closed_losses(connection: Connection, _settings: Settings, now_us: int, *, limit: int) -> int:
+def clear_closed_losses(connection: Connection, settings: Settings, now_us: int, *, limit: int) -> int:
     """Note when the loss of a gateway ended that somebody has closed before; returns how many."""
     query = (
         select(occurrence.c.gateway, alarm_event.c.at_us, gateway.c.since_us)
@@ -103,7 +102,12 @@ def clear_closed_losses(connection: Connection, _settings: Settings, now_us: int
     events = [
         rules.back(row.gateway, row.at_us, now_us, since_us=row.since_us) for row in connection.execute(query).all()
     ]
-    arrivals = [Arrival(event, received_at_us=now_us, stored_at_us=now_us, late=False) for event in events]
+    return _say(connection, settings, events, now_us)
+
+
+def _say(connection: Connection, settings: Settings, events: Sequence[AlarmEvent], now_us: int) -> int:
+    latching = rules.GATEWAY_LOST in settings.desk.latching_kinds
+    arrivals = [Arrival(event, now_us, now_us, late=False, latching=latching) for event in events]
     return apply_events(connection, arrivals, actor=DESK) if arrivals else 0
 
 
