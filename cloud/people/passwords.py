@@ -72,7 +72,9 @@ def hash_password(password: str, *, name: str = "") -> Hidden[str]:
 def verify_password(kept: Hidden[str] | None, password: str) -> bool:
     """Tell whether the password is the one kept; as slow where there is none, so that time tells nobody who exists."""
     plain = _plain(password)
-    against = _nobodys(HASHER) if kept is None else kept.value
+    # Made at the first login whoever it is of, so that it does not tell either.
+    nobodys = _nobodys(HASHER)
+    against = nobodys if kept is None else kept.value
     try:
         HASHER.verify(against, plain if plain is not None and len(plain) <= MAX_CHARS else "")
     except (VerificationError, InvalidHashError):

@@ -196,7 +196,7 @@ def edit_user(
         LastAdminError: nobody could edit all users any more.
         BadUserError: mend and repeat.
     """
-    before = find_user(connection, name, seen_by=editor)
+    before = _find_locked(connection, name, seen_by=editor)
     _check_editor(editor, before.role, before.area_path)
     wanted = {key: value for key, value in msgspec.structs.asdict(changes).items() if value is not UNSET}
     was = {key: value for key, value in msgspec.structs.asdict(before).items() if key in wanted}
@@ -238,7 +238,7 @@ def give_password(
     Raises:
         UnknownUserError, NotAllowedError: as `edit_user`; one's own is changed by saying the old one.
     """
-    found = find_user(connection, name, seen_by=editor)
+    found = _find_locked(connection, name, seen_by=editor)
     if editor is not None and editor.name == found.name:
         raise NotAllowedError("one's own password is changed by saying the old one")
     _check_editor(editor, found.role, found.area_path)
@@ -296,6 +296,12 @@ def _add_first(connection: Connection, *, hashed: Hidden[str], now_us: int) -> b
     new, actor = NewUser(FIRST_ADMIN, Role.ADMIN), Actor(CONSOLE, CONSOLE)
     add_user(connection, new, hashed, must_change=True, actor=actor, editor=None, now_us=now_us)
     return True
+
+
+def _find_locked(connection: Connection, name: str, *, seen_by: Person | None) -> User:
+    """Find one user as `find_user`, and let nobody else change him before this transaction ends."""
+    connection.execute(select(user.c.name).where(user.c.name == (tidy_name(name) or "")).with_for_update())
+    return find_user(connection, name, seen_by=seen_by)
 
 
 def _checked(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
