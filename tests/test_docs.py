@@ -16,6 +16,7 @@ from cloud.database import Database, open_database
 from cloud.database.tables import metadata
 from cloud.desk.core import ClosingCode
 from cloud.errors import SettingsError
+from cloud.escalation import settings as escalation_settings
 from cloud.settings import DatabaseSettings, Settings, load_settings
 from device_profiles import model
 from device_profiles import site as site_file
@@ -108,6 +109,8 @@ TABLES = [
     (OPERATIONS_PAGE, "### `[desk]`", cloud_settings.Desk),
     (OPERATIONS_PAGE, "### `[api]`", cloud_settings.Api),
     (OPERATIONS_PAGE, "### `[numbers]`", cloud_settings.Numbers),
+    (OPERATIONS_PAGE, "### `[escalation]`", escalation_settings.Escalation),
+    (OPERATIONS_PAGE, "### `[[escalation.fallback]]`", escalation_settings.Fallback),
     (OPERATIONS_PAGE, "### `[gateways.<id>]`", cloud_settings.Registered),
 ]
 ROOTS = [(SITE_PAGE, site_file.SiteFile), (PROFILE_PAGE + SPEAKING_PAGE, model.Profile), (OPERATIONS_PAGE, Settings)]
