@@ -11,8 +11,8 @@ import msgspec
 
 from benchmarks import (
     alarm_latency,
-    area_import,
     alarm_storm,
+    area_import,
     backlog,
     bad_neighbour,
     fleet,

@@ -14,6 +14,12 @@ PATH = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 def upgrade() -> None:
     """Make the tables."""
+    _make_tree()
+    _make_people()
+    _make_places()
+
+
+def _make_tree() -> None:
     op.create_table(
         "area",
         sa.Column("id", sa.String(64), nullable=False),
@@ -29,6 +35,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("path", name="uq_area_path"),
     )
     op.create_index("ix_area_parent", "area", ["parent"])
+
+
+def _make_people() -> None:
     op.create_table(
         "contact",
         sa.Column("id", sa.String(64), nullable=False),
@@ -81,6 +90,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["area"], ["area.id"], name="fk_policy_area"),
         sa.PrimaryKeyConstraint("area", "severity", name="pk_policy"),
     )
+
+
+def _make_places() -> None:
     op.create_table(
         "site",
         sa.Column("id", sa.String(64), nullable=False),
