@@ -64,6 +64,9 @@ class AlarmFacts(BaseModel):
     target_s: int | None = Field(description="within so long of the press somebody should be there")
 
 
+_STORED = tuple(AlarmFacts.model_fields)
+
+
 class AlarmView(AlarmFacts):
     """One alarm, as it stands and what that means now."""
 
@@ -74,11 +77,8 @@ class AlarmView(AlarmFacts):
     @classmethod
     def of(cls, alarm: Alarm, now_us: int) -> "AlarmView":
         """Show an alarm as it stands at `now_us`."""
-        known = {name: getattr(alarm, name) for name in AlarmFacts.model_fields}
-        allowed = [action.value for action in allowed_actions(alarm)]
-        stale, fleeting = is_stale(alarm, now_us), is_fleeting(alarm)
-        # What the desk itself has checked already is not checked again: a flood is shown as fast as it comes.
-        return cls.model_construct(**known, allowed=allowed, stale=stale, fleeting=fleeting)
+        # What the desk itself has made is not checked again.
+        return cls.model_construct(**alarm_fields(alarm, now_us))
 
 
 class AlarmPage(BaseModel):
@@ -126,6 +126,14 @@ class StreamedChange(ChangeView):
     """A change as the live stream tells it: with the alarm as it stands now."""
 
     alarm: AlarmView | None
+
+
+def alarm_fields(alarm: Alarm, now_us: int) -> dict[str, Any]:
+    """Make the fields of `AlarmView`: what is stored, what it allows, and what it means at `now_us`."""
+    fields = {name: getattr(alarm, name) for name in _STORED}
+    fields["allowed"] = [action.value for action in allowed_actions(alarm)]
+    fields["stale"], fields["fleeting"] = is_stale(alarm, now_us), is_fleeting(alarm)
+    return fields
 
 
 def change_of(row: RowMapping) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as some
 from starlette.types import Message
 
 from cloud.api import stream
+from cloud.api.alarm_views import StreamedChange
 from cloud.api.problems import ProblemError
 from cloud.api.stream import Entry, Hub, Ring
 from cloud.database import Database
@@ -221,5 +222,6 @@ async def test_the_stream_speaks_http(rig: Rig) -> None:
     assert headers[b"x-accel-buffering"] == b"no"
     body = b"".join(message["body"] for message in sent[1:])
     (event,) = [one for one in read_events(iter(body.decode().split("\n")[:-1])) if one.name == "change"]
+    StreamedChange.model_validate(event.data)
     assert msgspec.json.encode(event.data["what"]) == b'"raised"'
     assert event.number == 2
