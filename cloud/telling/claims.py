@@ -20,7 +20,7 @@ from cloud.areas.duty import find_contacts
 from cloud.database.dead_letters import clean
 from cloud.database.escalation_tables import delivery, web_hook
 from cloud.telling.packing import Waiting, Wishes, pack
-from cloud.telling.queue import Kind, State
+from cloud.telling.queue import State
 from contract.alarms import Severity
 
 MAX_ERROR_CHARS = 500
@@ -40,35 +40,31 @@ _WAITING = (State.PENDING.value, State.SENDING.value)
 _urgency = case({severity.value: rank for rank, severity in enumerate(Severity)}, value=delivery.c.severity)
 
 
-class Parcel(Struct, frozen=True):
-    """Deliveries that go as one message, claimed.
+class Claimed(Struct, frozen=True):
+    """A row of `delivery` that is ours to send.
 
     Attributes:
-        rows: all to one address; of a web hook always one.
-        attempts: of the one tried most often, this attempt included.
+        kind: a `cloud.telling.queue.Kind`, or a word of another version.
+        body: `cloud.telling.queue.Facts` as JSON; of a web hook the event's data.
+        attempts: this one included.
     """
-
-    rows: tuple["Claimed", ...]
-
-    @property
-    def attempts(self) -> int:
-        """Attempts of the row tried most often, this one included."""
-        return max(row.attempts for row in self.rows)
-
-
-class Claimed(Struct, frozen=True):
-    """A row of `delivery` that is ours to send."""
 
     id: str
     alarm_id: str | None
-    kind: Kind
+    kind: str
     severity: Severity
+    contact: str | None
     address: str
     language: str
     body: Any
-    change_id: int | None
     created_us: int
     attempts: int
+
+
+class Parcel(Struct, frozen=True):
+    """Deliveries that go as one message: all to one address; of a web hook always one."""
+
+    rows: tuple[Claimed, ...]
 
 
 class Found(Struct, frozen=True):
@@ -271,7 +267,10 @@ def _noted(one: Note, now_us: int, give_up_after_us: int) -> dict[str, object]:
         case Verdict.LEFT:
             # Not tried, though claimed.
             return {"row": one.id, "state": State.PENDING.value, "due_us": now_us, "attempts": one.attempts - 1}
-        case Verdict.FAILED | Verdict.GONE:
+        case Verdict.GONE:
+            # The web hook is disabled in the same transaction; once it is enabled, this event is the first.
+            return {"row": one.id, "state": State.PENDING.value, "due_us": now_us, "error": error}
+        case Verdict.FAILED:
             return {"row": one.id, "state": State.FAILED.value, "error": error}
         case Verdict.AGAIN:
             wait_s = retry_s(one.attempts, is_critical=one.severity is Severity.CRITICAL)

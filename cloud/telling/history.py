@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from cloud.database.area_tables import area
 from cloud.database.escalation_tables import web_hook
 from cloud.database.tables import change, cursor, occurrence
-from cloud.errors import UnknownChannelError
+from cloud.errors import UnknownChannelError, UnknownPlaceError
 from cloud.telling.queue import Kind, State, delivery_id, insert_rows
 from cloud.telling.settings import WebHook
 from contract.alarms import Severity
@@ -43,16 +43,23 @@ def prepare_hooks(connection: Connection, hooks: Sequence[WebHook]) -> None:
         connection.execute(update(web_hook).where(has_moved).values(url=url, disabled_us=None, disabled_why=None))
 
 
+def has_news(connection: Connection, hook: WebHook) -> bool:
+    """Tell whether anything has happened since a web hook's cursor, unless it is disabled; changes nothing."""
+    if _is_disabled(connection, hook.name):
+        return False
+    after = select(cursor.c.change_id).where(cursor.c.name == channel_of(hook.name)).scalar_subquery()
+    return connection.execute(select(change.c.id).where(change.c.id > after).limit(1)).first() is not None
+
+
 def queue_events(connection: Connection, hook: WebHook, now_us: int) -> int:
     """Queue what has happened since a web hook's cursor, at most `BATCH` changes; tells how many were read.
 
     Raises:
-        UnknownChannelError: its area is none, so that nothing would ever match; the cursor stays.
+        UnknownPlaceError: its area is none, so that nothing would ever match; the cursor stays.
     """
     mine = select(cursor.c.change_id).where(cursor.c.name == channel_of(hook.name)).with_for_update()
     after = connection.execute(mine).scalar_one_or_none()
-    disabled = select(web_hook.c.name).where(web_hook.c.name == hook.name, web_hook.c.disabled_us.is_not(None))
-    if after is None or connection.execute(disabled).first() is not None:
+    if after is None or _is_disabled(connection, hook.name):
         return 0
     top = _path_of(connection, hook.area)
     query = select(change).where(change.c.id > after).order_by(change.c.id).limit(BATCH)
@@ -79,10 +86,10 @@ def event_of(row: RowMapping, alarm: dict[str, Any] | None) -> dict[str, Any]:
     return {"change": row["id"], **{name: row[name] for name in told}, "alarm": alarm}
 
 
-def disable(connection: Connection, hook: str, why: str, now_us: int) -> None:
-    """Send nothing more to a web hook; what waits stays, and its cursor too."""
+def disable(connection: Connection, channel: str, why: str, now_us: int) -> None:
+    """Send nothing more to a web hook, named by its `channel_of`; what waits stays, and its cursor too."""
     values = {"disabled_us": now_us, "disabled_why": why}
-    connection.execute(update(web_hook).where(web_hook.c.name == hook).values(values))
+    connection.execute(update(web_hook).where(web_hook.c.name == channel.removeprefix(_PREFIX)).values(values))
 
 
 def enable(connection: Connection, hook: str) -> None:
@@ -96,12 +103,17 @@ def enable(connection: Connection, hook: str) -> None:
         raise UnknownChannelError(hook)
 
 
+def _is_disabled(connection: Connection, hook: str) -> bool:
+    query = select(web_hook.c.name).where(web_hook.c.name == hook, web_hook.c.disabled_us.is_not(None))
+    return connection.execute(query).first() is not None
+
+
 def _path_of(connection: Connection, name: str) -> str:
     if not name:
         return ""
     path = connection.execute(select(area.c.path).where(area.c.id == name)).scalar_one_or_none()
     if path is None:
-        raise UnknownChannelError(name)
+        raise UnknownPlaceError("area", name)
     return str(path)
 
 

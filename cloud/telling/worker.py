@@ -1,0 +1,247 @@
+"""The teller: sends what is queued, each channel for itself, and notes what became of it.
+
+Any number of tellers may run on one database. Every channel and web hook has a lane of its own: a slow one delays no
+other. One task looks for what is due and wakes lanes; one notes results, many in a transaction.
+"""
+
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+
+import anyio
+import anyio.lowlevel
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from sqlalchemy import Connection
+
+from cloud.backoff import Backoff, Outage
+from cloud.clock import now_us
+from cloud.database import PersistentDatabase
+from cloud.errors import HookGoneError, TellingError, UnknownPlaceError
+from cloud.settings import Settings, secret
+from cloud.telling.channels import ChannelSender
+from cloud.telling.claims import Lease, Note, Verdict, due_channels, fail_strangers, note, prune
+from cloud.telling.history import BATCH, disable, has_news, prepare_hooks, queue_events
+from cloud.telling.routes import HookRoute, Job, Jobs, MessageRoute, Route, notes_of
+from cloud.telling.settings import WebHook
+from cloud.telling.webhooks import HookSender, read_secret
+
+_log = logging.getLogger(__name__)
+POLL_S = 0.5
+# Beyond the hard limit of a send: its note must be written by then, or another sends it again.
+_LEASE_EXTRA_S = 60.0
+_NOTES = 256
+_NOTE_BATCH = 200
+_STOP_LIMIT_S = 3.0
+_PRUNE_EVERY_S = 3_600.0
+_DAY_US = 86_400_000_000
+
+Noted = tuple[str, list[Note]]
+
+
+async def run_telling(
+    database: PersistentDatabase,
+    settings: Settings,
+    *,
+    clock: Callable[[], int] = now_us,
+    poll_s: float = POLL_S,
+) -> None:
+    """Send what is due until cancelled; what has been sent by then is noted, at most 3 s.
+
+    Args:
+        database: of the desk, migrated.
+        settings: channels, web hooks, limits.
+        clock: the wall time.
+        poll_s: between two looks at what is due.
+
+    Raises:
+        SettingsError: an environment variable is missing, or holds no usable key.
+    """
+    teller = _Teller(database, settings, clock)
+    outbox, inbox = anyio.create_memory_object_stream[Noted](_NOTES)
+    async with AsyncExitStack() as stack:
+        lanes = [_Lane(route, teller, outbox) for route in await _routes(settings, clock, stack)]
+        if settings.telling.webhook:
+            await database.call(partial(prepare_hooks, hooks=settings.telling.webhook))
+        await stack.enter_async_context(inbox)
+        await stack.enter_async_context(outbox)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(teller.keep_notes, inbox)
+            tasks.start_soon(teller.keep_pruning)
+            for lane in lanes:
+                tasks.start_soon(lane.run)
+            for hook in settings.telling.webhook:
+                tasks.start_soon(teller.follow_history, hook, poll_s)
+            await teller.wake_lanes({lane.route.channel: lane for lane in lanes}, poll_s)
+
+
+async def _routes(settings: Settings, clock: Callable[[], int], stack: AsyncExitStack) -> Sequence[Route]:
+    limit_s = settings.telling.timeout_s
+    routes: list[Route] = []
+    for channel in settings.telling.channel:
+        sender = ChannelSender(channel, secret(channel.url_env), limit_s=limit_s)
+        routes.append(MessageRoute(channel, sender, settings))
+    for hook in settings.telling.webhook:
+        key = read_secret(hook, secret(hook.secret_env))
+        opened = await stack.enter_async_context(HookSender(hook, key, limit_s=limit_s))
+        routes.append(HookRoute(hook, opened, clock))
+    return routes
+
+
+class _Teller:
+    """What all lanes share."""
+
+    def __init__(self, database: PersistentDatabase, settings: Settings, clock: Callable[[], int]) -> None:
+        self.database = database
+        self.clock = clock
+        self._settings = settings.telling
+        self._name = f"{socket.gethostname()[:32]}:{os.getpid()}:{secrets.token_hex(4)}"
+
+    def lease(self) -> Lease:
+        length_s = self._settings.timeout_s + _LEASE_EXTRA_S
+        return Lease(self._name, self.clock(), int(length_s * 1_000_000))
+
+    async def wake_lanes(self, lanes: dict[str, "_Lane"], poll_s: float) -> None:
+        while True:
+            due = await self.database.ask(partial(due_channels, now_us=self.clock()))
+            for name in due:
+                if name in lanes:
+                    lanes[name].wake()
+            if not lanes.keys() >= set(due):
+                work = partial(fail_strangers, known=set(lanes), now_us=self.clock())
+                for name in await self.database.call(work):
+                    _log.error("the settings have no channel %s: what was due on it has failed", name)
+            await anyio.sleep(poll_s)
+
+    async def keep_notes(self, inbox: MemoryObjectReceiveStream[Noted]) -> None:
+        waiting: list[Noted] = []
+        try:
+            while True:
+                waiting.append(await inbox.receive())
+                _drain(inbox, waiting)
+                await self._write(waiting)
+                waiting.clear()
+        finally:
+            # What was sent and not noted would be sent again.
+            with anyio.move_on_after(_STOP_LIMIT_S, shield=True):
+                _drain(inbox, waiting)
+                if waiting:
+                    await self._write(waiting)
+
+    async def follow_history(self, hook: WebHook, poll_s: float) -> None:
+        is_lost = False
+        while True:
+            read = 0
+            try:
+                if await self.database.ask(partial(has_news, hook=hook)):
+                    read = await self.database.call(partial(queue_events, hook=hook, now_us=self.clock()))
+                is_lost = False
+            except UnknownPlaceError as error:
+                if not is_lost:
+                    _log.warning("web hook %s waits: %s", hook.name, error)
+                is_lost = True
+            if read < BATCH:
+                await anyio.sleep(poll_s)
+
+    async def keep_pruning(self) -> None:
+        settings = self._settings
+        while True:
+            now = self.clock()
+            before_us = now - settings.keep_days * _DAY_US
+            work = partial(prune, before_us=before_us, events_before_us=now - settings.keep_events_days * _DAY_US)
+            while await self.database.call(work):
+                await anyio.lowlevel.checkpoint()
+            await anyio.sleep(_PRUNE_EVERY_S)
+
+    async def _write(self, noted: Sequence[Noted]) -> None:
+        for channel in {channel for channel, some in noted if any(one.verdict is Verdict.GONE for one in some)}:
+            _log.error("%s answered 410 Gone and is disabled. %s", channel, HookGoneError.hint)
+        for one in await self.database.call(partial(self._note, noted=list(noted))):
+            _log.error("delivery %s is given up; see langyan cloud telling log --state failed", one)
+
+    def _note(self, connection: Connection, noted: Sequence[Noted]) -> list[str]:
+        lease = self.lease()
+        notes = [one for _, some in noted for one in some]
+        for channel, some in noted:
+            for one in some:
+                if one.verdict is Verdict.GONE:
+                    disable(connection, channel, one.error, lease.now_us)
+        give_up_after_us = int(self._settings.give_up_after_h * 3_600_000_000)
+        return note(connection, notes, lease=lease, give_up_after_us=give_up_after_us)
+
+
+class _Lane:
+    """One channel's or web hook's sends."""
+
+    def __init__(self, route: Route, teller: _Teller, outbox: MemoryObjectSendStream[Noted]) -> None:
+        self.route = route
+        self._teller = teller
+        self._outbox = outbox
+        self._free = route.concurrency
+        self._woken = anyio.Event()
+        self._asleep_until_us = 0
+        self._has_more = False
+        self._outage = Outage(_log, f"channel {route.channel}")
+        self._backoff = Backoff(first_s=1.0, longest_s=30.0)
+
+    def wake(self) -> None:
+        """Something is due; nothing happens before the moment until which the lane must wait."""
+        if self._free and self._teller.clock() >= self._asleep_until_us:
+            self._woken.set()
+
+    async def run(self) -> None:
+        async with anyio.create_task_group() as sends:
+            while True:
+                await self._woken.wait()
+                self._woken = anyio.Event()
+                found = await self._claim()
+                self._has_more = len(found.jobs) == self._free
+                self._asleep_until_us = max(self._asleep_until_us, found.again_at_us or 0)
+                self._free -= len(found.jobs)
+                for job in found.jobs:
+                    sends.start_soon(self._send, job)
+
+    async def _claim(self) -> Jobs:
+        work = partial(self.route.claim, free=self._free, lease=self._teller.lease())
+        return await self._teller.database.call(work)
+
+    async def _send(self, job: Job) -> None:
+        error: TellingError | None = None
+        count = 0
+        try:
+            count = await self.route.send(job)
+        except TellingError as trouble:
+            error = trouble
+            self._failed(trouble)
+        else:
+            self._outage.over(now_s=time.monotonic())
+            self._backoff.reset()
+        noted = (self.route.channel, notes_of(job, count=count, error=error))
+        try:
+            # Without a wait, so that a stop loses no note.
+            self._outbox.send_nowait(noted)
+        except anyio.WouldBlock:
+            await self._outbox.send(noted)
+        self._free += 1
+        if self._has_more:
+            self.wake()
+
+    def _failed(self, error: TellingError) -> None:
+        """Say it once; where the receiver as a whole is in trouble, let it rest."""
+        wait_s = 0.0
+        if error.is_receiver:
+            wait_s = error.retry_after_s or self._backoff.next_s()
+            self._asleep_until_us = max(self._asleep_until_us, self._teller.clock() + int(wait_s * 1_000_000))
+        self._outage.failed(error, now_s=time.monotonic(), wait_s=wait_s)
+
+
+def _drain(inbox: MemoryObjectReceiveStream[Noted], into: list[Noted]) -> None:
+    while len(into) < _NOTE_BATCH:
+        try:
+            into.append(inbox.receive_nowait())
+        except (anyio.WouldBlock, anyio.EndOfStream, anyio.ClosedResourceError):
+            return
