@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from cloud.database import open_database
+from cloud.settings import DatabaseSettings
 from langyan.commands.areas import app
 
 EXAMPLE = Path(__file__).parent.parent / "docs" / "examples" / "areas"
@@ -15,13 +17,21 @@ SETTINGS = "".join(
 )
 
 
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("migrated") / "cloud.db"
+    open_database(DatabaseSettings(url=f"sqlite:///{path}")).close()
+    return path
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("LANGYAN_LANG", "en")
     (tmp_path / "cloud.toml").write_text(SETTINGS, "utf-8")
     monkeypatch.chdir(tmp_path)
     shutil.copytree(EXAMPLE, tmp_path / "city")
+    shutil.copy(migrated, tmp_path)
     return tmp_path
 
 
@@ -107,20 +117,17 @@ def test_what_is_kept_is_told_with_why(folder: Path) -> None:
     assert counted(output, "contacts") == [0, 0, 2, 2]
 
 
-@pytest.mark.parametrize(
-    ("words", "status", "what"),
-    [
+def test_what_is_not_there_is_told(folder: Path) -> None:
+    told(run("import", str(folder / "city")))
+    take_over = ("handover", "32", "wang-fang", "--why", "x")
+    for words, status, what in (
         (("show", "nowhere"), 1, "no area is called 'nowhere'"),
         (("list", "nowhere"), 1, "no area is called 'nowhere'"),
         (("handover", "32", "nobody", "--until", "08:00", "--why", "x"), 1, "no contact is called 'nobody'"),
-        (("handover", "32", "wang-fang", "--until", "eight", "--why", "x"), 2, "'eight' is no time: HH:MM or"),
-        (("handover", "32", "wang-fang", "--from", "2026-01-01 08:00", "--until", "2026-01-01 09:00", "--why", "x"), 1,
-         "it ends in the future"),
-    ],
-)  # fmt: skip
-def test_what_is_not_there_is_told(folder: Path, words: tuple[str, ...], status: int, what: str) -> None:
-    told(run("import", str(folder / "city")))
-    assert what in told(run(*words), status)
+        ((*take_over, "--until", "eight"), 2, "'eight' is no time: HH:MM or"),
+        ((*take_over, "--from", "2026-01-01 08:00", "--until", "2026-01-01 09:00"), 1, "it ends in the future"),
+    ):
+        assert what in told(run(*words), status)
 
 
 def test_an_export_that_cannot_be_written_is_told(folder: Path) -> None:

@@ -105,13 +105,6 @@ def test_the_same_again_changes_nothing_and_says_nothing(city: Database) -> None
     assert count_of(city, audit) == 1
 
 
-def test_columns_that_a_file_does_not_have_stay_as_they_are(city: Database) -> None:
-    merged = import_(city, {"sites.csv": "id,area,name\nschool,cell-2,十七小\n"})
-    assert counts(merged) == {"sites": (0, 1, 0, 0)}
-    (row,) = rows_of(city, site)
-    assert (row["area"], row["name"], row["latitude_deg"]) == ("cell-2", "十七小", 31.25)
-
-
 def test_who_moves_takes_everything_within_along(city: Database) -> None:
     import_(city, {"areas.csv": "id,parent,level,name\n320507,3205,county,相城区\n320506,32,county,吴中区\n"})
     assert {row["id"]: row["path"] for row in rows_of(city, area)} == {
@@ -121,29 +114,6 @@ def test_who_moves_takes_everything_within_along(city: Database) -> None:
         "320507": "32/3205/320507/",
         "cell-1": "32/320506/cell-1/",
         "cell-2": "32/320506/cell-2/",
-    }
-
-
-def test_two_areas_may_change_places(city: Database) -> None:
-    import_(city, {"areas.csv": "id,parent,level,name\na,cell-1,grid,x\n".replace("cell-1", "320506")})
-    swapped = "id,parent,level,name\n3205,320506,city,苏州市\n320506,32,province,吴中\n32,,province,江苏\n"
-    assert refusal(city, {"areas.csv": swapped}) == [
-        "areas.csv:3: area 320506 is a province and cannot lie in 32, a province"
-    ]
-    import_(city, {"areas.csv": swapped.replace("320506,32,", "320506,,").replace("32,,", "32,3205,").replace(
-        "32,3205,province", "32,3205,county")})  # fmt: skip
-    assert {row["path"] for row in rows_of(city, area) if row["id"] in ("32", "3205")} == {
-        "320506/3205/",
-        "320506/3205/32/",
-    }
-
-
-def test_a_roster_is_replaced_as_a_whole_and_only_that_of_the_areas_named(city: Database) -> None:
-    merged = import_(city, {"duties.csv": "area,contact,begins,ends\ncell-1,li,08:00,20:00\n"})
-    assert counts(merged) == {"duties": (1, 0, 2, 1)}
-    assert {(row["area"], row["contact"], row["rank"]) for row in rows_of(city, duty)} == {
-        ("cell-1", "li", 1),
-        ("320506", "li", 1),
     }
 
 
@@ -158,22 +128,6 @@ def test_what_does_not_fit_is_refused_whole(city: Database) -> None:
     assert refusal(city, files) == ["areas.csv:2: there is no area nowhere"]
     bad_cell = {"areas.csv": AREAS, "sites.csv": "id,area,name\nnew,cell-2,\n"}
     assert refusal(city, bad_cell) == ["sites.csv:2: name: is empty"]
-
-
-def test_a_duplicate_between_two_files_is_told_with_both_places(city: Database) -> None:
-    files = {
-        "areas-east.csv": "id,parent,level,name\ne1,320506,grid,东一\n",
-        "map.geojson": collection(feature(what="area", id="e1", parent="320506", level="grid", name="东一")),
-    }
-    assert refusal(city, files) == ["map.geojson:2 #1: area e1 stands there twice, first at areas-east.csv:2"]
-
-
-def test_replace_removes_what_the_files_do_not_have(city: Database) -> None:
-    areas = AREAS.replace("cell-2,320506,grid,第二网格\n", "")
-    merged = import_(city, CITY | {"areas.csv": areas, "devices.csv": "gateway,device\nschool-17,new\n"}, replace=True)
-    assert (counts(merged)["areas"], counts(merged)["devices"]) == ((0, 0, 1, 4), (1, 0, 1, 0))
-    assert [row["device"] for row in rows_of(city, registered_device)] == ["new"]
-    assert merged.kept_count == 0
 
 
 def test_replace_removes_a_whole_city_from_the_leaves_up(city: Database) -> None:
@@ -217,15 +171,6 @@ def test_replace_keeps_what_is_in_use_and_what_that_needs_and_says_so(city: Data
     assert city.read(lambda connection: find_contacts(connection, ["wang"])) == {}
 
 
-def test_replace_keeps_the_areas_of_sheets_that_are_not_given(city: Database) -> None:
-    merged = import_(city, {"areas.csv": "id,level,name\n32,province,江苏省\n"}, replace=True)
-    assert [(one.key, one.why.values["row"].split()[0]) for one in merged.kept] == [
-        (("3205",), "area"), (("320506",), merged.kept[1].why.values["row"].split()[0]), (("cell-1",),
-         merged.kept[2].why.values["row"].split()[0]),
-    ]  # fmt: skip
-    assert {row["id"] for row in rows_of(city, area)} == {"32", "3205", "320506", "cell-1"}
-
-
 def test_an_import_that_came_between_is_seen(city: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison was made on what stood; the contact that it relies on goes before it is written."""
     faults = Faults()
@@ -246,15 +191,6 @@ def test_an_import_that_came_between_is_seen(city: Database, monkeypatch: pytest
     )  # fmt: skip
     assert counts(merged) == {"duties": (3, 0, 0, 0)}
     assert count_of(city, duty) == 3
-
-
-def test_progress_ends_with_all_rows(desk_database: Database) -> None:
-    steps: list[tuple[int, int]] = []
-    faults = Faults()
-    incoming = read_rows(sources(CITY), policy_fault, faults, lambda *_: None)
-    bring_in(desk_database, incoming, faults, options=Options(policy_fault), actor=WANG, at_us=AT_US,
-             on_progress=lambda *step: steps.append(step))  # fmt: skip
-    assert steps[-1] == (14, 14)
 
 
 @pytest.mark.parametrize("form", Format)
