@@ -18,6 +18,8 @@ tally = Table(
     Column("total", Text, nullable=True),
     # Of a day that InfluxDB has not got yet: counted up with each change, so that a change under way is not forgotten.
     Column("untold", Integer, nullable=True),
+    # For counting a day or a month of all areas anew.
+    Index("ix_tally_first_day", "first_day", "span"),
     Index("ix_tally_untold", "first_day", "area_path", sqlite_where=text("untold IS NOT NULL"),
           postgresql_where=text("untold IS NOT NULL")),
 )  # fmt: skip

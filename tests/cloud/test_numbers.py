@@ -214,7 +214,7 @@ def test_the_numbers_say_what_became_of_the_alarms(desk_database: Database) -> N
     assert counts.verified_hold_ups == 1
     assert counts.by_kind == {"panic": 4, "hold-up-verified": 1}
     acknowledge = found.response["acknowledge"]
-    assert (acknowledge.count, acknowledge.within_share) == (3, pytest.approx(0.6))
+    assert [acknowledge.count, acknowledge.within_share] == pytest.approx([3, 0.6])
     assert acknowledge.p90_s == pytest.approx(20, rel=0.05)
     assert found.transmission.p50_s == pytest.approx(1, rel=0.05)
     assert found.noise.standing_stale == 2

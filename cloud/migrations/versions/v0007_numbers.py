@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("untold", sa.Integer(), nullable=True),
         sa.PrimaryKeyConstraint("area_path", "span", "first_day", name="pk_tally"),
     )
+    op.create_index("ix_tally_first_day", "tally", ["first_day", "span"])
     op.create_index(
         "ix_tally_untold", "tally", ["first_day", "area_path"], sqlite_where=_UNTOLD, postgresql_where=_UNTOLD
     )
