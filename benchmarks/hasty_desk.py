@@ -11,13 +11,8 @@ from pathlib import Path
 
 import anyio
 
-from cloud.counters import Counters
-from cloud.database import Database, PersistentDatabase
 from cloud.desk.shell import run_desk
-from cloud.escalation.auditor import run_auditor
-from cloud.escalation.worker import run_escalation
-from cloud.settings import database_url, load_settings
-from cloud.telling.worker import run_telling
+from cloud.settings import load_settings
 
 
 def fast_ns(real_ns: int, *, since_ns: int, speed: int) -> int:
@@ -39,13 +34,7 @@ def main() -> None:
 
 
 async def _run(path: Path, ready: Path) -> None:
-    settings = load_settings(path)
-    with Database(database_url(settings.database)) as raw:
-        database = PersistentDatabase(raw, counters=Counters())
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(partial(run_desk, settings, stop=anyio.Event(), ready=ready.touch))
-            for loop in (run_escalation, run_auditor, run_telling):
-                tasks.start_soon(loop, database, settings)
+    await run_desk(load_settings(path), stop=anyio.Event(), ready=ready.touch)
 
 
 if __name__ == "__main__":

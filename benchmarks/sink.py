@@ -16,6 +16,11 @@ _STEP = re.compile(r"^Step: (\d+)$", re.MULTILINE)
 MAX_BODY_BYTES = 1_000_000
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: a sender that was killed is what this is about."""
+
+
 class Sink:
     """A context manager.
 
@@ -44,7 +49,7 @@ class Sink:
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, name="sink", daemon=True)
