@@ -123,6 +123,7 @@ class Database:
 
         Raises:
             DatabaseAwayError: as `transaction`.
+            DatabaseRefusedError: no row can be like what is asked for: a NUL in a text, a number beyond 64 bits.
         """
         options: dict[str, Any] = {_READS_ONLY: True}
         if self.url.get_backend_name() == "postgresql":
@@ -130,6 +131,8 @@ class Database:
         try:
             with self._engine.connect().execution_options(**options) as connection, connection.begin():
                 yield connection
+        except (DataError, OverflowError) as error:
+            raise DatabaseRefusedError(str(error)) from error
         except (DBAPIError, PoolTimeoutError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise DatabaseAwayError(f"{self.url.render_as_string()}: {cause}") from error

@@ -1,5 +1,6 @@
 """Real servers, one of each for all tests that do not stop them; and settings of a test's own."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -66,18 +67,42 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file; migrating takes longer than copying."""
+    path = tmp_path_factory.mktemp("template") / "desk.db"
+    with Database(make_url(f"sqlite:///{path}")) as opened:
+        opened.migrate()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Postgres) -> str:
+    """The name of a migrated database."""
+    name = fresh("template")
+    with Database(make_url(postgres.make_database(name)).set(password=postgres.password)) as opened:
+        opened.migrate()
+    return name
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
-    """An empty database of this test's own, on either server; any number of `Database`s may open it."""
+    """A database of this test's own, on either server, empty; migrated for a test that has `desk_database` too.
+
+    Any number of `Database`s may open it.
+    """
+    is_migrated = "desk_database" in request.fixturenames
     if request.param == "sqlite":
+        if is_migrated:
+            shutil.copyfile(request.getfixturevalue("sqlite_template"), tmp_path / "desk.db")
         return make_url(f"sqlite:///{tmp_path}/desk.db")
     server: Postgres = request.getfixturevalue("postgres")
-    return make_url(server.make_database(fresh("desk"))).set(password=server.password)
+    template = request.getfixturevalue("postgres_template") if is_migrated else "template1"
+    return make_url(server.make_database(fresh("desk"), template=template)).set(password=server.password)
 
 
 @pytest.fixture
 def desk_database(database_url: URL) -> Iterator[Database]:
     """The same, migrated."""
     with Database(database_url) as opened:
-        opened.migrate()
         yield opened
