@@ -1,30 +1,49 @@
-"""The desk worker: alarm events into the SQL database, as fast as it commits."""
+"""The desk worker: alarm events into the SQL database, as fast as it commits, and what the desk does by itself."""
 
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Protocol
 
 import anyio
 from msgspec import Struct, json
 from sqlalchemy import Connection
 
 from cloud.answers import Refused, answer, dead_letter
+from cloud.backoff import Backoff, Outage
 from cloud.clock import now_us
 from cloud.counters import Counters
 from cloud.database import Database, PersistentDatabase, dead_letters
 from cloud.desk.core import Arrival, triggered_at_us
 from cloud.desk.store import apply_events
-from cloud.errors import DatabaseRefusedError
+from cloud.desk.watch import run_watch
+from cloud.errors import DatabaseAwayError, DatabaseRefusedError
+from cloud.escalation.auditor import run_auditor
+from cloud.escalation.worker import run_escalation
 from cloud.intake import Registry, gateway_of, open_payload
 from cloud.mqtt_worker import Message, MqttWorker
+from cloud.numbers.worker import run_numbers
 from cloud.service import serve
 from cloud.settings import Settings, database_url
+from cloud.telling.worker import run_telling
 from contract.alarms import AlarmEvent, decode_alarm
 from contract.errors import DecodeError, Refusal
 from contract.topics import CLOUD_READY, Channel, every
 
 _log = logging.getLogger(__name__)
 NAME = "desk"
+
+
+class Loop(Protocol):
+    """What the desk does by itself, for ever; any number of desks do it side by side."""
+
+    __name__: str
+
+    async def __call__(self, database: PersistentDatabase, settings: Settings) -> None:
+        """Run until cancelled."""
+
+
+LOOPS: tuple[Loop, ...] = (run_watch, run_escalation, run_auditor, run_telling, run_numbers)
 
 
 class Taken(Struct, frozen=True):
@@ -70,10 +89,49 @@ async def run_desk(
         counters=counters,
         greeting=(CLOUD_READY, json.encode({"worker": NAME})),
     )
-    with Database(database_url(settings.database)) as raw_database:
+    url = database_url(settings.database)
+    with Database(url) as raw_database, Database(url) as beside:
         database = PersistentDatabase(raw_database, counters=counters)
-        job = partial(_work, worker, database, settings, counters)
+        # PostgreSQL has room for both at once; in SQLite's one line they wait in order, not by polling for its lock.
+        is_file = url.get_backend_name() == "sqlite"
+        loops_database = database if is_file else PersistentDatabase(beside, counters=counters)
+        job = partial(_work_with_loops, worker, database, loops_database, settings, counters)
         await serve([worker], [job], database=database, stop=stop, ready=ready, counters=counters, log=_log)
+
+
+async def _work_with_loops(
+    worker: MqttWorker,
+    database: PersistentDatabase,
+    loops_database: PersistentDatabase,
+    settings: Settings,
+    counters: Counters,
+) -> None:
+    """Do what the desk does by itself for as long as messages may come."""
+    async with anyio.create_task_group() as loops:
+        for loop in LOOPS:
+            loops.start_soon(keep_running, loop, loops_database, settings)
+        await _work(worker, database, settings, counters)
+        loops.cancel_scope.cancel()
+
+
+async def keep_running(loop: Loop, database: PersistentDatabase, settings: Settings) -> None:
+    """Run a loop until cancelled; begin it again, later and later, when the database or a server refused its work.
+
+    Any other error is a mistake of ours and ends the process.
+    """
+    backoff = Backoff(first_s=1.0)
+    outage = Outage(_log, loop.__name__)
+    while True:
+        began_s = anyio.current_time()
+        try:
+            await loop(database, settings)
+        except (DatabaseAwayError, DatabaseRefusedError) as error:
+            now_s = anyio.current_time()
+            if now_s - began_s > backoff.longest_s:
+                backoff.reset()
+            wait_s = backoff.next_s()
+            outage.failed(error, now_s=now_s, wait_s=wait_s)
+            await anyio.sleep(wait_s)
 
 
 async def _work(worker: MqttWorker, database: PersistentDatabase, settings: Settings, counters: Counters) -> None:
