@@ -110,7 +110,7 @@ class Silences(Struct, frozen=True):
             yield loss_source(alarm.gateway)
         if alarm.kind != DEVICE_LOST:
             return
-        if alarm.suppressed_by in self.lines:
+        if alarm.suppressed_by is not None and alarm.suppressed_by in self.lines:
             yield alarm.suppressed_by
         bus = self.bus_of.get((alarm.gateway, alarm.device), "")
         if bus and (source := line_source(alarm.gateway, bus)) in self.lines:
@@ -120,7 +120,9 @@ class Silences(Struct, frozen=True):
 def _about_link(gateway: str, transition: Transition, raised_at_us: int, at_us: int) -> AlarmEvent:
     return AlarmEvent(
         gateway=gateway,
-        **LOSS,
+        device=LOSS["device"],
+        point=LOSS["point"],
+        rule=LOSS["rule"],
         transition=transition,
         raised_at_us=raised_at_us,
         at_us=at_us,

@@ -7,8 +7,6 @@ from functools import partial
 import anyio
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import Connection, insert, select, text
 
 from cloud.counters import Counters
@@ -16,7 +14,7 @@ from cloud.database import Database, PersistentDatabase
 from cloud.database.area_tables import area, registered_gateway, site
 from cloud.database.gateways import note_presence
 from cloud.database.tables import change, occurrence
-from cloud.desk import controls, watch, watch_rules
+from cloud.desk import controls, watch
 from cloud.desk.changes import Actor, Changed, What
 from cloud.desk.controls import ControlKind
 from cloud.desk.core import Alarm, Arrival, ClosingCode, lived
@@ -29,7 +27,6 @@ from cloud.errors import DatabaseAwayError
 from cloud.settings import Desk, Registered, Settings
 from contract.alarms import AlarmEvent, Severity, Transition
 from contract.presence import Birth, Death, Device
-from edge import supervision
 
 S = 1_000_000
 T0 = 1_700_000_000 * S
@@ -376,20 +373,6 @@ def test_a_device_whose_line_is_still_lost_stays_silent_when_its_gateway_is_back
     assert rig.alarm(DEVICE_LOST).suppressed_by == LINE_LOST
     assert [what for what, _ in rig.history(DEVICE_LOST)] == ["raised", "suppressed", "suppressed"]
     assert rig.alarm(LINE_LOST).state is State.UNACKNOWLEDGED
-
-
-def test_the_kinds_are_the_gateways_own_words() -> None:
-    assert frozenset({supervision.DEVICE_LOST, supervision.BUS_LOST}) == watch_rules.FOLLOWS_FROM_LOSS
-    assert (
-        watch_rules.line_source("g", "rs485") == f"g/gateway.rs485/{supervision.SUPERVISION}/{supervision.SUPERVISION}"
-    )
-
-
-@given(st.integers(0, 100), st.integers(0, 100), st.none() | st.integers(0, 200))
-def test_nothing_ends_before_it_began_or_later_than_now(raised: int, lasted: int, since: int | None) -> None:
-    event = watch_rules.back("g", raised, raised + lasted, since_us=since)
-    assert raised <= event.at_us <= raised + lasted
-    assert event.alarm_id == watch_rules.lost("g", raised).alarm_id
 
 
 def test_what_nobody_knew_gets_its_place_from_the_registry(rig: Rig) -> None:
