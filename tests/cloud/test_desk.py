@@ -146,7 +146,7 @@ def test_two_desks_keep_one_open_row_a_source(settings: Settings, gateway: Gatew
         for press in events:
             assert gateway.receipt(press.event_id.encode()).verdict is Verdict.STORED
     (alarm,) = list_alarms(database)
-    assert (alarm.triggers, alarm.alarm_id) == (60, events[0].alarm_id)
+    assert (alarm.triggers, alarm.raised_at_us) == (60, events[0].raised_at_us)
     assert min(one.stored, two.stored) > 0
 
 

@@ -4,6 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloud.desk.controls import ControlKind
+from cloud.desk.core import Stage
+from cloud.desk.drawing import PAGE, draw, drawn_into
 from cloud.desk.life import VOICES, Event, Facts, State, step
 
 N, B, C, D = State.NORMAL, State.UNACKNOWLEDGED, State.ACKNOWLEDGED, State.RETURNED_UNACKNOWLEDGED
@@ -142,3 +145,15 @@ def test_in_any_story(latching: bool, story: list[Event]) -> None:  # noqa: FBT0
         if after.is_heard and not facts.is_heard and after.active:
             assert after.state is B
         facts = after
+
+
+def test_the_diagram_of_the_page_is_drawn_from_the_table() -> None:
+    page = PAGE.read_text("utf-8")
+    assert drawn_into(page) == page, "run: scripts/generate"
+    assert draw() in page
+
+
+def test_the_page_names_every_state_stage_and_control() -> None:
+    page = PAGE.read_text("utf-8")
+    for word in [*State, *Stage, *ControlKind]:
+        assert f"| `{word.value}` |" in page
