@@ -96,24 +96,16 @@ def numbers(
     whole = merged_contents(_contents(connection, area_path, first, after))
     chosen = {name: one for name, one in whole.by.items() if _fits(name, kind, severity)}
     is_all = kind is None and severity is None
-    span = begin_us(first, zone), max(begin_us(first, zone) + 1, min(begin_us(after, zone), now_us))
-    scope = Scope(
-        area_path=area_path,
-        first_day=first,
-        last_day=after - timedelta(days=1),
-        from_us=span[0],
-        until_us=span[1],
-        timezone=zone.key,
-        kind=kind,
-        severity=severity,
-        operators=operators,
-        uncounted=_uncounted(connection),
-    )
+    scope = _scope(connection, area_path, (first, after), now_us, zone, kind, severity, operators)
     together = merged(chosen.values())
     standing = _standing(connection, scope, now_us)
     noise = _noise(connection, scope, whole, together, standing)
     known = gateways_of(connection, area_path) if is_all else None
-    load = measure_load(whole.load, from_us=span[0], until_us=span[1], operators=operators) if is_all else None
+    load = (
+        measure_load(whole.load, from_us=scope.from_us, until_us=scope.until_us, operators=operators)
+        if is_all
+        else None
+    )
     counts, response, transmission = counts_of(chosen), response_of(together), times_of(together, Stage.TRANSMISSION)
     reporting = reporting_of(whole.reporting)
     calls = _false_calls(connection, area_path, after, zone, false_call_kinds)
@@ -127,9 +119,37 @@ def numbers(
         load=load,
         noise=noise,
         false_call_sites=calls[:_SHOWN_SITES],
-        gateways=None if known is None else gateway_availability(connection, known, from_us=span[0], until_us=span[1]),
+        gateways=None
+        if known is None
+        else gateway_availability(connection, known, from_us=scope.from_us, until_us=scope.until_us),
         devices=None if known is None else _devices(connection, known, scope, whole, standing),
         judgements=judged,
+    )
+
+
+def _scope(
+    connection: Connection,
+    area_path: str,
+    days: tuple[date, date],
+    now_us: int,
+    zone: ZoneInfo,
+    kind: str | None,
+    severity: str | None,
+    operators: int,
+) -> Scope:
+    first, after = days
+    from_us = begin_us(first, zone)
+    return Scope(
+        area_path=area_path,
+        first_day=first,
+        last_day=after - timedelta(days=1),
+        from_us=from_us,
+        until_us=max(from_us + 1, min(begin_us(after, zone), now_us)),
+        timezone=zone.key,
+        kind=kind,
+        severity=severity,
+        operators=operators,
+        uncounted=_uncounted(connection),
     )
 
 
