@@ -135,6 +135,11 @@ class _Said(logging.Handler):
             self.words.append(record.getMessage()[:_MAX_ERROR_CHARS])
 
 
+def warm_up() -> None:
+    """Load apprise's plugins, which takes seconds on a small machine: not within the limit of the first message."""
+    apprise.Apprise.instantiate("json://localhost")
+
+
 def silence() -> None:
     """Keep what apprise and urllib3 write, which holds URLs and so keys, out of our logs."""
     logger = logging.getLogger("apprise")

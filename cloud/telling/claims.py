@@ -135,7 +135,7 @@ def claim_messages(
         zone: of quiet hours.
         lease: ours.
     """
-    room, again_at_us = _room(connection, channel, free, per_minute, lease.now_us)
+    room, used, again_at_us = _room(connection, channel, free, per_minute, lease.now_us)
     if room <= 0:
         return Found([], again_at_us)
     is_due = delivery.c.state.in_(_WAITING) & (delivery.c.due_us <= lease.now_us)
@@ -158,7 +158,8 @@ def claim_messages(
             update(delivery).where(delivery.c.id == bindparam("row")).values(state=State.PENDING.value), held
         )
     parcels = [[rows[one.id] for one in parcel] for parcel in packed.parcels]
-    return Found(_take(connection, parcels, lease), again_at_us if room < free else None)
+    taken = _take(connection, parcels, lease, first_us=lease.now_us + used)
+    return Found(taken, again_at_us if room < free else None)
 
 
 def claim_events(connection: Connection, channel: str, *, hook: str, free: int, lease: Lease) -> Found:
@@ -177,7 +178,7 @@ def claim_events(connection: Connection, channel: str, *, hook: str, free: int, 
     query = select(delivery).where(delivery.c.channel == channel, is_due, ~is_behind)
     query = query.order_by(_urgency, delivery.c.change_id).limit(free).with_for_update(skip_locked=True, of=delivery)
     rows = [dict(row) for row in connection.execute(query).mappings()]
-    return Found(_take(connection, [[row] for row in rows], lease))
+    return Found(_take(connection, [[row] for row in rows], lease, first_us=lease.now_us))
 
 
 def note(connection: Connection, notes: Sequence[Note], *, lease: Lease, give_up_after_us: int) -> list[str]:
@@ -227,10 +228,10 @@ def prune(connection: Connection, *, before_us: int, events_before_us: int) -> i
     return len(ids)
 
 
-def _room(connection: Connection, channel: str, free: int, per_minute: int, now_us: int) -> tuple[int, int | None]:
-    """Tell how many messages may go now, and when more may."""
+def _room(connection: Connection, channel: str, free: int, per_minute: int, now_us: int) -> tuple[int, int, int | None]:
+    """Tell how many messages may go now, how many went within the last minute, and when more may."""
     if not per_minute:
-        return free, None
+        return free, 0, None
     if connection.dialect.name == "postgresql":
         # Two senders must not both see the same room; robots that are sent too much go silent for minutes.
         keys = {"one": _CHANNEL_LOCK, "other": zlib.crc32(channel.encode()) - 2**31}
@@ -240,13 +241,15 @@ def _room(connection: Connection, channel: str, free: int, per_minute: int, now_
     count, first = connection.execute(
         select(func.count(delivery.c.claimed_us.distinct()), func.min(delivery.c.claimed_us)).where(recent)
     ).one()
-    return min(free, per_minute - count), None if first is None else first + _MINUTE_US
+    return min(free, per_minute - count), count, None if first is None else first + _MINUTE_US
 
 
-def _take(connection: Connection, parcels: Sequence[Sequence[dict[str, Any]]], lease: Lease) -> list[Parcel]:
+def _take(
+    connection: Connection, parcels: Sequence[Sequence[dict[str, Any]]], lease: Lease, *, first_us: int
+) -> list[Parcel]:
     taken = [
         # A microsecond apart, so that the messages of a minute can be counted.
-        {"row": row["id"], "claimed_us": lease.now_us + index, "attempts": row["attempts"] + 1}
+        {"row": row["id"], "claimed_us": first_us + index, "attempts": row["attempts"] + 1}
         for index, parcel in enumerate(parcels)
         for row in parcel
     ]

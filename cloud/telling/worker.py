@@ -23,7 +23,7 @@ from cloud.clock import now_us
 from cloud.database import PersistentDatabase
 from cloud.errors import HookGoneError, TellingError, UnknownPlaceError
 from cloud.settings import Settings, secret
-from cloud.telling.channels import ChannelSender
+from cloud.telling.channels import ChannelSender, warm_up
 from cloud.telling.claims import Lease, Note, Verdict, due_channels, fail_strangers, note, prune
 from cloud.telling.history import BATCH, disable, has_news, prepare_hooks, queue_events
 from cloud.telling.routes import HookRoute, Job, Jobs, MessageRoute, Route, notes_of
@@ -62,13 +62,14 @@ async def run_telling(
         SettingsError: an environment variable is missing, or holds no usable key.
     """
     teller = _Teller(database, settings, clock)
-    outbox, inbox = anyio.create_memory_object_stream[Noted](_NOTES)
     async with AsyncExitStack() as stack:
-        lanes = [_Lane(route, teller, outbox) for route in await _routes(settings, clock, stack)]
+        routes = await _routes(settings, clock, stack)
         if settings.telling.webhook:
             await database.call(partial(prepare_hooks, hooks=settings.telling.webhook))
+        outbox, inbox = anyio.create_memory_object_stream[Noted](_NOTES)
         await stack.enter_async_context(inbox)
         await stack.enter_async_context(outbox)
+        lanes = [_Lane(route, teller, outbox) for route in routes]
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(teller.keep_notes, inbox)
             tasks.start_soon(teller.keep_pruning)
@@ -82,6 +83,8 @@ async def run_telling(
 async def _routes(settings: Settings, clock: Callable[[], int], stack: AsyncExitStack) -> Sequence[Route]:
     limit_s = settings.telling.timeout_s
     routes: list[Route] = []
+    if settings.telling.channel:
+        await anyio.to_thread.run_sync(warm_up)
     for channel in settings.telling.channel:
         sender = ChannelSender(channel, secret(channel.url_env), limit_s=limit_s)
         routes.append(MessageRoute(channel, sender, settings))
