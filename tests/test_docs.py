@@ -18,6 +18,7 @@ from cloud.desk.core import ClosingCode
 from cloud.errors import SettingsError
 from cloud.escalation import settings as escalation_settings
 from cloud.settings import DatabaseSettings, Settings, load_settings
+from cloud.telling import settings as telling_settings
 from device_profiles import model
 from device_profiles import site as site_file
 from device_profiles.catalogue import CATALOGUE
@@ -109,6 +110,9 @@ TABLES = [
     (OPERATIONS_PAGE, "### `[desk]`", cloud_settings.Desk),
     (OPERATIONS_PAGE, "### `[api]`", cloud_settings.Api),
     (OPERATIONS_PAGE, "### `[numbers]`", cloud_settings.Numbers),
+    (OPERATIONS_PAGE, "### `[telling]`", telling_settings.Telling),
+    (OPERATIONS_PAGE, "### `[[telling.channel]]`", telling_settings.Channel),
+    (OPERATIONS_PAGE, "### `[[telling.webhook]]`", telling_settings.WebHook),
     (OPERATIONS_PAGE, "### `[escalation]`", escalation_settings.Escalation),
     (OPERATIONS_PAGE, "### `[[escalation.fallback]]`", escalation_settings.Fallback),
     (OPERATIONS_PAGE, "### `[gateways.<id>]`", cloud_settings.Registered),

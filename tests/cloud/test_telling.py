@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import anyio
 import pytest
@@ -24,7 +25,6 @@ from cloud.settings import Settings
 from cloud.telling.claims import Lease, claim_messages
 from cloud.telling.history import channel_of, enable, prepare_hooks
 from cloud.telling.log import LogFilter, find_troubles, list_deliveries
-from cloud.telling.packing import ZoneInfo
 from cloud.telling.queue import Delivery, Facts, Kind, State, delivery_id, enqueue
 from cloud.telling.settings import Channel, Telling, WebHook
 from cloud.telling.worker import run_telling
