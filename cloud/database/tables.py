@@ -93,7 +93,7 @@ occurrence = Table(
     Index("ix_occurrence_latest", "last_raised_at_us", "alarm_id"),
     Index("ix_occurrence_area_path", "area_path", "raised_at_us"),
     # Counting false calls by site.
-    Index("ix_occurrence_false_call", "area_path", "raised_at_us", "kind", "site",
+    Index("ix_occurrence_false_call", "area_path", "raised_at_us", "kind", "site", "mode", "closing_code",
           sqlite_where=text(FALSE_CALL), postgresql_where=text(FALSE_CALL)),
 )  # fmt: skip
 

@@ -59,7 +59,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_occurrence_false_call",
         "occurrence",
-        ["area_path", "raised_at_us", "kind", "site"],
+        ["area_path", "raised_at_us", "kind", "site", "mode", "closing_code"],
         sqlite_where=_FALSE_CALL,
         postgresql_where=_FALSE_CALL,
     )
