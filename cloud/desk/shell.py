@@ -39,7 +39,7 @@ class Loop(Protocol):
 
     __name__: str
 
-    async def __call__(self, database: PersistentDatabase, settings: Settings) -> None:
+    async def __call__(self, database: PersistentDatabase, settings: Settings, /) -> None:
         """Run until cancelled."""
 
 
@@ -114,12 +114,14 @@ async def _work_with_loops(
         loops.cancel_scope.cancel()
 
 
-async def keep_running(loop: Loop, database: PersistentDatabase, settings: Settings) -> None:
+async def keep_running(
+    loop: Loop, database: PersistentDatabase, settings: Settings, *, backoff: Backoff | None = None
+) -> None:
     """Run a loop until cancelled; begin it again, later and later, when the database or a server refused its work.
 
     Any other error is a mistake of ours and ends the process.
     """
-    backoff = Backoff(first_s=1.0)
+    backoff = backoff or Backoff(first_s=1.0)
     outage = Outage(_log, loop.__name__)
     while True:
         began_s = anyio.current_time()
