@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy import URL, make_url
@@ -62,8 +63,12 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with Postgres(tmp_path_factory.mktemp("postgres") / "server", durable=False) as server:
+def postgres() -> Iterator[Postgres]:
+    # Not in pytest's own folder: every start of pytest closes that to all but its user, and the server is another.
+    with (
+        TemporaryDirectory(prefix="langyan-postgres-", ignore_cleanup_errors=True) as folder,
+        Postgres(Path(folder) / "server", durable=False) as server,
+    ):
         yield server
 
 
