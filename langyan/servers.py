@@ -246,7 +246,7 @@ class Mosquitto(Server):
 
     def is_ready(self) -> bool:
         """Tell whether it accepts connections."""
-        return _accepts(self.port)
+        return accepts(self.port)
 
 
 class Influx(Server):
@@ -323,7 +323,8 @@ def wait_until(condition: Callable[[], bool], limit_s: float, *, every_s: float 
     return True
 
 
-def _accepts(port: int) -> bool:
+def accepts(port: int) -> bool:
+    """Tell whether somebody listens on `port` of the loopback."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:

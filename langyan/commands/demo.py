@@ -89,6 +89,10 @@ def _result(found: Report) -> Table:
         (_("press to stored, half of them within"), f"{took.p50:.0f} ms"),
         (_("press to stored, 99 of 100 within"), f"{took.p99:.0f} ms"),
         (_("press to stored, the slowest"), f"{took.max:.0f} ms"),
+        (_("press to the duty officer's live stream, 99 of 100 within"), f"{found.press_to_desk_ms.p99:.0f} ms"),
+        (_("messages to people on duty"), f"{found.told}"),
+        (_("of them upwards, to the street and the town, because nobody acknowledged"), f"{found.told_upwards}"),
+        (_("messages not sent"), f"{found.untold}"),
         (_("press during the broker's absence to stored"), _seconds(found.outage_press_to_stored_ms)),
         (_("press during the broker's absence to siren"), _milliseconds(found.outage_press_to_siren_ms)),
     )

@@ -10,10 +10,14 @@ from pathlib import Path
 from msgspec import Struct
 from rich.console import Console
 from rich.live import Live
+from sqlalchemy import func, select
 
+from cloud.database.escalation_tables import delivery
 from cloud.desk.core import Alarm
 from cloud.desk.operations import list_alarms
+from cloud.telling.queue import State
 from contract.ids import GATEWAY_DEVICE
+from langyan.demo.city import UPWARDS
 from langyan.demo.counting import Balance, balance
 from langyan.demo.latency import Spread, press_to_stored_ms, spread
 from langyan.demo.screen import Screen, View
@@ -27,6 +31,8 @@ from langyan.servers import wait_until
 FRAME_S = 0.25
 SETTLE_LIMIT_S = 60.0
 MAX_ALARMS = 100_000
+# A contact may be read as pressed a little before the answer to "press it" is here.
+SKEW_US = 50_000
 
 
 class FolderInUseError(LangyanError):
@@ -42,6 +48,10 @@ class Report(Struct, frozen=True):
         alarms_stored: raises in the alarm database.
         press_to_stored_ms: presses of buttons while the broker was there.
         outage_press_to_stored_ms: the press while the broker was gone; -1 when it was not stored.
+        press_to_desk_ms: the same presses until the duty officer's live stream had them.
+        told: messages to people on duty that were sent.
+        told_upwards: of these, to the street and the town, because nobody was at the desk.
+        untold: messages that were not sent.
         outage_press_to_siren_ms: from the same press until the gateway had switched the siren on; -1 when it did not.
         influx_url, influx_db, broker_port: where everything is, for as long as it runs.
     """
@@ -53,6 +63,10 @@ class Report(Struct, frozen=True):
     alarms_raised: int
     alarms_stored: int
     press_to_stored_ms: Spread
+    press_to_desk_ms: Spread
+    told: int
+    told_upwards: int
+    untold: int
     outage_press_to_stored_ms: float
     outage_press_to_siren_ms: float
     influx_url: str
@@ -62,7 +76,9 @@ class Report(Struct, frozen=True):
     folder: str
 
     def is_good(self) -> bool:
-        """Tell whether nothing was lost, nothing stored twice, and the siren sounded."""
+        """Tell whether nothing was lost, nothing stored twice, everybody told, and the siren sounded."""
+        if not self.told or not self.told_upwards or self.untold:
+            return False
         counts_agree = not self.lost and not self.duplicates and self.alarms_stored == self.alarms_raised
         return counts_agree and self.produced > 0 and self.outage_press_to_siren_ms >= 0
 
@@ -148,12 +164,16 @@ def view(stage: Stage, title: str, now_s: float, seconds: float, pressed: list[P
         answers=stage.answers(),
         seen=stage.observer.alarms(),
         pressed=pressed,
+        held=stage.officer.alarms(),
+        rung=stage.phones.rung(),
     )
 
 
 def _count(stage: Stage, pressed: list[Pressed], seconds: float, console: Console) -> Report:
     console.print(_("The story is over. Waiting until the outboxes are empty, then stopping the gateways ..."))
     wait_until(lambda: _waiting(stage) <= _usual_waiting(stage), SETTLE_LIMIT_S, every_s=0.1)
+    stage.officer.close_all()
+    wait_until(lambda: not _untold(stage), SETTLE_LIMIT_S, every_s=0.1)
     ended = stage.ended()
     for gateway in stage.gateways.values():
         gateway.stop()
@@ -165,6 +185,7 @@ def _count(stage: Stage, pressed: list[Pressed], seconds: float, console: Consol
         alarms = list_alarms(database, state="all", limit=MAX_ALARMS)
     seen = stage.observer.alarms()
     buttons = [press_to_stored_ms(press, seen) for press in pressed if is_button(press) and not press.in_outage]
+    told = stage.phones.rung()
     outage = [_stored_ms(press, alarms) for press in pressed if press.in_outage]
     return Report(
         produced=found.produced,
@@ -174,6 +195,10 @@ def _count(stage: Stage, pressed: list[Pressed], seconds: float, console: Consol
         alarms_raised=len(pressed),
         alarms_stored=sum(alarm.triggers for alarm in alarms),
         press_to_stored_ms=spread([ms for ms in buttons if ms is not None]),
+        press_to_desk_ms=spread(_to_desk_ms(stage, [press for press in pressed if is_button(press)])),
+        told=len(told),
+        told_upwards=sum(one.number in UPWARDS for one in told),
+        untold=_untold(stage),
         outage_press_to_stored_ms=max(outage, default=-1.0),
         outage_press_to_siren_ms=max((press.siren_ms for press in pressed if press.siren_ms is not None), default=-1.0),
         influx_url=stage.influx.url,
@@ -195,6 +220,25 @@ def _stored_ms(press: Pressed, alarms: Sequence[Alarm]) -> float:
     return max((round((alarm.stored_at_us - press.at_us) / 1000, 1) for alarm in rows), default=-1.0)
 
 
+def _to_desk_ms(stage: Stage, presses: Sequence[Pressed]) -> list[float]:
+    """From each press, those of the outage excepted, until its alarm came out of the live stream."""
+    came = stage.officer.triggers()
+    found = []
+    for press in presses:
+        begins = f"{press.push.gateway}/{press.push.device}/{press.push.point}/"
+        after = [seen for source, raised, seen in came if source.startswith(begins) and raised >= press.at_us - SKEW_US]
+        if after and not press.in_outage:
+            found.append(round((min(after) - press.at_us) / 1000, 1))
+    return found
+
+
+def _untold(stage: Stage) -> int:
+    """Count the messages that were not sent."""
+    query = select(func.count()).where(delivery.c.state != State.SENT.value)
+    with stage.open_alarms() as database:
+        return int(database.read(lambda connection: connection.execute(query).scalar_one()))
+
+
 def _waiting(stage: Stage) -> float:
     own = [view.health.get(GATEWAY_DEVICE, {}) for view in stage.observer.gateways().values()]
     return sum(float(points.get("outbox.readings_waiting", 0.0)) for points in own)
@@ -210,7 +254,8 @@ def _say_where(stage: Stage, console: Console) -> None:
     rows = (
         (_("MQTT"), f"mosquitto_sub -p {stage.broker.port} -V 5 -v -t 'langyan/v1/+/up/#'"),
         (_("InfluxDB"), f"influx -port {stage.influx.port} -database {DATABASE}"),
-        (_("alarm list"), f"{sys.executable} -m langyan alarms list --settings {stage.settings}"),
+        (_("alarm desk"), f"XDG_CONFIG_HOME={stage.folder} {sys.executable} -m langyan alarms watch"),
+        (_("areas"), f"{sys.executable} -m langyan cloud areas show grid-7 --settings {stage.settings}"),
         (_("files and logs"), str(stage.folder)),
     )
     for name, command in rows:

@@ -12,14 +12,16 @@ from rich.text import Text
 from contract.alarms import Transition
 from contract.ids import GATEWAY_DEVICE
 from contract.telemetry import Value
+from langyan.demo.duty import Held
 from langyan.demo.latency import press_to_stored_ms
 from langyan.demo.observer import GatewayView, Seen
+from langyan.demo.phone import Rung
 from langyan.demo.story import Pressed
 from langyan.i18n import CHINESE, language
 from langyan.i18n import translate as _
 
 # Lines that everything but the alarms takes.
-OTHER_LINES = 22
+OTHER_LINES = 23
 COLOURS = {"critical": "bold red", "high": "dark_orange", "medium": "yellow", "low": "blue"}
 
 
@@ -34,6 +36,8 @@ class View(Struct, frozen=True):
         answers: by gateway and bus, answers of the devices so far.
         seen: alarm events on the wire.
         pressed: presses so far.
+        held: by source, what the duty officer at the alarm desk sees.
+        rung: messages to telephones.
     """
 
     now_s: float
@@ -45,6 +49,8 @@ class View(Struct, frozen=True):
     answers: dict[tuple[str, str], int]
     seen: Sequence[Seen]
     pressed: Sequence[Pressed]
+    held: dict[str, Held]
+    rung: Sequence[Rung]
 
 
 class Screen:
@@ -64,7 +70,8 @@ class Screen:
             Panel(head, title=title, subtitle=Text(broker, style="green" if view.broker_is_up else "bold red")),
             self._gateways(view),
             self._buses(view),
-            self._alarms(view.seen, view.pressed, count=max(2, height - OTHER_LINES)),
+            self._alarms(view, count=max(2, height - OTHER_LINES)),
+            _phones(view.rung),
         )
 
     @staticmethod
@@ -109,10 +116,10 @@ class Screen:
         return self._rates.get(bus, 0.0)
 
     @staticmethod
-    def _alarms(seen: Sequence[Seen], pressed: Sequence[Pressed], *, count: int) -> Table:
-        table = _table(_("severity"), _("alarm, the latest first"), _("where"), _("press to stored"))
-        took = {one.event.event_id: ms for one, ms in _latencies(seen, pressed)}
-        raised = [one for one in seen if one.event.transition is Transition.RAISED]
+    def _alarms(view: View, *, count: int) -> Table:
+        table = _table(_("severity"), _("alarm, the latest first"), _("where"), _("press to stored"), _("alarm desk"))
+        took = {one.event.event_id: ms for one, ms in _latencies(view.seen, view.pressed)}
+        raised = [one for one in view.seen if one.event.transition is Transition.RAISED]
         tongue = "zh" if language() == CHINESE else "en"
         for one in reversed(raised[-count:]):
             event = one.event
@@ -123,6 +130,7 @@ class Screen:
                 event.text.get(tongue, event.kind),
                 f"{event.gateway} / {event.device}",
                 stored if ms is None else f"{ms:.0f} ms",
+                _at_desk(view.held.get(event.source)),
             )
         return table
 
@@ -143,6 +151,35 @@ def _latencies(seen: Sequence[Seen], pressed: Sequence[Pressed]) -> list[tuple[S
             if ms is not None:
                 found.append((one, ms))
     return found
+
+
+def _at_desk(held: Held | None) -> Text:
+    """How far the response to an alarm has come."""
+    if held is None:
+        return Text("-", style="dim")
+    words = {
+        "received": _("unacknowledged"),
+        "shown": _("unacknowledged"),
+        "acknowledged": _("acknowledged"),
+        "dispatched": _("patrol sent"),
+        "on-scene": _("on scene"),
+        "closed": _("closed"),
+    }
+    told = "" if held.escalated < 2 else " " + _("(told {times} times)").format(times=held.escalated)  # noqa: PLR2004
+    is_waiting = held.stage in ("received", "shown")
+    return Text(words.get(held.stage, held.stage) + told, style="bold red" if is_waiting else "green")
+
+
+def _phones(rung: Sequence[Rung]) -> Text:
+    """The latest message to somebody on duty."""
+    if not rung:
+        return Text(_("No telephone has rung yet."), style="dim")
+    last = rung[-1]
+    line = " ".join(last.text.split()) or last.title
+    text = _("{count} messages to people on duty; the last to {number}: {line}")
+    return Text(
+        text.format(count=len(rung), number=last.number, line=line), style="cyan", no_wrap=True, overflow="ellipsis"
+    )
 
 
 def _count(points: dict[str, Value], key: str) -> str:

@@ -1,6 +1,9 @@
 """The stage of the demo: real servers and real processes in one folder, on free ports."""
 
 import contextlib
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -12,16 +15,21 @@ from cloud.settings import load_settings
 from device_profiles.site_loader import load_site
 from edge import control as edge_control
 from edge.status import decode_snapshot
+from langyan.demo.city import CHANNEL, PHONE_VARIABLE, make_duty_token, write_city
+from langyan.demo.duty import DutyOfficer
 from langyan.demo.observer import Observer
+from langyan.demo.phone import Phones
 from langyan.demo.sites import Push
-from langyan.servers import Influx, Langyan, Mosquitto, free_port
+from langyan.desk_client import Access, keep_access
+from langyan.servers import Influx, Langyan, Mosquitto, ServerError, accepts, free_port
 from simulators.control_client import Control, ControlError
 
 DATABASE = "langyan"
+_IMPORT_LIMIT_S = 60.0
 
 WriteSites = Callable[[Path, int], dict[str, Path]]
 
-_SETTINGS = """# Written by `langyan demo`; `langyan alarms list --settings` reads it too.
+_SETTINGS = """# Written by `langyan demo`: ingest, desk and API read it.
 [mqtt]
 port = {broker_port}
 
@@ -32,6 +40,14 @@ database = "{database}"
 
 [database]
 url = "sqlite:///alarms.db"
+
+[api]
+port = {api_port}
+
+# What a contact's address "phone:..." means: here telephones made of software.
+[[telling.channel]]
+name = "{channel}"
+url_env = "{phone_variable}"
 """
 _REGISTERED = """
 [gateways.{gateway}]
@@ -45,6 +61,9 @@ class Stage:
     Attributes:
         folder: site files, settings, databases and logs.
         controls: by gateway id, the hand on its simulated devices.
+        url: of the alarm desk's API.
+        phones: what the people on duty hear.
+        officer: who sits at the alarm desk.
     """
 
     def __init__(
@@ -63,12 +82,20 @@ class Stage:
         self.broker = Mosquitto(folder / "mosquitto", port=broker_port)
         self.influx = Influx(folder / "influxd", port=influx_port)
         sites = self._sites = write_sites(folder, self.broker.port)
+        self._areas = write_city(folder)
+        self.phones = Phones()
+        self._secrets = {PHONE_VARIABLE: self.phones.url}
+        api_port = free_port()
+        self.url = f"http://127.0.0.1:{api_port}"
         self.settings = folder / "cloud.toml"
         self.settings.write_text(
             _SETTINGS.format(
                 broker_port=self.broker.port,
                 influx_url=self.influx.url,
                 database=DATABASE,
+                api_port=api_port,
+                channel=CHANNEL,
+                phone_variable=PHONE_VARIABLE,
             )
             + "".join(_REGISTERED.format(gateway=gateway, site=_site_name(path)) for gateway, path in sites.items()),
             encoding="utf-8",
@@ -91,10 +118,19 @@ class Stage:
         self.workers = {
             worker: Langyan(
                 folder, worker, "cloud", worker, str(self.settings),
-                ready=partial(self._has_heard, worker),
+                ready=partial(self._has_heard, worker), environment=self._secrets,
             )
             for worker in ("ingest", "desk")
         }  # fmt: skip
+        self.workers["api"] = Langyan(
+            folder,
+            "api",
+            "cloud",
+            "api",
+            str(self.settings),
+            ready=partial(accepts, api_port),
+            environment=self._secrets,
+        )
         self._ports = ports
         self._open = contextlib.ExitStack()
 
@@ -104,6 +140,8 @@ class Stage:
             opening.enter_context(self.influx)
             self.observer = Observer(self.broker.port)
             opening.callback(self.observer.close)
+            opening.enter_context(self.phones)
+            token = self._people_the_desk()
             # Started together, waited for together: most of a start is importing.
             for group in ((*self.workers.values(), *self.simulators.values()), self.gateways.values()):
                 for process in group:
@@ -111,6 +149,7 @@ class Stage:
                     process.start(wait=False)
                 for process in group:
                     process.wait_ready()
+            self.officer = opening.enter_context(DutyOfficer(Access(self.url, token)))
             self.controls = {gateway: opening.enter_context(Control(port)) for gateway, port in self._ports.items()}
             self._open = opening.pop_all()
         return self
@@ -162,6 +201,19 @@ class Stage:
 
     def _has_heard(self, worker: str) -> bool:
         return self.observer.has_heard(worker)
+
+    def _people_the_desk(self) -> str:
+        """Import the areas, and make the duty officer; `langyan alarms` finds the access in the folder."""
+        argv = [sys.executable, "-m", "langyan", "cloud", "areas", "import", str(self._areas), "-s", str(self.settings)]
+        done = subprocess.run(
+            argv, check=False, capture_output=True, timeout=_IMPORT_LIMIT_S, env=os.environ | self._secrets
+        )
+        if done.returncode:
+            raise ServerError(f"{' '.join(argv[2:6])}: {done.stderr.decode(errors='replace')[-800:]}")
+        with self.open_alarms() as database:
+            token = make_duty_token(database)
+        keep_access(Access(self.url, token), {"XDG_CONFIG_HOME": str(self.folder)})
+        return token
 
     def open_alarms(self) -> Database:
         """Open the alarm database, as the desk does."""

@@ -6,6 +6,7 @@ from functools import partial
 
 from msgspec import Struct, structs
 
+from langyan.demo.city import UPWARDS
 from langyan.demo.sites import BICYCLE, BUTTONS, DUTY_ROOM, SIREN, TOWER_HEAT, TOWER_SMOKE, Push
 from langyan.demo.stage import Stage
 from langyan.i18n import translate as _
@@ -16,8 +17,12 @@ OUTAGE_S = 10.0
 PRESS_FOR_S = 0.6
 # Longer than it ever takes: a siren that is not heard by then is broken.
 SIREN_LIMIT_S = 5.0
+# A reader says a moved tag within 2 s, and some seconds later the next above is told.
+UPWARDS_LIMIT_S = 12.0
 FIRE_TEMPERATURE = 85.0
 NEAR_DBM = -55.0
+# The rule of presence at the gateway.
+THEFT = "theft"
 
 
 class Pressed(Struct, frozen=True):
@@ -59,9 +64,15 @@ def plan(stage: Stage, seconds: float) -> list[Scene]:
     scenes = [
         Scene(0.0, _("Quiet: every bus is polled, every reading is on its way to InfluxDB."), partial(_park, stage)),
         *_walk(stage, quiet_s, seconds * 0.35),
-        Scene(seconds * 0.38, _("Fire at the forest tower: heat and smoke."), partial(_fire, stage)),
-        Scene(seconds * 0.46, _("Somebody moves an e-bike in the shed, although it is armed."), partial(_steal, stage)),
-        Scene(seconds * 0.53, _("The fire is out."), partial(_fire_out, stage)),
+        Scene(seconds * 0.36, _("Fire at the forest tower: heat and smoke."), partial(_fire, stage)),
+        Scene(
+            seconds * 0.41,
+            _("Somebody moves an armed e-bike, and nobody is at the alarm desk: the street is told, then the town."),
+            partial(_steal, stage),
+        ),
+        Scene(
+            seconds * 0.53, _("The duty officer is back and sends a patrol. The fire is out."), partial(_back, stage)
+        ),
         Scene(outage_at, _("The broker is killed. Readings wait in the gateways' outboxes."), partial(_kill, stage)),
         Scene(
             outage_at + outage_s * 0.4,
@@ -102,6 +113,7 @@ def _park(stage: Stage) -> list[Pressed]:
 
 
 def _steal(stage: Stage) -> list[Pressed]:
+    stage.officer.attend(attends=False)
     return [Pressed(BICYCLE, stage.controls[BICYCLE.gateway].set(BICYCLE.device, f"{BICYCLE.point}.moving", True))]
 
 
@@ -111,7 +123,11 @@ def _fire(stage: Stage) -> list[Pressed]:
     return [Pressed(TOWER_HEAT, heat), Pressed(TOWER_SMOKE, smoke)]
 
 
-def _fire_out(stage: Stage) -> list[Pressed]:
+def _back(stage: Stage) -> list[Pressed]:
+    # The street's call brings the officer back.
+    wait_until(lambda: any(one.number in UPWARDS for one in stage.phones.rung()), UPWARDS_LIMIT_S)
+    stage.officer.attend(attends=True)
+    stage.officer.send_somebody(f"{BICYCLE.gateway}/{BICYCLE.device}/{BICYCLE.point}/{THEFT}")
     stage.controls[TOWER_HEAT.gateway].auto(TOWER_HEAT.device, TOWER_HEAT.point)
     stage.controls[TOWER_SMOKE.gateway].set(TOWER_SMOKE.device, TOWER_SMOKE.point, False)
     return []
