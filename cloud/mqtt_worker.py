@@ -144,6 +144,11 @@ class MqttWorker:
             except BrokerAwayError as error:
                 await self._wait(error, backoff.next_s())
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits to be received."""
+        return not self._inbox.statistics().current_buffer_used
+
     async def receive(self) -> Message:
         """Wait for the next message.
 

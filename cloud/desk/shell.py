@@ -15,6 +15,7 @@ from cloud.clock import now_us
 from cloud.counters import Counters
 from cloud.database import Database, PersistentDatabase, dead_letters
 from cloud.desk.core import Arrival, triggered_at_us
+from cloud.desk.rush import BesideIntake, Rush
 from cloud.desk.store import apply_events
 from cloud.desk.watch import run_watch
 from cloud.errors import DatabaseAwayError, DatabaseRefusedError
@@ -94,8 +95,9 @@ async def run_desk(
         database = PersistentDatabase(raw_database, counters=counters)
         # PostgreSQL has room for both at once; in SQLite's one line they wait in order, not by polling for its lock.
         is_file = url.get_backend_name() == "sqlite"
-        loops_database = database if is_file else PersistentDatabase(beside, counters=counters)
-        job = partial(_work_with_loops, worker, database, loops_database, settings, counters)
+        rush = Rush()
+        loops_database = BesideIntake(raw_database if is_file else beside, counters=counters, rush=rush)
+        job = partial(_work_with_loops, worker, database, loops_database, settings, counters, rush=rush)
         await serve([worker], [job], database=database, stop=stop, ready=ready, counters=counters, log=_log)
 
 
@@ -105,12 +107,14 @@ async def _work_with_loops(
     loops_database: PersistentDatabase,
     settings: Settings,
     counters: Counters,
+    *,
+    rush: Rush,
 ) -> None:
     """Do what the desk does by itself for as long as messages may come."""
     async with anyio.create_task_group() as loops:
         for loop in LOOPS:
             loops.start_soon(keep_running, loop, loops_database, settings)
-        await _work(worker, database, settings, counters)
+        await _work(worker, database, settings, counters, rush=rush)
         loops.cancel_scope.cancel()
 
 
@@ -136,13 +140,18 @@ async def keep_running(
             await anyio.sleep(wait_s)
 
 
-async def _work(worker: MqttWorker, database: PersistentDatabase, settings: Settings, counters: Counters) -> None:
+async def _work(
+    worker: MqttWorker, database: PersistentDatabase, settings: Settings, counters: Counters, *, rush: Rush
+) -> None:
     """Take what is waiting, never waiting for more; store it in one commit; answer; until the messages end."""
     while True:
+        if worker.is_empty:
+            rush.is_over()
         try:
             messages = [await worker.receive()]
         except anyio.EndOfStream:
             return
+        rush.is_on()
         while len(messages) < settings.mqtt.window and (following := worker.receive_nowait()) is not None:
             messages.append(following)
         taken = [Taken(message, interpret_alarm(message, registry=settings.gateways)) for message in messages]
