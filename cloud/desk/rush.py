@@ -13,7 +13,7 @@ from cloud.database import Database, PersistentDatabase
 # Between the batches of one rush lies less.
 CALM_S = 0.1
 # So long a step of escalation may wait for alarms that come.
-LONGEST_RUSH_S = 1.0
+LONGEST_RUSH_S = 2.0
 
 Result = TypeVar("Result")
 
