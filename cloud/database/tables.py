@@ -32,9 +32,6 @@ PATH = Text().with_variant(Text(collation="C"), "postgresql")
 # <gateway>/<device>/<point>/<rule>, each at most 64 characters.
 SOURCE_CHARS = 4 * 64 + 3
 
-# Closed as something that was no emergency. Written out, as an index of a part of a table needs it.
-FALSE_CALL = "closing_code IN ('accidental', 'malicious', 'equipment-fault', 'weather-animal', 'communications')"
-
 occurrence = Table(
     "occurrence",
     metadata,
@@ -92,9 +89,6 @@ occurrence = Table(
           postgresql_where=text("closed_at_us IS NULL")),
     Index("ix_occurrence_latest", "last_raised_at_us", "alarm_id"),
     Index("ix_occurrence_area_path", "area_path", "raised_at_us"),
-    # Counting false calls by site.
-    Index("ix_occurrence_false_call", "area_path", "raised_at_us", "kind", "site", "mode", "closing_code",
-          sqlite_where=text(FALSE_CALL), postgresql_where=text(FALSE_CALL)),
 )  # fmt: skip
 
 alarm_event = Table(

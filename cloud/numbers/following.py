@@ -16,8 +16,7 @@ from cloud.database.tables import alarm_event, change, cursor, occurrence
 from cloud.desk.changes import What
 from cloud.numbers.busy import count_month, count_sources
 from cloud.numbers.days import DAY, MONTH, day_of, days_from, month_after, month_of, span_us
-from cloud.numbers.paths import path_above
-from cloud.numbers.store import Place, contents_of, count_days
+from cloud.numbers.store import Place, contents_of, count_days, totals_of
 from cloud.numbers.tally import merged_contents, read_content, write_content
 
 Work = Callable[[Connection], Any]
@@ -116,15 +115,11 @@ def counted_days(connection: Connection, zone: ZoneInfo) -> list[date]:
 def rebuild_day(connection: Connection, day: date, zone: ZoneInfo) -> None:
     """Count one day of all areas from its rows, whatever stood there; its month is to follow."""
     contents = contents_of(connection, span_us(day, zone), None)
-    above: dict[str, list[str]] = {}
-    for path in contents:
-        for one in path_above(path):
-            above.setdefault(one, []).append(path)
+    totals = totals_of(contents)
     connection.execute(delete(tally).where(tally.c.span == DAY, tally.c.first_day == day))
     rows = []
-    for path in sorted(contents.keys() | above.keys()):
-        own, below = contents.get(path), above.get(path)
-        total = merged_contents([*([own] if own else []), *(contents[one] for one in below)]) if below else None
+    for path in sorted(contents.keys() | totals.keys()):
+        own, total = contents.get(path), totals.get(path)
         row = {"area_path": path, "span": DAY, "first_day": day, "untold": 1}
         row["own"] = None if own is None else write_content(own)
         row["total"] = None if total is None else write_content(total)

@@ -1,16 +1,17 @@
 """An area's numbers for a span of days, from the tallies: as fast for a year of a city as for a day of a cell."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
-from sqlalchemy import Connection, case, func, select, text
+from sqlalchemy import Connection, case, func, select
 
 from cloud.database.area_tables import area, site
 from cloud.database.number_tables import tally
-from cloud.database.tables import FALSE_CALL, change, cursor, occurrence
+from cloud.database.tables import change, cursor, occurrence
 from cloud.desk.noise import STALE_AFTER_US
 from cloud.desk.watch_rules import DEVICE_LOST
 from cloud.errors import SpanError, UnknownPlaceError
@@ -34,7 +35,7 @@ from cloud.numbers.following import CURSOR
 from cloud.numbers.load import measure_load
 from cloud.numbers.paths import within
 from cloud.numbers.settings import Numbers as NumberSettings
-from cloud.numbers.tally import Content, Count, Stage, Tally, merged, merged_contents, read_content
+from cloud.numbers.tally import Content, Count, Stage, Tally, merged, merged_contents, read_calls, read_content
 from contract.alarms import Mode, Severity
 
 MAX_DAYS = 5 * 366
@@ -108,7 +109,7 @@ def numbers(
     )
     counts, response, transmission = counts_of(chosen), response_of(together), times_of(together, Stage.TRANSMISSION)
     reporting = reporting_of(whole.reporting)
-    calls = _false_calls(connection, area_path, after, zone, false_call_kinds)
+    calls = _false_calls(connection, area_path, after, false_call_kinds)
     judged = [*judgements_of(counts, response, transmission, load, noise), *judge_more(reporting, calls)]
     return Numbers(
         scope=scope,
@@ -163,15 +164,18 @@ def _days(from_us: int, until_us: int, zone: ZoneInfo) -> tuple[date, date]:
 
 
 def _contents(connection: Connection, area_path: str, first: date, after: date) -> list[Content]:
+    return [read_content(content) for content in _counted(connection, area_path, first, after)]
+
+
+def _counted(connection: Connection, area_path: str, first: date, after: date) -> Iterator[str]:
+    """Find what was counted of an area's whole months and of the days at the ends, as JSON."""
     months, days = parts(first, after)
-    found: list[Content] = []
     for span, wanted in ((MONTH, months), (DAY, days)):
         if wanted:
             query = select(func.coalesce(tally.c.total, tally.c.own)).where(
                 tally.c.area_path == area_path, tally.c.span == span, tally.c.first_day.in_(wanted)
             )
-            found += [read_content(content) for content in connection.execute(query).scalars()]
-    return found
+            yield from connection.execute(query).scalars()
 
 
 def _fits(name: str, kind: str | None, severity: Severity | None) -> bool:
@@ -232,27 +236,16 @@ def _noise(connection: Connection, scope: Scope, whole: Content, together: Tally
     )
 
 
-def _false_calls(
-    connection: Connection, area_path: str, after: date, zone: ZoneInfo, kinds: Collection[str]
-) -> list[SiteCalls]:
-    calls = func.count().label("calls")
-    query = (
-        select(occurrence.c.site, calls)
-        .where(
-            text(FALSE_CALL),
-            occurrence.c.mode == Mode.LIVE.value,
-            occurrence.c.kind.in_(sorted(kinds)),
-            # Not by the index of raises: that of false calls alone holds all that is asked.
-            occurrence.c.raised_at_us + 0 >= begin_us(after - timedelta(days=CALLS_DAYS), zone),
-            occurrence.c.raised_at_us + 0 < begin_us(after, zone),
-            *(within(occurrence.c.area_path, area_path) or [occurrence.c.area_path >= ""]),
-        )
-        .group_by(occurrence.c.site)
-        .order_by(calls.desc(), occurrence.c.site)
-    )
-    found = [(row.site or "", int(row.calls)) for row in connection.execute(query)]
-    names = _names(connection, [name for name, _calls in found[:_SHOWN_SITES]])
-    return [SiteCalls(name, names.get(name, ""), count) for name, count in found]
+def _false_calls(connection: Connection, area_path: str, after: date, kinds: Collection[str]) -> list[SiteCalls]:
+    """Count false calls by site, most first; only the names of those that are shown are looked up."""
+    found: Counter[str] = Counter()
+    for content in _counted(connection, area_path, after - timedelta(days=CALLS_DAYS), after):
+        of_kinds = read_calls(content).calls
+        for kind in kinds:
+            found.update(of_kinds.get(kind, {}))
+    sites = sorted(found.items(), key=lambda one: (-one[1], one[0]))
+    names = _names(connection, [name for name, _calls in sites[:_SHOWN_SITES]])
+    return [SiteCalls(name, names.get(name, ""), count) for name, count in sites]
 
 
 def _names(connection: Connection, sites: Sequence[str]) -> dict[str, str]:

@@ -58,6 +58,7 @@ _FACT = (
     occurrence.c.latching,
     occurrence.c.chattering,
     func.coalesce(site.c.transmission_class, ""),
+    func.coalesce(occurrence.c.site, ""),
 )
 
 
@@ -98,6 +99,30 @@ def contents_of(connection: Connection, span: tuple[int, int], paths: Collection
     for row in connection.execute(_limited(_loads(span), paths)):
         loads[row.area_path][row.period] = row.triggers
     return {path: content_of(facts[path], loads[path]) for path in facts.keys() | loads.keys()}
+
+
+def totals_of(contents: Mapping[str, Content]) -> dict[str, Content]:
+    """Sum up what happened in areas, level by level; pure.
+
+    Args:
+        contents: what happened in areas themselves, by path.
+
+    Returns:
+        With all below it, of each area below which something happened.
+    """
+    below: dict[str, list[Content]] = defaultdict(list)
+    totals: dict[str, Content] = {}
+    levels: dict[int, set[str]] = defaultdict(set)
+    for path in {*contents, *(above for path in contents for above in path_above(path))}:
+        levels[path.count("/")].add(path)
+    for level in sorted(levels, reverse=True):
+        for path in levels[level]:
+            own = [contents[path]] if path in contents else []
+            if path in below:
+                totals[path] = merged_contents([*own, *below[path]])
+            if path:
+                below[path_above(path)[-1]].append(totals[path] if path in totals else contents[path])
+    return totals
 
 
 def _loads(span: tuple[int, int]) -> Select[Any]:

@@ -31,7 +31,7 @@ FALSE_CODES = (
     ClosingCode.WEATHER_ANIMAL,
     ClosingCode.COMMUNICATIONS,
 )
-"""What was no emergency though nobody had announced a test; the same as `cloud.database.tables.FALSE_CALL`."""
+"""What was no emergency though nobody had announced a test."""
 
 
 class Count(StrEnum):
@@ -71,6 +71,7 @@ class Fact(Struct, frozen=True, array_like=True):
     Attributes:
         acknowledged_at_us: the first time.
         transmission_class: of its site, "" for none.
+        site: "" for none.
     """
 
     source: str
@@ -92,6 +93,7 @@ class Fact(Struct, frozen=True, array_like=True):
     latching: bool
     chattering: bool
     transmission_class: str = ""
+    site: str = ""
 
 
 class Tally(Struct, frozen=True, omit_defaults=True):
@@ -117,17 +119,25 @@ class Content(Struct, frozen=True, omit_defaults=True):
         by: tallies under `<kind>/<severity>`.
         load: alarms annunciated, by ten minutes since 1970: raises and second presses, when they happened.
         reporting: of lost gateways, how long until the desk said so, under the transmission class of their site.
+        calls: false calls, by kind and site ("" for none).
     """
 
     by: dict[str, Tally] = {}
     load: dict[int, int] = {}
     reporting: dict[str, Histogram] = {}
+    calls: dict[str, dict[str, int]] = {}
+
+
+class Calls(Struct, frozen=True):
+    """Of a `Content` only its false calls: much is read for them, and little of it looked at."""
+
+    calls: dict[str, dict[str, int]] = {}
 
 
 NOTHING = Content()
 
 Key = TypeVar("Key")
-Inner = TypeVar("Inner")
+Outer = TypeVar("Outer")
 
 
 def tally_of(facts: Iterable[Fact]) -> Tally:
@@ -145,13 +155,15 @@ def content_of(facts: Iterable[Fact], load: Mapping[int, int]) -> Content:
         facts: of one area.
         load: see `Content`.
     """
-    content = Content({}, dict(load), {})
+    content = Content({}, dict(load), {}, {})
     for fact in facts:
         tally = content.by.setdefault(f"{fact.kind}/{fact.severity}", Tally({}, {}, {}, {}))
         _count(tally, fact)
         if fact.kind == GATEWAY_LOST and fact.mode == Mode.LIVE:
             histogram = content.reporting.setdefault(fact.transmission_class, {})
             _bump(histogram, bucket((fact.stored_at_us - fact.raised_at_us) / 1e6))
+        if fact.closing_code in FALSE_CODES and fact.mode == Mode.LIVE:
+            _bump(content.calls.setdefault(fact.kind, {}), fact.site)
     return content
 
 
@@ -172,7 +184,7 @@ def difference(whole: Tally, part: Tally) -> Tally:
 
 def merged_contents(contents: Iterable[Content]) -> Content:
     """Tell what happened in all these spans and areas together."""
-    result = Content({}, {}, {})
+    result = Content({}, {}, {}, {})
     for content in contents:
         _add_content(result, content, 1)
     return result
@@ -229,6 +241,7 @@ def _add_content(result: Content, other: Content, sign: int) -> None:
             del result.by[name]
     _add(result.load, other.load, sign)
     _add_inner(result.reporting, other.reporting, sign)
+    _add_inner(result.calls, other.calls, sign)
 
 
 def _add_tally(result: Tally, other: Tally, sign: int) -> None:
@@ -238,10 +251,10 @@ def _add_tally(result: Tally, other: Tally, sign: int) -> None:
     _add_inner(result.times, other.times, sign)
 
 
-def _add_inner(result: dict[Inner, Histogram], other: Mapping[Inner, Histogram], sign: int) -> None:
-    for name, histogram in other.items():
+def _add_inner(result: dict[Outer, dict[Key, int]], other: Mapping[Outer, Mapping[Key, int]], sign: int) -> None:
+    for name, counts in other.items():
         kept = result.setdefault(name, {})
-        _add(kept, histogram, sign)
+        _add(kept, counts, sign)
         if not kept:
             del result[name]
 
@@ -262,6 +275,7 @@ def _bump(counts: dict[Key, int], key: Key, by: int = 1) -> None:
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Content)
+_calls_decoder = msgspec.json.Decoder(Calls)
 
 
 def write_content(content: Content) -> str:
@@ -272,3 +286,8 @@ def write_content(content: Content) -> str:
 def read_content(text: str | None) -> Content:
     """Read what `write_content` wrote; None is nothing."""
     return NOTHING if text is None else _decoder.decode(text)
+
+
+def read_calls(text: str) -> Calls:
+    """Read the false calls of what `write_content` wrote."""
+    return _calls_decoder.decode(text)

@@ -9,9 +9,6 @@ branch_labels = None
 depends_on = None
 
 _PATH = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-_FALSE_CALL = sa.text(
-    "closing_code IN ('accidental', 'malicious', 'equipment-fault', 'weather-animal', 'communications')"
-)
 _UNTOLD = sa.text("untold IS NOT NULL")
 
 
@@ -56,18 +53,10 @@ def upgrade() -> None:
     op.create_index("ix_presence_change_gateway", "presence_change", ["gateway", "at_us", "online", "before_us"])
     op.create_index("ix_presence_change_at_us", "presence_change", ["at_us", "online", "before_us", "gateway"])
     op.create_index("ix_alarm_event_at_us", "alarm_event", ["at_us"])
-    op.create_index(
-        "ix_occurrence_false_call",
-        "occurrence",
-        ["area_path", "raised_at_us", "kind", "site", "mode", "closing_code"],
-        sqlite_where=_FALSE_CALL,
-        postgresql_where=_FALSE_CALL,
-    )
 
 
 def downgrade() -> None:
     """Drop them, and what is in them."""
-    op.drop_index("ix_occurrence_false_call", table_name="occurrence")
     op.drop_index("ix_alarm_event_at_us", table_name="alarm_event")
     op.drop_table("presence_change")
     op.drop_table("busy_source")
