@@ -22,13 +22,13 @@ from cloud.database.area_tables import registered_gateway
 from cloud.database.tables import control, occurrence
 from cloud.desk.changes import DESK, Changed, What
 from cloud.desk.controls import end_expired
-from cloud.desk.core import lived
+from cloud.desk.core import ClosingCode, lived
 from cloud.desk.keeping import keep, to_alarm
 from cloud.desk.life import Event
 from cloud.desk.watch_links import LinkWatch, clear_closed_losses, silence, tell_links
 from cloud.errors import DatabaseRefusedError
 from cloud.settings import Desk, Settings
-from contract.alarms import Severity
+from contract.alarms import Mode, Severity
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +37,8 @@ BATCH = 200
 _IDLE_S = 1.0
 # What an import of the registry makes known, and the end of losses that somebody has closed: not urgent.
 _TIDY_EVERY_US = 30_000_000
+# Who walks through a school pressing buttons looks at the list afterwards.
+_TEST_STAYS_US = 3_600_000_000
 
 
 class Duty(Struct, frozen=True):
@@ -170,6 +172,32 @@ def _place(connection: Connection, _settings: Settings, at_us: int) -> int:
     return len(changes)
 
 
+def _end_tests(connection: Connection, _settings: Settings, at_us: int) -> int:
+    """Close tests and drills that are over: nobody is asked what they were, and the open list stays short."""
+    over = (
+        occurrence.c.closed_at_us.is_(None),
+        occurrence.c.mode != Mode.LIVE.value,
+        occurrence.c.cleared_at_us <= at_us - _TEST_STAYS_US,
+    )
+    query = select(occurrence).where(*over).order_by(occurrence.c.cleared_at_us, occurrence.c.alarm_id).limit(BATCH)
+    changes: list[Changed] = []
+    for row in connection.execute(query.with_for_update(skip_locked=True)).mappings():
+        before = to_alarm(row)
+        after = msgspec.structs.replace(
+            before,
+            closed_at_us=at_us,
+            closed_by=DESK.name,
+            closing_code=ClosingCode.DRILL,
+            latched=False,
+            shelved_until_us=None,
+            suppressed_by=None,
+            out_of_service=False,
+        )
+        changes.append(Changed(before, after, What.CLOSED, DESK, at_us))
+    keep(connection, changes)
+    return len(changes)
+
+
 def _moment(connection: Connection, value: ColumnElement[int], *where: ColumnElement[bool]) -> int | None:
     found: int | None = connection.execute(select(value).where(*where)).scalar_one()
     return found
@@ -194,5 +222,6 @@ def make_duties() -> tuple[Duty, ...]:
 
 TIDYING = (
     Duty("places", _at_any_time, _place),
+    Duty("tests", _at_any_time, _end_tests),
     Duty("closed losses", _at_any_time, partial(clear_closed_losses, limit=BATCH)),
 )

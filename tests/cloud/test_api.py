@@ -255,7 +255,7 @@ async def _pieces() -> AsyncIterator[bytes]:
 
 
 async def test_every_answer_carries_the_headers_and_no_cors(lite: Rig) -> None:
-    async with lite.client(headers={"Olitein": "https://elsewhere.example"}) as desk:
+    async with lite.client(headers={"Origin": "https://elsewhere.example"}) as desk:
         answer = await desk.get("/api/v1/alarms")
     assert answer.status_code == 401
     told = answer.headers

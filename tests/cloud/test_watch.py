@@ -25,7 +25,7 @@ from cloud.desk.noise import is_unheard
 from cloud.desk.store import apply_events
 from cloud.errors import DatabaseAwayError
 from cloud.settings import Desk, Registered, Settings
-from contract.alarms import AlarmEvent, Severity, Transition
+from contract.alarms import AlarmEvent, Mode, Severity, Transition
 from contract.presence import Birth, Death, Device
 
 S = 1_000_000
@@ -52,10 +52,11 @@ class Rig:
         severity: Severity = Severity.HIGH,
         transition: Transition = Transition.RAISED,
         raised_at_us: int | None = None,
+        mode: Mode = Mode.LIVE,
     ) -> None:
         gateway, device, point, rule = source.split("/")
         began_us = at_us if raised_at_us is None else raised_at_us
-        event = AlarmEvent(gateway, device, point, rule, transition, began_us, at_us, kind, severity)
+        event = AlarmEvent(gateway, device, point, rule, transition, began_us, at_us, kind, severity, mode=mode)
         self.database.run(partial(apply_events, arrivals=[Arrival(event, at_us, at_us, late=False)]))
 
     def born(self, gateway: str, at_us: int, *devices: Device) -> None:
