@@ -2,8 +2,10 @@
 
 import json
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from rich.console import Console
@@ -16,9 +18,11 @@ from cloud.people.roles import Action, Role
 from cloud.settings import DatabaseSettings, Settings
 from langyan.commands import alarms_live
 from langyan.commands.alarms import app
-from langyan.desk_client import Access, DeskClient, Event
+from langyan.desk_client import Access, DeskClient, DeskError, Event
 from tests.cloud.api_process import serving
 from tests.cloud.api_rig import PASSWORD, Rig
+
+LIMIT_S = 20.0
 
 
 class Desk:
@@ -126,6 +130,7 @@ def test_a_source_is_shelved_listed_with_the_time_left_and_unshelved(desk: Desk)
     line = desk.say("shelved").output
     assert alarm.source in line
     assert "1:59:" in line
+    assert "silent under it: 1 open alarms, 0 of them critical" in desk.say("shelved").output
     assert "no longer shelved" in desk.say("unshelve", alarm.alarm_id).output
     assert desk.say("shelved", "--json").output == ""
 
@@ -170,7 +175,48 @@ def test_watching_tells_what_happens_goes_on_where_it_was_and_marks_as_shown(
     with Cut(Access(desk.url, desk.token)) as client, pytest.raises(EndError):
         alarms_live.watch(client, as_json=True, console=Console())
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(one["what"], one["alarm"]["device"]) for one in told] == [
-        ("raised", "button-0"), ("raised", "button-1"), ("shown", "button-0"),
-    ]  # fmt: skip
+    # Told while the second came, or together with it.
+    assert [one["what"] for one in told] == ["raised", "raised", "shown"]
+    assert [one["alarm"]["device"] for one in told[:2]] == ["button-0", "button-1"]
     assert client.asked == [None, 0, 1, 2]
+
+
+class Recording:
+    """A desk that answers the first message when it is let, and writes down all."""
+
+    def __init__(self) -> None:
+        self.told: list[list[str]] = []
+        self.busy, self.go_on = threading.Event(), threading.Event()
+
+    def post(self, path: str, body: dict[str, list[str]]) -> None:
+        assert path == "/alarms/shown"
+        self.told.append(body["alarm_ids"])
+        self.busy.set()
+        self.go_on.wait(LIMIT_S)
+
+
+def test_what_gathers_while_a_message_is_on_its_way_goes_together() -> None:
+    desk = Recording()
+    with alarms_live.telling(cast("DeskClient", desk)) as teller:
+        teller.tell("0")
+        assert desk.busy.wait(LIMIT_S)
+        for number in range(1, 1_201):
+            teller.tell(str(number))
+        desk.go_on.set()
+    assert [len(some) for some in desk.told] == [1, 1_000, 200]
+    assert [one for some in desk.told for one in some] == [str(number) for number in range(1_201)]
+
+
+def test_what_the_desk_refuses_of_it_ends_the_watching() -> None:
+    class Refusing(Recording):
+        def post(self, _path: str, _body: dict[str, list[str]]) -> None:
+            self.busy.set()
+            raise DeskError("ended", code="not-signed-in")
+
+    desk = Refusing()
+    teller = alarms_live.Teller(cast("DeskClient", desk))
+    teller.tell("0")
+    teller.end()
+    teller.run()
+    with pytest.raises(DeskError, match="ended"):
+        teller.tell("1")

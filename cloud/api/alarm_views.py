@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import RowMapping
 
+from cloud.api.escalation_views import EscalationView
 from cloud.desk.changes import What
 from cloud.desk.core import Alarm, ClosingCode, Stage
 from cloud.desk.life import State
@@ -114,11 +115,16 @@ class ChangeView(BaseModel):
 
 
 class AlarmHistory(BaseModel):
-    """One alarm and what has happened to it, the oldest first; more than 1000 changes are cut to the latest."""
+    """One alarm and what has happened to it, the oldest first; more than 1000 changes are cut to the latest.
+
+    Attributes:
+        escalation: null once it is closed, and of tests and drills.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     alarm: AlarmView
+    escalation: EscalationView | None
     changes: list[ChangeView]
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select
 from cloud.api.alarm_views import AlarmHistory, AlarmPage, AlarmView, ChangeView, change_of
 from cloud.api.auth import Caller, needs
 from cloud.api.context import Here
+from cloud.api.escalation_views import find_escalation
 from cloud.api.problems import ProblemError, not_found
 from cloud.api.queries import Filters, alarm_page, cursor_of, history_of, ids_like
 from cloud.database.area_tables import area
@@ -41,15 +42,17 @@ async def show_alarm(alarm_id: AlarmId, context: Here, caller: SeesAlarms) -> Al
 
 @router.get("/{alarm_id}/history")
 async def show_history(alarm_id: AlarmId, context: Here, caller: SeesAlarms) -> AlarmHistory:
-    """Show one alarm and what has happened to it, the oldest first."""
+    """Show one alarm, how far its escalation has come, and what has happened to it, the oldest first."""
+    now_us = context.clock()
 
-    def work(connection: Connection) -> tuple[Alarm, list[ChangeView]]:
+    def work(connection: Connection) -> AlarmHistory:
         alarm = find_visible(connection, alarm_id, caller.person)
         rows = connection.execute(history_of(alarm.alarm_id)).mappings().all()
-        return alarm, [ChangeView(**change_of(row)) for row in reversed(rows)]
+        changes = [ChangeView(**change_of(row)) for row in reversed(rows)]
+        escalation = find_escalation(connection, alarm.alarm_id, caller.person.language)
+        return AlarmHistory(alarm=AlarmView.of(alarm, now_us), escalation=escalation, changes=changes)
 
-    alarm, changes = await context.database.ask(work)
-    return AlarmHistory(alarm=AlarmView.of(alarm, context.clock()), changes=changes)
+    return await context.database.ask(work)
 
 
 def find_visible(connection: Connection, alarm_id: str, person: Person) -> Alarm:

@@ -17,9 +17,9 @@ from cloud.areas.duty import Contact, on_duty
 from cloud.areas.handovers import hand_over
 from cloud.areas.policies import find_policies
 from cloud.areas.tree import Level
-from cloud.database.area_tables import area, registered_device, registered_gateway, site
+from cloud.database.area_tables import area, contact, registered_device, registered_gateway, site
 from cloud.database.tables import gateway
-from cloud.people.roles import Action, allows
+from cloud.people.roles import Action, allows, is_inside
 from contract.alarms import Severity
 
 router = APIRouter(tags=["areas"])
@@ -208,11 +208,18 @@ async def show_area(area_id: AreaId, context: Here, caller: SeesAreas) -> AreaDe
 async def make_handover(
     area_id: AreaId, body: HandoverOrder, context: Here, caller: Annotated[Caller, needs(Action.HAND_OVER)]
 ) -> HandoverView:
-    """Let a contact take over an area for a time, in place of its roster."""
+    """Let a contact take over an area for a time, in place of its roster.
+
+    It is one of the caller's own subtree, or of an area around this one.
+    """
     now_us = context.clock()
 
     def work(connection: Connection) -> HandoverView:
-        area_path_of(connection, area_id, caller.person)
+        path = area_path_of(connection, area_id, caller.person)
+        home = select(area.c.path).join(contact, contact.c.area == area.c.id).where(contact.c.id == body.contact)
+        of_contact = connection.execute(home).scalar_one_or_none()
+        if of_contact is None or not (is_inside(caller.person.scope, of_contact) or path.startswith(of_contact)):
+            raise not_found("such contact")
         made = hand_over(
             connection,
             area_id=area_id,

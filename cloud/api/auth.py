@@ -77,18 +77,23 @@ async def identify(context: Context, request: Request) -> Caller:
         except NotAllowedError as error:
             hint = f"Send what the login answered as `csrf` in the header {CSRF_HEADER}."
             raise ProblemError(403, "csrf", str(error), hint=hint) from error
-    if credential.is_stale:
-        await context.database.call(lambda connection: touch(connection, credential, now_us=now_us))
+    await _touch(context, credential, now_us)
     return Caller(credential, Actor(credential.person.name, origin_of(request)))
 
 
-async def still_valid(context: Context, request: Request) -> bool:
-    """Tell whether who asked once may still: for what lasts."""
+async def still_valid(context: Context, request: Request, person: Person) -> bool:
+    """Tell whether who asked once may still, as the same role in the same place: for what lasts.
+
+    What lasts counts as use of its session or token.
+    """
     try:
         now_us = context.clock()
-        await context.database.ask(lambda connection: _authenticate(connection, request, now_us))
+        credential = await context.database.ask(lambda connection: _authenticate(connection, request, now_us))
     except NotSignedInError:
         return False
+    if credential.person != person:
+        return False
+    await _touch(context, credential, now_us)
     return True
 
 
@@ -137,6 +142,12 @@ def forget_cookie(response: Response, api: Api) -> None:
 def cookie_name(api: Api) -> str:
     """Name the cookie; without TLS no browser takes the safer name."""
     return SECURE_COOKIE if api.is_secure else PLAIN_COOKIE
+
+
+async def _touch(context: Context, credential: Credential, now_us: int) -> None:
+    """Note that it is used, at most once a minute."""
+    if credential.is_stale:
+        await context.database.call(lambda connection: touch(connection, credential, now_us=now_us))
 
 
 def _authenticate(connection: Connection, request: Request, now_us: int) -> Credential:

@@ -12,7 +12,16 @@ from cloud.api.context import Here
 from cloud.api.problems import not_found
 from cloud.areas.places import find_places
 from cloud.database.tables import SOURCE_CHARS
-from cloud.desk.controls import MAX_WHY_CHARS, Control, ControlKind, begin, end, list_controls
+from cloud.desk.controls import (
+    MAX_WHY_CHARS,
+    Control,
+    ControlKind,
+    Silenced,
+    begin,
+    count_silenced,
+    end,
+    list_controls,
+)
 from cloud.people.roles import Action
 
 router = APIRouter(prefix="/controls", tags=["controls"])
@@ -34,7 +43,11 @@ _ACTIONS = {Decided.SUPPRESSED: Action.SUPPRESS, Decided.OUT_OF_SERVICE: Action.
 
 
 class ControlView(BaseModel):
-    """A control that lasts; `remaining_s` null: until somebody ends it."""
+    """A control; `remaining_s` null: until somebody ends it.
+
+    Attributes:
+        silenced, silenced_critical: how many open live alarms it silences now, and how many of them are critical.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -47,6 +60,8 @@ class ControlView(BaseModel):
     since_us: int
     until_us: int | None
     remaining_s: int | None
+    silenced: int
+    silenced_critical: int
 
 
 class ControlList(BaseModel):
@@ -91,8 +106,12 @@ async def show_controls(
     def work(connection: Connection) -> list[ControlView]:
         found = list_controls(connection, kind=kind, limit=_MOST)
         places = find_places(connection, {_key(one.target) for one in found})
-        views = [_view(one, places[_key(one.target)].area_path, now_us) for one in found]
-        return [view for view in views if sees(caller, view.area_path)]
+        seen = [one for one in found if sees(caller, places[_key(one.target)].area_path)]
+        counts = count_silenced(connection, seen)
+        return [
+            _view(one, places[_key(one.target)].area_path, now_us, count)
+            for one, count in zip(seen, counts, strict=True)
+        ]
 
     return ControlList(controls=await context.database.ask(work))
 
@@ -110,7 +129,7 @@ async def begin_control(
         until_us = None if body.for_s is None else now_us + body.for_s * 1_000_000
         kind = ControlKind(body.kind.value)
         begun = begin(connection, kind, body.target, actor=caller.actor, why=body.why, now_us=now_us, until_us=until_us)
-        return _view(begun, path, now_us)
+        return _view(begun, path, now_us, *count_silenced(connection, [begun]))
 
     return await context.database.call(work)
 
@@ -126,7 +145,8 @@ async def end_control(
     def work(connection: Connection) -> ControlView:
         path = _path_of(connection, body.target, caller)
         kind = ControlKind(body.kind.value)
-        return _view(end(connection, kind, body.target, actor=caller.actor, why=body.why, now_us=now_us), path, now_us)
+        ended = end(connection, kind, body.target, actor=caller.actor, why=body.why, now_us=now_us)
+        return _view(ended, path, now_us, Silenced())
 
     return await context.database.call(work)
 
@@ -144,7 +164,7 @@ def _key(target: str) -> tuple[str, str]:
     return gateway, rest.partition("/")[0]
 
 
-def _view(one: Control, area_path: str, now_us: int) -> ControlView:
+def _view(one: Control, area_path: str, now_us: int, count: Silenced) -> ControlView:
     remaining_s = None if one.until_us is None else max(0, (one.until_us - now_us) // 1_000_000)
     return ControlView(
         kind=one.kind,
@@ -156,4 +176,6 @@ def _view(one: Control, area_path: str, now_us: int) -> ControlView:
         since_us=one.since_us,
         until_us=one.until_us,
         remaining_s=remaining_s,
+        silenced=count.alarms,
+        silenced_critical=count.critical,
     )

@@ -1,6 +1,7 @@
 """What stands around every request: its size and time are bounded, its answer is marked, its path is logged."""
 
 import logging
+import math
 import time
 
 import anyio
@@ -45,17 +46,21 @@ class Guard:
             return
         began_s = time.perf_counter()
         sender = _Sender(send, _headers(scope["path"], is_secure=self._settings.is_secure))
-        limit_s = None if scope["path"] == STREAM_PATH else self._settings.timeout_s
+        limit_s = self._settings.timeout_s
         with anyio.move_on_after(limit_s) as limit:
+            if scope["path"] == STREAM_PATH:
+                # What was asked has its limit as any; what is answered lasts.
+                sender.limit = limit
             await self._pass(scope, receive, sender)
         if limit.cancelled_caught and sender.status is None:
-            why = f"not done within {limit_s:g} s" if limit_s else "not done in time"
+            why = f"not done within {limit_s:g} s"
             slow = answer(503, "timeout", why, hint="Ask for less, or again later.", retry_after_s=2)
             await slow(scope, receive, sender)
         took_ms = (time.perf_counter() - began_s) * 1_000
         client = (scope.get("client") or ("-", 0))[0]
         path = f"{LINK_PREFIX}..." if scope["path"].startswith(LINK_PREFIX) else scope["path"]
-        _log.info("%s %s %s %r %.1f ms", client, sender.status, scope["method"], path, took_ms)
+        # One placeholder: lines of a kind that are too many are summed up by this text alone.
+        _log.info("HTTP request: %s", f"{client} {sender.status} {scope['method']} {path!r} {took_ms:.1f} ms")
 
     async def _pass(self, scope: Scope, receive: Receive, sender: "_Sender") -> None:
         try:
@@ -67,16 +72,24 @@ class Guard:
 
 
 class _Sender:
-    """Adds our headers to an answer, and notes its status."""
+    """Adds our headers to an answer, and notes its status.
+
+    Attributes:
+        status: None before the answer has begun.
+        limit: of the request, to be lifted when the answer begins; None: it stays.
+    """
 
     def __init__(self, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
         self._send = send
         self._headers = headers
         self.status: int | None = None
+        self.limit: anyio.CancelScope | None = None
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            if self.limit is not None:
+                self.limit.deadline = math.inf
             told = {name for name, _value in message["headers"]}
             more = [(name, value) for name, value in self._headers if name not in told]
             message = {**message, "headers": [*message["headers"], *more]}

@@ -117,7 +117,10 @@ async def ask(signed: str, request: Request, context: Here) -> Response:
 async def confirm(signed: str, request: Request, context: Here) -> Response:
     """Acknowledge, and show how it went."""
     origin = f"link {origin_of(request)}"
-    found = await context.database.call(lambda connection: _press(connection, signed, origin, context.clock()))
+    # Nobody has signed in here: only a good link on what waits for it takes a transaction for writing.
+    found = await context.database.ask(lambda connection: _look(connection, signed, context.clock()))
+    if found.outcome == "ask":
+        found = await context.database.call(lambda connection: _press(connection, signed, origin, context.clock()))
     return _draw(found, request, context)
 
 

@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from cloud.api.app import make_app
+from cloud.api.connections import Connection
 from cloud.api.context import make_context
 from cloud.api.settings import Api
 from cloud.api.stream import Hub
@@ -111,7 +112,7 @@ def _config(app: ASGIApp, api: Api) -> uvicorn.Config:
         cast("Any", app),
         host=api.host,
         loop="none",
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="off",
         # Our own logging, and an access log of our own: paths only, and no link.

@@ -78,5 +78,5 @@ async def stream(
     """Tell every change of an alarm in the caller's area as it is committed; docs/api.md has the events."""
     position = after if last_event_id is None else last_event_id
     place = context.hub.place_of(caller.person.name)
-    valid = partial(still_valid, context, request)
+    valid = partial(still_valid, context, request, caller.person)
     return FrameResponse(place, lambda: context.hub.frames(caller.person, after=position, is_valid=valid))

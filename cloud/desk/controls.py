@@ -5,24 +5,25 @@ holds for the alarms that are open and for those that come while it lasts. It hi
 event is lost by it: when it ends, what still lasts is unacknowledged again.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, bindparam, insert, select, text, update
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, text, update
 
-from cloud.areas.chunks import AT_ONCE
+from cloud.areas.chunks import AT_ONCE, chunked
 from cloud.areas.places import find_places
 from cloud.database.dead_letters import clean
 from cloud.database.tables import SOURCE_CHARS, control, occurrence
 from cloud.desk.changes import DESK, Actor, Changed, What
-from cloud.desk.core import Alarm, lived
+from cloud.desk.core import URGENCY, Alarm, lived
 from cloud.desk.keeping import keep, note, to_alarm
 from cloud.desk.life import Event
 from cloud.errors import ControlError
+from contract.alarms import Mode, Severity
 
 MAX_WHY_CHARS = 4_000
 MAX_SHELVE_S = 8 * 3600.0
@@ -71,6 +72,13 @@ class Silence(Struct, frozen=True):
     shelved_until_us: int | None = None
     suppressed_by: str | None = None
     out_of_service: bool = False
+
+
+class Silenced(Struct, frozen=True):
+    """How many open live alarms a control silences, and how many of them are critical."""
+
+    alarms: int = 0
+    critical: int = 0
 
 
 class _Form(Struct, frozen=True):
@@ -190,6 +198,67 @@ def list_controls(
     if lasting:
         query = query.where(control.c.lasting_key.is_not(None))
     return [_to_control(row) for row in connection.execute(query).mappings()]
+
+
+def count_silenced(connection: Connection, controls: Sequence[Control]) -> list[Silenced]:
+    """Count what each of some controls silences now, in their order."""
+    at = occurrence.c
+    is_silent = or_(at.shelved_until_us.is_not(None), at.suppressed_by.is_not(None), at.out_of_service.is_(True))
+    columns = (at.source, at.severity, *(at[form.field] for form in _FORMS.values()))
+    alarms: dict[tuple[ControlKind, str], int] = {}
+    critical: dict[tuple[ControlKind, str], int] = {}
+    for some in chunked(sorted({one.target.partition("/")[0] for one in controls})):
+        query = select(*columns, func.count()).group_by(*columns).where(at.gateway.in_(some), is_silent)
+        for source, severity, *had, count in connection.execute(
+            query.where(at.closed_at_us.is_(None), at.mode == Mode.LIVE.value)
+        ):
+            kinds = [kind for kind, value in zip(_FORMS, had, strict=True) if value]
+            for key in [(kind, target) for kind in kinds for target in targets_of(source)]:
+                alarms[key] = alarms.get(key, 0) + count
+                critical[key] = critical.get(key, 0) + (count if severity == Severity.CRITICAL.value else 0)
+    keys = [(one.kind, one.target) for one in controls]
+    return [Silenced(alarms.get(key, 0), critical.get(key, 0)) for key in keys]
+
+
+def end_by_rise(connection: Connection, changes: Sequence[Changed]) -> list[Changed]:
+    """End the shelves of sources whose alarm has become more urgent: nobody has decided not to hear that.
+
+    Args:
+        connection: a transaction for writing that holds the controls at least shared, and each of these sources.
+        changes: what events have made of the alarms; not kept yet.
+
+    Returns:
+        What is to be kept behind them: each of these alarms with its voice back.
+    """
+    first: dict[str, Changed] = {}
+    last: dict[str, Changed] = {}
+    for one in changes:
+        first.setdefault(one.after.alarm_id, one)
+        last[one.after.alarm_id] = one
+    risen = []
+    for alarm_id, one in last.items():
+        alarm = one.after
+        if alarm.shelved_until_us is None or alarm.mode is not Mode.LIVE:
+            continue
+        before = first[alarm_id].before
+        was = _severity_shelved(connection, alarm) if before is None else before.severity
+        heard = lived(alarm, Event.UNSHELVE) if URGENCY[alarm.severity] < URGENCY[was] else None
+        if heard is None:
+            continue
+        shelf = update(control).where(control.c.lasting_key == _key(ControlKind.SHELVED, alarm.source))
+        connection.execute(shelf.values(lasting_key=None, ended_us=one.at_us, ended_by=DESK.name))
+        why = f"its severity rose from {was.value} to {alarm.severity.value}"
+        risen.append(Changed(alarm, heard, What.UNSHELVED, DESK, one.at_us, why))
+    return risen
+
+
+def _severity_shelved(connection: Connection, alarm: Alarm) -> Severity:
+    """Tell the severity of the alarm of this source before this one: the shelf was begun on that."""
+    at = occurrence.c
+    # By its area, which has an index; one whose place is another now was shelved elsewhere.
+    query = select(at.severity).where(at.area_path == alarm.area_path, at.source == alarm.source)
+    found = connection.execute(query.order_by(at.raised_at_us.desc()).limit(1)).scalar_one_or_none()
+    return Severity.HIGH if found is None else Severity(found)
 
 
 def find_silences(connection: Connection, sources: Collection[str]) -> dict[str, Silence]:

@@ -22,7 +22,8 @@ RECENT = 8
 """So many moments of triggers a row keeps."""
 CHATTER_TRIGGERS = 3
 CHATTER_US = 60_000_000
-_URGENCY = {severity: rank for rank, severity in enumerate(Severity)}
+URGENCY = {severity: rank for rank, severity in enumerate(Severity)}
+"""The lower, the more urgent."""
 
 
 class ClosingCode(StrEnum):
@@ -248,7 +249,7 @@ def retriggered(alarm: Alarm, arrival: Arrival, *, cleared_at_us: int | None) ->
     recent_us = tuple(sorted((*alarm.recent_us, at_us))[-RECENT:])
     changes: dict[str, Any] = {
         "triggers": alarm.triggers + 1,
-        "severity": min(alarm.severity, event.severity, key=_URGENCY.__getitem__),
+        "severity": min(alarm.severity, event.severity, key=URGENCY.__getitem__),
         "latching": alarm.latching or arrival.latching,
         "recent_us": recent_us,
         "chattering": is_chattering(recent_us),

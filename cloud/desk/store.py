@@ -10,7 +10,7 @@ from cloud.areas.chunks import chunked
 from cloud.areas.places import find_places
 from cloud.database.tables import alarm_event, occurrence
 from cloud.desk.changes import GATEWAY, Actor
-from cloud.desk.controls import find_silences, lock_controls
+from cloud.desk.controls import end_by_rise, find_silences, lock_controls
 from cloud.desk.core import Alarm, Arrival, Situation
 from cloud.desk.folding import Folded, Known, fold
 from cloud.desk.keeping import keep, to_alarm
@@ -59,7 +59,7 @@ def apply_events(connection: Connection, arrivals: Sequence[Arrival], *, actor: 
     if fresh:
         known = _read(connection, [arrival.event for arrival in fresh])
         folded = fold(fresh, known, _situations(connection, fresh, known), actor=actor)
-        keep(connection, folded.changes)
+        keep(connection, [*folded.changes, *end_by_rise(connection, folded.changes)])
         _keep_events(connection, fresh, folded)
     return len(fresh)
 

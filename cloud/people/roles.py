@@ -140,7 +140,8 @@ class Person(Struct, frozen=True):
         scope: the path of the top of the subtree, ending in "/"; None: everything.
         token_scopes: what the token was made for; None where it is a session.
         language: "en" or "zh".
-        must_change: the password was given by somebody else; until it is changed, its session is for nothing else.
+        must_change: the password was given by somebody else; until it is changed, neither
+            session nor token is for anything else.
     """
 
     name: str
@@ -159,8 +160,7 @@ def allows(person: Person, action: Action, area_path: str) -> bool:
         action: what is to be done.
         area_path: of what it is done to; "" for what has no area, and for what concerns everything.
     """
-    # Tokens were made when it was in order; whoever gives a new password ends them.
-    if person.must_change and person.token_scopes is None and action is not Action.CHANGE_OWN_PASSWORD:
+    if person.must_change and action is not Action.CHANGE_OWN_PASSWORD:
         return False
     if person.token_scopes is not None and action not in (person.token_scopes & SCOPES):
         return False

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from cloud.database.people_tables import user
 from cloud.errors import BadAddressError, HookGoneError, TellingError
@@ -116,14 +116,16 @@ class MessageRoute:
         return (render(job.tolds[0], style), 1) if len(job.tolds) == 1 else render_many(job.tolds, style)
 
     def _links(self, connection: Connection, rows: Sequence[Claimed], now_us: int) -> dict[str, str]:
-        """Make a link for each message to a contact that is also a user, where something can be acknowledged."""
+        """Make a link for each message to a contact that is also a user, where something can be acknowledged.
+
+        A contact that several users share has none: the history would name one of them, whoever pressed.
+        """
         wanted = [row for row in rows if row.contact and row.alarm_id and _kind(row) in _LINKED]
         if not wanted or not self._public_url:
             return {}
         who = user.c.contact.in_({row.contact for row in wanted}) & user.c.disabled.is_(False)
-        users = {
-            found.contact: found.name for found in connection.execute(select(user.c.contact, user.c.name).where(who))
-        }
+        own = select(user.c.contact, func.min(user.c.name).label("name")).where(who).group_by(user.c.contact)
+        users = {found.contact: found.name for found in connection.execute(own.having(func.count() == 1))}
         key = link_key(connection)
         return {
             row.id: f"{self._public_url}/a/"

@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from cloud.areas.tree import Level
 from cloud.desk.changes import What
 from cloud.desk.life import State
 from contract.alarms import Mode, Severity
@@ -68,6 +69,15 @@ ACTIONS = {
     "show": _("show"),
 }
 
+LEVELS = {
+    Level.GRID: _("grid"),
+    Level.STREET: _("street"),
+    Level.TOWN: _("town"),
+    Level.COUNTY: _("county"),
+    Level.CITY: _("city"),
+    Level.PROVINCE: _("province"),
+}
+
 _REFUSALS = {
     "not-signed-in": _("The desk does not know this token, or it has expired. Say: langyan alarms login URL"),
     "login-refused": _("Name or password is wrong."),
@@ -108,6 +118,19 @@ def change_line(change: Mapping[str, Any]) -> str:
     if change["why"]:
         words.append(f"- {change['why']}")
     return "  ".join(words)
+
+
+def escalation_line(escalation: Mapping[str, Any]) -> str:
+    """Write how far an escalation has come: what is due when, or why nothing is."""
+    steps = _("escalation: {taken} of {steps} steps taken").format(taken=escalation["taken"], steps=escalation["steps"])
+    if escalation["next_at_us"] is None:
+        return f"{steps}; {_('at rest: {why}').format(why=escalation['idle_why'] or '-')}"
+    due = _("goes on at {moment} UTC").format(moment=moment(escalation["next_at_us"]))
+    if escalation["next_area"] is None:
+        return f"{steps}; {due}"
+    level = LEVELS[Level(escalation["next_level"])] if escalation["next_level"] else ""
+    area = f"{level} {escalation['next_area']}".strip()
+    return f"{steps}; {due}; {_('next to be told: {area}').format(area=area)}"
 
 
 def live_line(change: Mapping[str, Any], alarm: Mapping[str, Any]) -> Text:

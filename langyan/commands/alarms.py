@@ -19,6 +19,7 @@ from langyan.commands.alarm_words import (
     alarm_table,
     change_line,
     complaint,
+    escalation_line,
     moment,
     place_of,
     span,
@@ -127,6 +128,8 @@ def show(alarm: str = ALARM, *, as_json: bool = AS_JSON) -> None:
     if one["is_open"]:
         allowed = ", ".join(ACTIONS.get(action, action) for action in one["allowed"])
         typer.echo(_("allowed now: {allowed}").format(allowed=allowed))
+    if found["escalation"] is not None:
+        typer.echo(escalation_line(found["escalation"]))
     for change in found["changes"]:
         typer.echo(change_line(change))
 
@@ -217,6 +220,10 @@ def shelved(*, as_json: bool = AS_JSON) -> None:
     for one in found:
         left = "-" if one["remaining_s"] is None else span(one["remaining_s"])
         typer.echo(f"{one['kind']:<14} {left:>10}  {one['target']}  {one['by']}: {one['why']}")
+        if one["silenced"]:
+            count = _("  silent under it: {alarms} open alarms, {critical} of them critical")
+            words = count.format(alarms=one["silenced"], critical=one["silenced_critical"])
+            Console().print(words, style="bold red" if one["silenced_critical"] else "", highlight=False)
 
 
 def _act(alarm: str, action: str, **body: Any) -> Any:
