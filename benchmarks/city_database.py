@@ -7,6 +7,7 @@ newest 2 000 are closed. The history (`change`) is not filled: neither the list 
 import json
 import random
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,7 +17,7 @@ from sqlalchemy import Connection, Table
 
 from cloud.database import Database
 from cloud.database.area_tables import area, registered_device, registered_gateway, site
-from cloud.database.number_tables import presence_change
+from cloud.database.number_tables import busy_source, presence_change, tally
 from cloud.database.tables import alarm_event, gateway, occurrence
 from cloud.numbers.days import begin_us
 from contract.ids import alarm_id
@@ -64,10 +65,10 @@ def fill(database: Database) -> None:
         _bulk(connection, gateway, _present())
         _bulk(connection, presence_change, _outages(chance))
     rows = list(_moments(chance))
-    with database.transaction() as connection:
+    with database.transaction() as connection, _big_cache(connection):
         _bulk(connection, occurrence, _occurrences(chance, devices, rows))
     chance.seed(5)
-    with database.transaction() as connection:
+    with database.transaction() as connection, _big_cache(connection):
         _bulk(connection, alarm_event, _events(connection))
     with database.transaction() as connection:
         connection.exec_driver_sql("ANALYZE")
@@ -89,6 +90,11 @@ def _paths() -> list[str]:
     return ["city/", *map(county, range(COUNTIES)), *towns, *cells]
 
 
+def _path_of(paths: list[str], place: int) -> str:
+    """Name the cell of a site: every other cell has one, in all towns."""
+    return paths[-CELLS + 2 * place + place // (TOWNS // 2) % 2]
+
+
 def _areas(paths: list[str]) -> Iterator[dict[str, Any]]:
     levels = ["city", "county", "town", "grid"]
     for path in paths:
@@ -99,7 +105,7 @@ def _areas(paths: list[str]) -> Iterator[dict[str, Any]]:
 
 def _sites(paths: list[str]) -> Iterator[dict[str, Any]]:
     for number in range(SITES):
-        cell_id = paths[-CELLS + 2 * number].split("/")[-2]
+        cell_id = _path_of(paths, number).split("/")[-2]
         words = {"name": f"School {number}", "kind": "school", "address": "", "area": cell_id}
         yield words | {"id": f"site-{number:04}", "transmission_class": _CLASSES[number % 4]}
 
@@ -113,7 +119,7 @@ def _devices(paths: list[str]) -> list[Device]:
     found: list[Device] = []
     for number in range(DEVICES):
         place = number % SITES
-        path = paths[-CELLS + 2 * place]
+        path = _path_of(paths, place)
         found.append(Device(f"gw-{place:04}", f"dev-{number:05}", f"site-{place:04}", path.split("/")[-2], path))
     return found
 
@@ -186,6 +192,29 @@ def _events(connection: Connection) -> list[dict[str, Any]]:
             name = f"{key}-retriggered-{last_us}"
             found.append({"event_id": name, "transition": "retriggered", "at_us": last_us, **same, **times})
     return found
+
+
+def copy_tallies(origin: Database, target: Database) -> None:
+    """Copy what was counted from one database to another that holds the same alarms."""
+    for table in (tally, busy_source):
+        with origin.reading() as connection, target.transaction() as target_connection:
+            target_connection.execute(table.delete())
+            rows = connection.execution_options(yield_per=10_000).execute(table.select()).mappings()
+            _bulk(target_connection, table, (dict(row) for row in rows))
+    with target.transaction() as connection:
+        connection.exec_driver_sql("ANALYZE")
+
+
+@contextmanager
+def _big_cache(connection: Connection) -> Iterator[None]:
+    """Give SQLite 1 GB while a table with random keys is filled, and take it away again."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    before = int(connection.exec_driver_sql("PRAGMA cache_size").scalar_one())
+    connection.exec_driver_sql("PRAGMA cache_size = -1000000")
+    yield
+    connection.exec_driver_sql(f"PRAGMA cache_size = {before}")
 
 
 def _bulk(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:

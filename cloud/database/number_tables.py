@@ -35,7 +35,8 @@ busy_source = Table(
     Column("kind", String(64), nullable=False),
     Column("severity", String(16), nullable=False),
     Column("triggers", Integer, nullable=False),
-    Index("ix_busy_source_area_path", "month", "area_path"),
+    # All that is summed up to find the busiest.
+    Index("ix_busy_source_area_path", "month", "area_path", "source", "triggers"),
 )
 
 # A gateway's births and deaths, for its availability: what ended, and what began.
@@ -50,6 +51,8 @@ presence_change = Table(
     Column("before_us", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
     Index("ix_presence_change_gateway", "gateway", "at_us", "online", "before_us"),
-    Index("ix_presence_change_at_us", "at_us", "online", "before_us", "gateway"),
+    # What was over by when: an outage ends with a birth.
+    Index("ix_presence_change_at_us", "at_us", "online", "before_us", "gateway", sqlite_where=text("online"),
+          postgresql_where=text("online")),
     sqlite_autoincrement=True,
 )

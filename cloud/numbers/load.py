@@ -50,26 +50,26 @@ def measure_load(load: Mapping[int, int], *, from_us: int, until_us: int, operat
     length_us = max(1, until_us - from_us)
     periods = max(1, -(-length_us // PERIOD_US))
     alarms = sum(load.values())
-    each = {period: count / operators for period, count in load.items()}
-    worst = max(load, key=lambda period: (load[period], -period), default=None)
+    overfull = len([count for count in load.values() if count > _OVER * operators])
+    most = max(load.values(), default=0)
+    worst = min([period for period, count in load.items() if count == most], default=None)
     return Load(
         alarms=alarms,
         per_hour=alarms / operators * _HOUR_US / length_us,
         per_ten_minutes=alarms / operators * PERIOD_US / length_us,
-        worst_ten_minutes=0.0 if worst is None else each[worst],
+        worst_ten_minutes=most / operators,
         worst_at_us=None if worst is None else worst * PERIOD_US,
-        overfull_share=min(1.0, sum(count > _OVER for count in each.values()) / periods),
-        flood_share=min(1.0, flood_periods(each) / periods),
+        overfull_share=min(1.0, overfull / periods),
+        flood_share=min(1.0, flood_periods(load, operators) / periods),
     )
 
 
-def flood_periods(load: Mapping[int, float]) -> int:
-    """Count the periods of ten minutes that lie in floods."""
+def flood_periods(load: Mapping[int, int], operators: int = 1) -> int:
+    """Count the periods of ten minutes that lie in floods, when so many share the alarms."""
     flooded = 0
     previous: int | None = None
-    for period in sorted(load):
-        goes_on = previous == period - 1 and load[period] >= FLOOD_ENDS_BELOW
-        if goes_on or load[period] >= FLOOD_BEGINS_AT:
+    for period in sorted([period for period, count in load.items() if count >= FLOOD_ENDS_BELOW * operators]):
+        if previous == period - 1 or load[period] >= FLOOD_BEGINS_AT * operators:
             flooded += 1
             previous = period
     return flooded

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
@@ -15,7 +14,14 @@ from cloud.database.tables import change, cursor, occurrence
 from cloud.desk.noise import STALE_AFTER_US
 from cloud.desk.watch_rules import DEVICE_LOST
 from cloud.errors import SpanError, UnknownPlaceError
-from cloud.numbers.availability import Availability, availability, count_devices, gateway_availability, gateways_of
+from cloud.numbers.availability import (
+    Availability,
+    Gateways,
+    availability,
+    count_devices,
+    find_gateways,
+    gateway_availability,
+)
 from cloud.numbers.busy import busiest
 from cloud.numbers.days import DAY, MONTH, begin_us, day_of, days_from, month_after, month_of, parts
 from cloud.numbers.figures import (
@@ -35,7 +41,7 @@ from cloud.numbers.following import CURSOR
 from cloud.numbers.load import measure_load
 from cloud.numbers.paths import within
 from cloud.numbers.settings import Numbers as NumberSettings
-from cloud.numbers.tally import Content, Count, Stage, Tally, merged, merged_contents, read_calls, read_content
+from cloud.numbers.tally import Content, Count, Stage, Tally, merged, merged_contents, read_calls, read_rest
 from contract.alarms import Mode, Severity
 
 MAX_DAYS = 5 * 366
@@ -101,7 +107,7 @@ def numbers(
     together = merged(chosen.values())
     standing = _standing(connection, scope, now_us)
     noise = _noise(connection, scope, whole, together, standing)
-    known = gateways_of(connection, area_path) if is_all else None
+    known = find_gateways(connection, area_path) if is_all else None
     load = (
         measure_load(whole.load, from_us=scope.from_us, until_us=scope.until_us, operators=operators)
         if is_all
@@ -164,7 +170,8 @@ def _days(from_us: int, until_us: int, zone: ZoneInfo) -> tuple[date, date]:
 
 
 def _contents(connection: Connection, area_path: str, first: date, after: date) -> list[Content]:
-    return [read_content(content) for content in _counted(connection, area_path, first, after)]
+    """Read what was counted; false calls are another question, of another span."""
+    return [read_rest(content) for content in _counted(connection, area_path, first, after)]
 
 
 def _counted(connection: Connection, area_path: str, first: date, after: date) -> Iterator[str]:
@@ -240,12 +247,11 @@ def _false_calls(connection: Connection, area_path: str, after: date, kinds: Col
     """Count false calls by site, most first; only the names of those that are shown are looked up."""
     found: Counter[str] = Counter()
     for content in _counted(connection, area_path, after - timedelta(days=CALLS_DAYS), after):
-        of_kinds = read_calls(content).calls
-        for kind in kinds:
-            found.update(of_kinds.get(kind, {}))
-    sites = sorted(found.items(), key=lambda one: (-one[1], one[0]))
-    names = _names(connection, [name for name, _calls in sites[:_SHOWN_SITES]])
-    return [SiteCalls(name, names.get(name, ""), count) for name, count in sites]
+        for sites in read_calls(content, kinds):
+            found.update(sites)
+    ordered = sorted(found.items(), key=lambda one: (-one[1], one[0]))
+    names = _names(connection, [name for name, _calls in ordered[:_SHOWN_SITES]])
+    return [SiteCalls(name, names.get(name, ""), count) for name, count in ordered]
 
 
 def _names(connection: Connection, sites: Sequence[str]) -> dict[str, str]:
@@ -254,11 +260,11 @@ def _names(connection: Connection, sites: Sequence[str]) -> dict[str, str]:
 
 
 def _devices(
-    connection: Connection, gateways: AbstractSet[str], scope: Scope, whole: Content, standing: _Standing
+    connection: Connection, gateways: Gateways, scope: Scope, whole: Content, standing: _Standing
 ) -> Availability:
     lost = merged(one for name, one in whole.by.items() if name.split("/")[0] == DEVICE_LOST)
     return availability(
-        count_devices(connection, gateways if scope.area_path else None),
+        count_devices(connection, gateways),
         lost.counts.get(Count.RAISED, 0),
         lost.counts.get(Count.STOOD_S, 0) + standing.lost_s,
         (scope.until_us - scope.from_us) / 1e6,

@@ -113,7 +113,7 @@ def totals_of(contents: Mapping[str, Content]) -> dict[str, Content]:
     below: dict[str, list[Content]] = defaultdict(list)
     totals: dict[str, Content] = {}
     levels: dict[int, set[str]] = defaultdict(set)
-    for path in {*contents, *(above for path in contents for above in path_above(path))}:
+    for path in {*contents, *(above for one in contents for above in path_above(one))}:
         levels[path.count("/")].add(path)
     for level in sorted(levels, reverse=True):
         for path in levels[level]:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from cloud.desk.core import ClosingCode
 from cloud.desk.noise import FLEETING_WITHIN_US, STALE_AFTER_US
@@ -128,10 +128,14 @@ class Content(Struct, frozen=True, omit_defaults=True):
     calls: dict[str, dict[str, int]] = {}
 
 
-class Calls(Struct, frozen=True):
-    """Of a `Content` only its false calls: much is read for them, and little of it looked at."""
+class _Calls(Struct, frozen=True):
+    calls: dict[str, Raw] = {}
 
-    calls: dict[str, dict[str, int]] = {}
+
+class _Rest(Struct, frozen=True):
+    by: dict[str, Tally] = {}
+    load: dict[int, int] = {}
+    reporting: dict[str, Histogram] = {}
 
 
 NOTHING = Content()
@@ -260,6 +264,10 @@ def _add_inner(result: dict[Outer, dict[Key, int]], other: Mapping[Outer, Mappin
 
 
 def _add(result: dict[Key, int], other: Mapping[Key, int], sign: int) -> None:
+    if sign > 0 and result.keys().isdisjoint(other):
+        # As of the load of months: thousands of periods at once.
+        result.update(other)
+        return
     for key, count in other.items():
         left = result.get(key, 0) + sign * count
         if left:
@@ -275,7 +283,9 @@ def _bump(counts: dict[Key, int], key: Key, by: int = 1) -> None:
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Content)
-_calls_decoder = msgspec.json.Decoder(Calls)
+_calls_decoder = msgspec.json.Decoder(_Calls)
+_sites_decoder = msgspec.json.Decoder(dict[str, int])
+_rest_decoder = msgspec.json.Decoder(_Rest)
 
 
 def write_content(content: Content) -> str:
@@ -288,6 +298,13 @@ def read_content(text: str | None) -> Content:
     return NOTHING if text is None else _decoder.decode(text)
 
 
-def read_calls(text: str) -> Calls:
-    """Read the false calls of what `write_content` wrote."""
-    return _calls_decoder.decode(text)
+def read_calls(text: str, kinds: Iterable[str]) -> list[dict[str, int]]:
+    """Read only the false calls of some kinds, by site, of what `write_content` wrote."""
+    calls = _calls_decoder.decode(text).calls
+    return [_sites_decoder.decode(calls[kind]) for kind in kinds if kind in calls]
+
+
+def read_rest(text: str) -> Content:
+    """Read all but the false calls, which are most of a city's month."""
+    rest = _rest_decoder.decode(text)
+    return Content(rest.by, rest.load, rest.reporting)

@@ -10,6 +10,7 @@ depends_on = None
 
 _PATH = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _UNTOLD = sa.text("untold IS NOT NULL")
+_BORN = sa.text("online")
 
 
 def upgrade() -> None:
@@ -38,7 +39,7 @@ def upgrade() -> None:
         sa.Column("triggers", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("month", "source", name="pk_busy_source"),
     )
-    op.create_index("ix_busy_source_area_path", "busy_source", ["month", "area_path"])
+    op.create_index("ix_busy_source_area_path", "busy_source", ["month", "area_path", "source", "triggers"])
     op.create_table(
         "presence_change",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -51,7 +52,13 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_presence_change_gateway", "presence_change", ["gateway", "at_us", "online", "before_us"])
-    op.create_index("ix_presence_change_at_us", "presence_change", ["at_us", "online", "before_us", "gateway"])
+    op.create_index(
+        "ix_presence_change_at_us",
+        "presence_change",
+        ["at_us", "online", "before_us", "gateway"],
+        sqlite_where=_BORN,
+        postgresql_where=_BORN,
+    )
     op.create_index("ix_alarm_event_at_us", "alarm_event", ["at_us"])
 
 
