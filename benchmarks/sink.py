@@ -6,13 +6,11 @@ import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
-from urllib.parse import unquote
 
-Told = tuple[str, str, int]
-"""Address, alarm and step (0: none)."""
+REFERENCE_CHARS = 12
+"""Of a delivery's id, as far as its message shows it."""
 
-_ALARM = re.compile(r"^Alarm: ([0-9a-f]{24})$", re.MULTILINE)
-_STEP = re.compile(r"^Step: (\d+)$", re.MULTILINE)
+_REFERENCE = re.compile(rf"^Message: ([0-9a-f]{{{REFERENCE_CHARS}}})$", re.MULTILINE)
 MAX_BODY_BYTES = 1_000_000
 
 
@@ -26,13 +24,13 @@ class Sink:
 
     Attributes:
         events: how often each CloudEvent came, by its id.
-        messages: how often each message came.
+        messages: how often each message came, by its reference.
         port: on 127.0.0.1.
     """
 
     def __init__(self) -> None:
         self.events: Counter[int] = Counter()
-        self.messages: Counter[Told] = Counter()
+        self.messages: Counter[str] = Counter()
         self._lock = threading.Lock()
         sink = self
 
@@ -41,7 +39,7 @@ class Sink:
 
             def do_POST(self) -> None:
                 size = min(int(self.headers.get("Content-Length", "0")), MAX_BODY_BYTES)
-                sink.take(self.path, self.headers.get("webhook-id"), self.rfile.read(size))
+                sink.take(self.headers.get("webhook-id"), self.rfile.read(size))
                 self.send_response(204)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -63,13 +61,10 @@ class Sink:
         self._server.server_close()
         self._thread.join()
 
-    def take(self, path: str, event_id: str | None, body: bytes) -> None:
+    def take(self, event_id: str | None, body: bytes) -> None:
         """Note one request."""
         with self._lock:
             if event_id is not None:
                 self.events[int(event_id)] += 1
                 return
-            text = json.loads(body)["message"]
-            alarms, steps = _ALARM.findall(text), _STEP.findall(text)
-            address = unquote(path.rstrip("/").rpartition("/")[2])
-            self.messages[address, alarms[0] if alarms else "", int(steps[0]) if steps else 0] += 1
+            self.messages.update(_REFERENCE.findall(json.loads(body)["message"]))

@@ -54,6 +54,9 @@ delivery = Table(
     Index("ix_delivery_state", "state", "channel", "due_us"),
     Index("ix_delivery_claimed", "channel", "claimed_us"),
     Index("ix_delivery_contact", "contact", "claimed_us"),
+    # Of the log, and of what is old enough to go.
+    Index("ix_delivery_created", "created_us", "id"),
+    Index("ix_delivery_kind", "kind", "created_us"),
 )
 
 # One row a web hook that has ever run: where its reading of the history began is in `cursor`.

@@ -26,7 +26,7 @@ from cloud.mqtt_worker import Message, MqttWorker
 from cloud.numbers.worker import run_numbers
 from cloud.service import serve
 from cloud.settings import Settings, database_url
-from cloud.telling.worker import run_telling
+from cloud.telling.worker import prepare, run_telling
 from contract.alarms import AlarmEvent, decode_alarm
 from contract.errors import DecodeError, Refusal
 from contract.topics import CLOUD_READY, Channel, every
@@ -111,6 +111,12 @@ async def _work_with_loops(
     rush: Rush,
 ) -> None:
     """Do what the desk does by itself for as long as messages may come."""
+    # Before the first event is stored: a new web hook hears of everything from here on.
+    try:
+        await prepare(loops_database, settings)
+    except DatabaseRefusedError as error:
+        # Alarms come first; telling tries it again, and says so.
+        _log.error("web hooks are not ready: %s", error)
     async with anyio.create_task_group() as loops:
         for loop in LOOPS:
             loops.start_soon(keep_running, loop, loops_database, settings)

@@ -1,30 +1,29 @@
 """Sending a message through a channel: apprise in a thread, with a hard limit and no secret in any log."""
 
 import asyncio
-import contextlib
 import logging
-import re
+import queue
 import threading
 from collections.abc import Callable
 from functools import partial
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import quote
 
 import anyio
 import apprise
 from apprise.plugins.base import NotifyBase
 
 from cloud.errors import BadAddressError, CloudError, TellingError
+from cloud.telling.hiding import hide
 from cloud.telling.robots import post, robot_request
 from cloud.telling.settings import Channel, Markup
 from cloud.telling.templates import Message
 
 ADDRESS = "{address}"
+MESSAGE_ID = "{message_id}"
+_Tasks = queue.SimpleQueue[Callable[[], None] | None]
 # Threads of one channel that outlived their limit; with so many of them it sends nothing until one comes back.
 MAX_ABANDONED = 8
 _MAX_ERROR_CHARS = 300
-# Shorter parts of a URL are words like "to" or "25", and would black out what an error says.
-_MIN_SECRET_CHARS = 4
-_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 _FORMATS = {
     Markup.TEXT: apprise.NotifyFormat.TEXT,
     Markup.MARKDOWN: apprise.NotifyFormat.MARKDOWN,
@@ -35,6 +34,9 @@ _FORMATS = {
 class Threads:
     """The threads in which one channel sends: each for itself, so that one that hangs holds up no other.
 
+    A thread that has come back is used again: to begin one, whoever begins it waits until it runs, which is long where
+    other threads are busy.
+
     Args:
         limit_s: after which a send is given up; its thread is left alone and counted.
         concurrency: sends at once.
@@ -44,11 +46,20 @@ class Threads:
         self._limit_s = limit_s
         self._most = concurrency + MAX_ABANDONED
         self._running = 0
+        self._idle: list[_Tasks] = []
+        self._is_closed = False
 
     @property
     def running(self) -> int:
         """Threads that have not come back, those given up included."""
         return self._running
+
+    def close(self) -> None:
+        """End the threads that have nothing to do, and the others when they come back; none is waited for."""
+        self._is_closed = True
+        for tasks in self._idle:
+            tasks.put(None)
+        self._idle.clear()
 
     async def run(self, work: Callable[[], None]) -> None:
         """Do `work` in a thread.
@@ -59,14 +70,18 @@ class Threads:
         if self._running >= self._most:
             raise TellingError(f"{self._running} sends hang; none is begun before one of them comes back")
         loop, done, outcome = asyncio.get_running_loop(), anyio.Event(), _Outcome()
+        tasks = self._idle.pop() if self._idle else _new_thread()
         self._running += 1
 
         def finish() -> None:
             self._running -= 1
+            if self._is_closed:
+                tasks.put(None)
+            else:
+                self._idle.append(tasks)
             done.set()
 
-        # A thread of our own and not one of a pool: at the end of the process nobody waits for one that hangs.
-        threading.Thread(target=partial(_run, work, outcome, loop, finish), name="telling", daemon=True).start()
+        tasks.put(partial(_run, work, outcome, loop, finish, tasks))
         with anyio.move_on_after(self._limit_s):
             await done.wait()
             if outcome.error is None:
@@ -83,7 +98,7 @@ class ChannelSender:
 
     Args:
         channel: its settings.
-        template: its apprise URL with `{address}`; a secret.
+        template: its apprise URL with `{address}` and maybe `{message_id}`; a secret.
         limit_s: hard limit of one send.
     """
 
@@ -93,6 +108,10 @@ class ChannelSender:
         self._limit_s = limit_s
         self.threads = Threads(limit_s=limit_s, concurrency=channel.concurrency)
         silence()
+
+    def close(self) -> None:
+        """Let its threads end; none is waited for."""
+        self.threads.close()
 
     async def send(self, address: str, message: Message) -> None:
         """Send `message` to `address`.
@@ -104,7 +123,7 @@ class ChannelSender:
         await self.threads.run(partial(self._send, address, message))
 
     def _send(self, address: str, message: Message) -> None:
-        url = fill(self._template, address)
+        url = fill(self._template, address, message.id)
         said = _Said()
         logger = logging.getLogger("apprise")
         logger.addHandler(said)
@@ -152,9 +171,9 @@ def silence() -> None:
     logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
-def fill(template: str, address: str) -> str:
-    """Put an address into a channel's URL, quoted."""
-    return template.replace(ADDRESS, quote(address, safe=""))
+def fill(template: str, address: str, message_id: str) -> str:
+    """Put the address and the id of the message, which is hexadecimal, into a channel's URL, quoted."""
+    return template.replace(MESSAGE_ID, message_id).replace(ADDRESS, quote(address, safe=""))
 
 
 def open_url(url: str, channel: str) -> NotifyBase:
@@ -171,27 +190,6 @@ def open_url(url: str, channel: str) -> NotifyBase:
     return plugin
 
 
-def hide(words: str, secrets: list[str]) -> str:
-    """Black out URLs, and every part of them, in what a library says."""
-    hidden = _URL.sub("***", words)
-    for part in sorted({part for url in secrets for part in _parts(url)}, key=len, reverse=True):
-        hidden = hidden.replace(part, "***")
-    return hidden
-
-
-def _parts(url: str) -> set[str]:
-    # A URL that cannot be taken apart is hidden whole.
-    try:
-        split = urlsplit(url)
-    except ValueError:
-        return {url}
-    user, _, host = split.netloc.rpartition("@")
-    parts = {url, user, *user.split(":"), *split.path.split("/"), *(value for _, value in parse_qsl(split.query))}
-    # Robots have their key where others have the host.
-    parts |= {host}
-    return {form for part in parts for form in (part, unquote(part)) if len(form) >= _MIN_SECRET_CHARS}
-
-
 class _Outcome:
     """Keeps whatever ended the work in its block for the task that waits, as a future does."""
 
@@ -206,11 +204,29 @@ class _Outcome:
         return True
 
 
+def _new_thread() -> _Tasks:
+    tasks: _Tasks = queue.SimpleQueue()
+    # A thread of our own and not one of a pool: at the end of the process nobody waits for one that hangs.
+    threading.Thread(target=_work, args=(tasks,), name="telling", daemon=True).start()
+    return tasks
+
+
+def _work(tasks: _Tasks) -> None:
+    while (task := tasks.get()) is not None:
+        task()
+
+
 def _run(
-    work: Callable[[], None], outcome: _Outcome, loop: asyncio.AbstractEventLoop, finish: Callable[[], None]
+    work: Callable[[], None],
+    outcome: _Outcome,
+    loop: asyncio.AbstractEventLoop,
+    finish: Callable[[], None],
+    tasks: _Tasks,
 ) -> None:
     with outcome:
         work()
-    # The loop may be gone by now: nobody waits any more.
-    with contextlib.suppress(RuntimeError):
+    try:
         loop.call_soon_threadsafe(finish)
+    except RuntimeError:
+        # The loop is gone: nobody waits any more.
+        tasks.put(None)

@@ -19,8 +19,9 @@ from sqlalchemy import Connection, bindparam, case, delete, exists, func, select
 from cloud.areas.duty import find_contacts
 from cloud.database.dead_letters import clean
 from cloud.database.escalation_tables import delivery, web_hook
+from cloud.telling.instead import tell_instead
 from cloud.telling.packing import Waiting, Wishes, pack
-from cloud.telling.queue import State
+from cloud.telling.queue import Kind, State
 from contract.alarms import Severity
 
 MAX_ERROR_CHARS = 500
@@ -195,7 +196,9 @@ def note(connection: Connection, notes: Sequence[Note], *, lease: Lease, give_up
         by_keys[tuple(row)].append(row)
     for some in by_keys.values():
         connection.execute(statement, some)
-    return [str(row["row"]) for row in rows if row["state"] == State.FAILED.value]
+    failed = [str(row["row"]) for row in rows if row["state"] == State.FAILED.value]
+    tell_instead(connection, failed, lease.now_us)
+    return failed
 
 
 def retry_s(attempts: int, *, is_critical: bool) -> float:
@@ -212,17 +215,21 @@ def fail_strangers(connection: Connection, known: Collection[str], now_us: int) 
     for name in strangers:
         is_due = (delivery.c.channel == name) & delivery.c.state.in_(_WAITING) & (delivery.c.due_us <= now_us)
         why = f"the settings have no channel {name}"
-        connection.execute(update(delivery).where(is_due).values(state=State.FAILED.value, error=why))
+        failed = update(delivery).where(is_due).values(state=State.FAILED.value, error=why).returning(delivery.c.id)
+        tell_instead(connection, list(connection.scalars(failed)), now_us)
     return strangers
 
 
 def prune(connection: Connection, *, before_us: int, events_before_us: int) -> int:
     """Delete what is settled and old, at most 500 rows; tells how many."""
     is_settled = delivery.c.state.not_in(_WAITING)
-    is_old = (delivery.c.created_us < before_us) | (
-        delivery.c.change_id.is_not(None) & (delivery.c.created_us < events_before_us)
-    )
-    ids = list(connection.scalars(select(delivery.c.id).where(is_settled & is_old).limit(_CHUNK)))
+    old = delivery.c.created_us < before_us
+    old_event = (delivery.c.kind == Kind.EVENT.value) & (delivery.c.created_us < events_before_us)
+    ids: list[str] = []
+    # Each by an index of its own.
+    for is_old in (old_event, old):
+        query = select(delivery.c.id).where(is_settled & is_old).limit(_CHUNK - len(ids))
+        ids += connection.scalars(query) if not ids else ()
     if ids:
         connection.execute(delete(delivery).where(delivery.c.id.in_(ids)))
     return len(ids)

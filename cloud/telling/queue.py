@@ -1,6 +1,7 @@
 """What is to be told: rows of `delivery`, put there in the transaction of the change that they tell."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from enum import StrEnum
 
@@ -13,6 +14,7 @@ from cloud.database.escalation_tables import delivery
 from cloud.desk.core import Alarm, ClosingCode
 from contract.alarms import Mode, Severity
 
+_log = logging.getLogger(__name__)
 # The columns' own lengths.
 MAX_ID_CHARS = 64
 _CHUNK = 500
@@ -133,8 +135,16 @@ def facts_of(alarm: Alarm, *, step: int = 0, by: str = "", why: str = "") -> Fac
     )
 
 
-def enqueue(connection: Connection, deliveries: Sequence[Delivery]) -> None:
-    """Queue deliveries; one whose id is there already, in whatever state, is left as it is."""
+def enqueue(connection: Connection, deliveries: Sequence[Delivery]) -> int:
+    """Queue deliveries; one whose id is there already, in whatever state, is left as it is.
+
+    Returns:
+        How many were not queued because their alarm is a test or a drill, which is never told; said in the log too.
+    """
+    told = [one for one in deliveries if one.facts.mode is Mode.LIVE]
+    refused = len(deliveries) - len(told)
+    if refused:
+        _log.warning("%d messages of tests and drills are not told", refused)
     insert_rows(
         connection,
         [
@@ -153,9 +163,10 @@ def enqueue(connection: Connection, deliveries: Sequence[Delivery]) -> None:
                 "due_us": one.due_us,
                 "attempts": 0,
             }
-            for one in deliveries
+            for one in told
         ],
     )
+    return refused
 
 
 def insert_rows(connection: Connection, rows: Sequence[dict[str, object]]) -> None:

@@ -20,6 +20,7 @@ from apprise.plugins.wecombot import NotifyWeComBot
 from msgspec import Struct
 
 from cloud.errors import TellingError
+from cloud.telling.hiding import hide
 from cloud.telling.settings import Markup
 from cloud.telling.templates import Message
 
@@ -78,7 +79,8 @@ def post(request: RobotRequest, *, timeout_s: float) -> None:
     except (OSError, ValueError) as error:
         raise TellingError(f"no answer: {type(error).__name__}") from None
     if refusal:
-        raise TellingError(refusal)
+        # It may say the key that it does not know.
+        raise TellingError(hide(refusal, [request.url]))
 
 
 def refusal_in(answer: bytes) -> str:

@@ -25,6 +25,8 @@ from cloud.telling.webhooks import HookSender
 
 # A message is read within hours; after that one signs in.
 _LINK_LASTS_US = 12 * 3_600_000_000
+# Enough to tell messages to one person apart, and short enough to be compared by eye.
+_REFERENCE_CHARS = 12
 _LINKED = (Kind.ALARM, Kind.ESCALATED, Kind.REMINDER, Kind.UNACKNOWLEDGED)
 
 
@@ -97,7 +99,7 @@ class MessageRoute:
         links = self._links(connection, rows, lease.now_us)
         names = find_names(connection, facts) if rows else []
         tolds = {
-            row.id: Told(_kind(row), row.severity, one, name, links.get(row.id, ""))
+            row.id: Told(_kind(row), row.severity, one, name, links.get(row.id, ""), row.id[:_REFERENCE_CHARS])
             for row, one, name in zip(rows, facts, names, strict=True)
         }
         jobs = [Job(parcel, tuple(tolds[row.id] for row in parcel.rows)) for parcel in found.parcels]
@@ -106,7 +108,8 @@ class MessageRoute:
     async def send(self, job: Job) -> int:
         """See `Route.send`."""
         message, count = self._render(job)
-        await self._sender.send(job.parcel.rows[0].address, message)
+        first = job.parcel.rows[0]
+        await self._sender.send(first.address, msgspec.structs.replace(message, id=first.id))
         return count
 
     def _render(self, job: Job) -> tuple[Message, int]:

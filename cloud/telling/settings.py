@@ -26,7 +26,8 @@ class Channel(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     Attributes:
         name: what addresses of contacts say.
-        url_env: environment variable with the apprise URL; `{address}` in it becomes the address, URL-quoted.
+        url_env: environment variable with the apprise URL; `{address}` in it becomes the address, URL-quoted, and
+            `{message_id}` the id of the message, which a repeat has too.
         markup: how the text is written.
         short: one line without a title, as an SMS wants it.
         max_chars: of a message; what is longer is cut.

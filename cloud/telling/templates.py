@@ -107,6 +107,7 @@ class Told(Struct, frozen=True):
 
     Attributes:
         link: where it can be acknowledged; "" when it cannot.
+        reference: tells a repeat from something new; "" for none.
     """
 
     kind: Kind
@@ -114,13 +115,19 @@ class Told(Struct, frozen=True):
     facts: Facts
     names: Names = Names()
     link: str = ""
+    reference: str = ""
 
 
 class Message(Struct, frozen=True):
-    """What is handed to a channel; a short one has no title."""
+    """What is handed to a channel; a short one has no title.
+
+    Attributes:
+        id: of the delivery, of several the first: the same when it is sent again.
+    """
 
     title: str
     body: str
+    id: str = ""
 
 
 def render(told: Told, style: Style) -> Message:
@@ -246,6 +253,7 @@ class _Writer:
             (N_("By"), self._shown(facts.by)),
             (N_("Why"), self._shown(facts.why)),
             (N_("Alarm"), self._shown(facts.alarm_id)),
+            (N_("Message"), self._shown(told.reference)),
         ]
 
     def _what(self, told: Told) -> str:

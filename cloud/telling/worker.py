@@ -1,15 +1,18 @@
 """The teller: sends what is queued, each channel for itself, and notes what became of it.
 
 Any number of tellers may run on one database. Every channel and web hook has a lane of its own: a slow one delays no
-other. One task looks for what is due and wakes lanes; one notes results, many in a transaction.
+other. One task looks for what is due and wakes lanes; one notes results, many in a transaction. A lane whose sends are
+quick claims a moment's worth of them at once.
 """
 
 import logging
+import math
 import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -26,7 +29,7 @@ from cloud.settings import Settings, secret
 from cloud.telling.channels import ChannelSender, warm_up
 from cloud.telling.claims import Lease, Note, Verdict, due_channels, fail_strangers, note, prune
 from cloud.telling.history import BATCH, disable, has_news, prepare_hooks, queue_events
-from cloud.telling.routes import HookRoute, Job, Jobs, MessageRoute, Route, notes_of
+from cloud.telling.routes import HookRoute, Job, MessageRoute, Route, notes_of
 from cloud.telling.settings import WebHook
 from cloud.telling.webhooks import HookSender, read_secret
 
@@ -34,6 +37,11 @@ _log = logging.getLogger(__name__)
 POLL_S = 0.5
 # Beyond the hard limit of a send: its note must be written by then, or another sends it again.
 _LEASE_EXTRA_S = 60.0
+# What is claimed ahead is sent within such a time, as far as one can tell; what has waited for longer is given back, so
+# that a slow channel still sends the most urgent first, and no lease ends before its message is sent.
+_AHEAD_S = 0.25
+_MOST_AHEAD = 60
+_STALE_S = 5.0
 _NOTES = 256
 _NOTE_BATCH = 200
 _STOP_LIMIT_S = 3.0
@@ -63,21 +71,31 @@ async def run_telling(
     """
     teller = _Teller(database, settings, clock)
     async with AsyncExitStack() as stack:
+        # Before anything that takes time: a new web hook hears of what happens from here on.
+        await prepare(database, settings)
         routes = await _routes(settings, clock, stack)
-        if settings.telling.webhook:
-            await database.call(partial(prepare_hooks, hooks=settings.telling.webhook))
         outbox, inbox = anyio.create_memory_object_stream[Noted](_NOTES)
         await stack.enter_async_context(inbox)
         await stack.enter_async_context(outbox)
         lanes = [_Lane(route, teller, outbox) for route in routes]
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(teller.keep_notes, inbox)
+            tasks.start_soon(teller.keep_notes, inbox, lanes)
             tasks.start_soon(teller.keep_pruning)
             for lane in lanes:
                 tasks.start_soon(lane.run)
             for hook in settings.telling.webhook:
                 tasks.start_soon(teller.follow_history, hook, poll_s)
             await teller.wake_lanes({lane.route.channel: lane for lane in lanes}, poll_s)
+
+
+async def prepare(database: PersistentDatabase, settings: Settings) -> None:
+    """Let new web hooks begin here; whoever writes history does it first, or they would miss what comes before.
+
+    Raises:
+        DatabaseRefusedError: the database does not let it be written.
+    """
+    if settings.telling.webhook:
+        await database.call(partial(prepare_hooks, hooks=settings.telling.webhook))
 
 
 async def _routes(settings: Settings, clock: Callable[[], int], stack: AsyncExitStack) -> Sequence[Route]:
@@ -87,6 +105,7 @@ async def _routes(settings: Settings, clock: Callable[[], int], stack: AsyncExit
         await anyio.to_thread.run_sync(warm_up)
     for channel in settings.telling.channel:
         sender = ChannelSender(channel, secret(channel.url_env), limit_s=limit_s)
+        stack.callback(sender.close)
         routes.append(MessageRoute(channel, sender, settings))
     for hook in settings.telling.webhook:
         key = read_secret(hook, secret(hook.secret_env))
@@ -120,7 +139,7 @@ class _Teller:
                     _log.error("the settings have no channel %s: what was due on it has failed", name)
             await anyio.sleep(poll_s)
 
-    async def keep_notes(self, inbox: MemoryObjectReceiveStream[Noted]) -> None:
+    async def keep_notes(self, inbox: MemoryObjectReceiveStream[Noted], lanes: Iterable["_Lane"]) -> None:
         waiting: list[Noted] = []
         try:
             while True:
@@ -132,6 +151,8 @@ class _Teller:
             # What was sent and not noted would be sent again.
             with anyio.move_on_after(_STOP_LIMIT_S, shield=True):
                 _drain(inbox, waiting)
+                # What was claimed and not begun is another's, now and not when the lease ends.
+                waiting += [noted for lane in lanes for noted in lane.leave()]
                 if waiting:
                     await self._write(waiting)
 
@@ -184,37 +205,76 @@ class _Lane:
         self.route = route
         self._teller = teller
         self._outbox = outbox
-        self._free = route.concurrency
+        self._claimed: deque[tuple[Job, float]] = deque()
+        self._sending = 0
+        # Of a send, smoothed; before the first one none is claimed ahead.
+        self._took_s = math.inf
         self._woken = anyio.Event()
         self._asleep_until_us = 0
+        self._rests_until_us = 0
         self._has_more = False
         self._outage = Outage(_log, f"channel {route.channel}")
         self._backoff = Backoff(first_s=1.0, longest_s=30.0)
 
     def wake(self) -> None:
         """Something is due; nothing happens before the moment until which the lane must wait."""
-        if self._free and self._teller.clock() >= self._asleep_until_us:
+        if self._room() > 0 and not self._is_asleep():
             self._woken.set()
+
+    def leave(self) -> list[Noted]:
+        """Give back what is claimed and not begun."""
+        left = [self._noted_left(job) for job, _ in self._claimed]
+        self._claimed.clear()
+        return left
 
     async def run(self) -> None:
         async with anyio.create_task_group() as sends:
             while True:
                 await self._woken.wait()
                 self._woken = anyio.Event()
-                found = await self._claim()
-                self._has_more = len(found.jobs) == self._free
-                self._asleep_until_us = max(self._asleep_until_us, found.again_at_us or 0)
-                self._free -= len(found.jobs)
-                for job in found.jobs:
-                    sends.start_soon(self._send, job)
+                await self._claim()
+                for _ in range(min(self.route.concurrency - self._sending, len(self._claimed))):
+                    self._sending += 1
+                    sends.start_soon(self._send_on)
 
-    async def _claim(self) -> Jobs:
-        work = partial(self.route.claim, free=self._free, lease=self._teller.lease())
-        return await self._teller.database.call(work)
+    def _room(self) -> int:
+        ahead = min(_MOST_AHEAD, int(self.route.concurrency * _AHEAD_S / self._took_s))
+        return self.route.concurrency + ahead - self._sending - len(self._claimed)
+
+    def _is_asleep(self) -> bool:
+        return self._teller.clock() < max(self._asleep_until_us, self._rests_until_us)
+
+    async def _claim(self) -> None:
+        room = self._room()
+        if room <= 0:
+            return
+        work = partial(self.route.claim, free=room, lease=self._teller.lease())
+        found = await self._teller.database.call(work)
+        self._has_more = len(found.jobs) >= room
+        self._asleep_until_us = max(self._asleep_until_us, found.again_at_us or 0)
+        now_s = time.monotonic()
+        self._claimed.extend((job, now_s) for job in found.jobs)
+
+    async def _send_on(self) -> None:
+        """Send until nothing is left that was claimed."""
+        # A stop that came meanwhile finds it claimed, and not begun.
+        await anyio.lowlevel.checkpoint()
+        while self._claimed:
+            job, since_s = self._claimed.popleft()
+            if self._teller.clock() < self._rests_until_us or time.monotonic() - since_s > _STALE_S:
+                await self._hand_on(self._noted_left(job))
+            else:
+                await self._send(job)
+            if self._has_more and self._room() > self.route.concurrency:
+                self.wake()
+        self._sending -= 1
+        if self._has_more:
+            self.wake()
 
     async def _send(self, job: Job) -> None:
         error: TellingError | None = None
         count = 0
+        began_s = time.monotonic()
         try:
             count = await self.route.send(job)
         except TellingError as trouble:
@@ -223,22 +283,28 @@ class _Lane:
         else:
             self._outage.over(now_s=time.monotonic())
             self._backoff.reset()
-        noted = (self.route.channel, notes_of(job, count=count, error=error))
+        took_s = max(time.monotonic() - began_s, 0.001)
+        # Slower at once, quicker by and by.
+        is_slower = took_s > self._took_s or math.isinf(self._took_s)
+        self._took_s = took_s if is_slower else 0.8 * self._took_s + 0.2 * took_s
+        await self._hand_on((self.route.channel, notes_of(job, count=count, error=error)))
+
+    async def _hand_on(self, noted: Noted) -> None:
         try:
             # Without a wait, so that a stop loses no note.
             self._outbox.send_nowait(noted)
         except anyio.WouldBlock:
             await self._outbox.send(noted)
-        self._free += 1
-        if self._has_more:
-            self.wake()
+
+    def _noted_left(self, job: Job) -> Noted:
+        return self.route.channel, notes_of(job, count=0, error=None)
 
     def _failed(self, error: TellingError) -> None:
         """Say it once; where the receiver as a whole is in trouble, let it rest."""
         wait_s = 0.0
         if error.is_receiver:
             wait_s = error.retry_after_s or self._backoff.next_s()
-            self._asleep_until_us = max(self._asleep_until_us, self._teller.clock() + int(wait_s * 1_000_000))
+            self._rests_until_us = self._teller.clock() + int(wait_s * 1_000_000)
         self._outage.failed(error, now_s=time.monotonic(), wait_s=wait_s)
 
 

@@ -57,6 +57,8 @@ def upgrade() -> None:
     op.create_index("ix_delivery_contact", "delivery", ["contact", "claimed_us"])
     op.create_index("ix_delivery_state", "delivery", ["state", "channel", "due_us"])
     op.create_index("ix_delivery_claimed", "delivery", ["channel", "claimed_us"])
+    op.create_index("ix_delivery_created", "delivery", ["created_us", "id"])
+    op.create_index("ix_delivery_kind", "delivery", ["kind", "created_us"])
     op.create_table(
         "web_hook",
         sa.Column("name", sa.String(64), nullable=False),
