@@ -90,6 +90,7 @@ def test_a_password_given_by_somebody_else_is_changed_at_the_first_login(desk: D
 def test_an_alarm_from_the_list_to_its_closing(desk: Desk) -> None:
     (alarm,) = desk.rig.raise_alarms()
     prefix = alarm.alarm_id[:8]
+    assert "escalation: 0 of " in desk.say("show", prefix).output
     listed = desk.say("list")
     assert prefix in listed.output
     assert "active" in listed.output

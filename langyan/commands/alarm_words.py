@@ -124,13 +124,15 @@ def escalation_line(escalation: Mapping[str, Any]) -> str:
     """Write how far an escalation has come: what is due when, or why nothing is."""
     steps = _("escalation: {taken} of {steps} steps taken").format(taken=escalation["taken"], steps=escalation["steps"])
     if escalation["next_at_us"] is None:
-        return f"{steps}; {_('at rest: {why}').format(why=escalation['idle_why'] or '-')}"
+        rest = _("at rest: {why}").format(why=escalation["idle_why"] or "-")
+        return f"{steps}; {rest}"
     due = _("goes on at {moment} UTC").format(moment=moment(escalation["next_at_us"]))
     if escalation["next_area"] is None:
         return f"{steps}; {due}"
     level = LEVELS[Level(escalation["next_level"])] if escalation["next_level"] else ""
     area = f"{level} {escalation['next_area']}".strip()
-    return f"{steps}; {due}; {_('next to be told: {area}').format(area=area)}"
+    told = _("next to be told: {area}").format(area=area)
+    return f"{steps}; {due}; {told}"
 
 
 def live_line(change: Mapping[str, Any], alarm: Mapping[str, Any]) -> Text:
