@@ -55,4 +55,4 @@ presence_change = Table(
     Index("ix_presence_change_at_us", "at_us", "online", "before_us", "gateway", sqlite_where=text("online"),
           postgresql_where=text("online")),
     sqlite_autoincrement=True,
-)
+)  # fmt: skip

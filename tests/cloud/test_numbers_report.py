@@ -53,9 +53,10 @@ class Page(HTMLParser):
         self.seen.append(data)
 
 
-@pytest.fixture
-def settings_file(tmp_path: Path) -> Path:
-    path = tmp_path / "cloud.toml"
+@pytest.fixture(scope="module")
+def settings_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A desk's settings and database; reports only read them, and counting anew changes nothing."""
+    path = tmp_path_factory.mktemp("report") / "cloud.toml"
     path.write_text('[database]\nurl = "sqlite:///desk.db"\n', "utf-8")
     with open_database(load_settings(path, database_only=True).database) as database:
         register(database, name="=1+1 <b>School</b>")
@@ -101,7 +102,7 @@ def test_the_files_are_for_spreadsheet_and_paper(settings_file: Path, tmp_path: 
     assert {"good", "over"} <= set(read.classes)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def found(settings_file: Path) -> Numbers:
     run("--settings", str(settings_file), "--rebuild", "--month", "2026-11")
     with open_database(load_settings(settings_file, database_only=True).database) as database:

@@ -1,13 +1,14 @@
 """The pure side of the numbers: buckets, tallies, load, days and limits."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud.desk.core import ClosingCode
@@ -18,6 +19,7 @@ from cloud.numbers.histogram import FIRST_S, GROWTH, LAST, bucket, percentile_s,
 from cloud.numbers.limits import Verdict, judge
 from cloud.numbers.load import flood_periods, measure_load
 from cloud.numbers.paths import path_above
+from cloud.numbers.store import totals_of
 from cloud.numbers.tally import (
     FALSE_CODES,
     NOTHING,
@@ -31,7 +33,9 @@ from cloud.numbers.tally import (
     difference,
     merged,
     merged_contents,
+    read_calls,
     read_content,
+    read_rest,
     tally_of,
     write_content,
 )
@@ -111,6 +115,7 @@ def test_nothing_has_no_percentile_and_no_share() -> None:
     assert share_within({bucket(9.0): 3, bucket(20.0): 1}, 10) == 0.75
 
 
+@settings(max_examples=40)
 @given(st.lists(facts(), max_size=12), st.integers(0, 12))
 def test_the_tally_of_a_union_is_the_merge_and_can_be_taken_apart(some: list[Fact], cut: int) -> None:
     one, other = tally_of(some[:cut]), tally_of(some[cut:])
@@ -120,14 +125,35 @@ def test_the_tally_of_a_union_is_the_merge_and_can_be_taken_apart(some: list[Fac
     assert difference(whole, whole) == Tally()
 
 
-@given(st.lists(facts(), max_size=12), st.integers(0, 12), st.dictionaries(st.integers(0, 9), st.integers(1, 9)))
-def test_contents_can_be_merged_taken_apart_and_written(some: list[Fact], cut: int, load: dict[int, int]) -> None:
-    one, other = content_of(some[:cut], load), content_of(some[cut:], {})
+loads = st.dictionaries(st.integers(0, 9), st.integers(1, 9))
+
+
+@settings(max_examples=40)
+@given(st.lists(facts(), max_size=12), st.integers(0, 12), loads, loads)
+def test_contents_can_be_merged_taken_apart_and_written(
+    some: list[Fact], cut: int, load: dict[int, int], more: dict[int, int]
+) -> None:
+    one, other = content_of(some[:cut], load), content_of(some[cut:], more)
     whole = merged_contents([one, other])
-    assert whole == content_of(some, load)
+    assert whole == content_of(some, Counter(load) + Counter(more))
     assert content_difference(whole, other) == one
     assert merged_contents([one, content_difference(whole, one)]) == whole
-    assert read_content(write_content(whole)) == whole
+    written = write_content(whole)
+    assert read_content(written) == whole
+    assert read_rest(written) == msgspec.structs.replace(whole, calls={})
+    panics = whole.calls.get("panic")
+    assert read_calls(written, ["panic", "none"]) == ([] if panics is None else [panics])
+
+
+@settings(max_examples=40)
+@given(st.dictionaries(st.sampled_from(["", "a/", "a/b/", "a/b/c/", "a/d/", "e/"]), st.lists(facts(), max_size=3)))
+def test_areas_are_summed_up_level_by_level(by_path: dict[str, list[Fact]]) -> None:
+    contents = {path: content_of(some, {}) for path, some in by_path.items()}
+    above = {one for path in contents for one in path_above(path)}
+    assert totals_of(contents) == {
+        path: merged_contents([content for below, content in contents.items() if below.startswith(path)])
+        for path in above
+    }
 
 
 def test_nothing_is_read_where_nothing_stands() -> None:
@@ -243,6 +269,7 @@ def test_a_value_is_held_against_its_limits(value: float, more: bool, verdict: V
     assert judge("x", value, low, high, more_is_better=more).verdict is verdict
 
 
+@settings(max_examples=50)
 @given(st.dates(date(2020, 1, 1), date(2030, 1, 1)), st.integers(1, 900))
 def test_a_span_is_cut_into_whole_months_and_days_without_gap_or_overlap(first: date, length: int) -> None:
     after = date.fromordinal(first.toordinal() + length)
@@ -252,6 +279,7 @@ def test_a_span_is_cut_into_whole_months_and_days_without_gap_or_overlap(first: 
     assert len(days) <= 60
 
 
+@settings(max_examples=50)
 @given(st.integers(0, 4_000_000_000), st.sampled_from(["Asia/Shanghai", "Europe/Berlin", "Asia/Kathmandu", "UTC"]))
 def test_a_moment_lies_in_its_local_day(at_s: int, name: str) -> None:
     zone = ZoneInfo(name)
