@@ -88,18 +88,7 @@ class Stage:
         api_port = free_port()
         self.url = f"http://127.0.0.1:{api_port}"
         self.settings = folder / "cloud.toml"
-        self.settings.write_text(
-            _SETTINGS.format(
-                broker_port=self.broker.port,
-                influx_url=self.influx.url,
-                database=DATABASE,
-                api_port=api_port,
-                channel=CHANNEL,
-                phone_variable=PHONE_VARIABLE,
-            )
-            + "".join(_REGISTERED.format(gateway=gateway, site=_site_name(path)) for gateway, path in sites.items()),
-            encoding="utf-8",
-        )
+        self._write_settings(api_port)
         ports = {gateway: free_port() for gateway in sites}
         self.simulators = {
             gateway: Langyan(
@@ -201,6 +190,19 @@ class Stage:
 
     def _has_heard(self, worker: str) -> bool:
         return self.observer.has_heard(worker)
+
+    def _write_settings(self, api_port: int) -> None:
+        written = _SETTINGS.format(
+            broker_port=self.broker.port,
+            influx_url=self.influx.url,
+            database=DATABASE,
+            api_port=api_port,
+            channel=CHANNEL,
+            phone_variable=PHONE_VARIABLE,
+        )
+        for gateway, path in self._sites.items():
+            written += _REGISTERED.format(gateway=gateway, site=_site_name(path))
+        self.settings.write_text(written, encoding="utf-8")
 
     def _people_the_desk(self) -> str:
         """Import the areas, and make the duty officer; `langyan alarms` finds the access in the folder."""
