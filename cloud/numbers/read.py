@@ -108,11 +108,8 @@ def numbers(
     standing = _standing(connection, scope, now_us)
     noise = _noise(connection, scope, whole, together, standing)
     known = find_gateways(connection, area_path) if is_all else None
-    load = (
-        measure_load(whole.load, from_us=scope.from_us, until_us=scope.until_us, operators=operators)
-        if is_all
-        else None
-    )
+    span = {"from_us": scope.from_us, "until_us": scope.until_us}
+    load = measure_load(whole.load, operators=operators, **span) if is_all else None
     counts, response, transmission = counts_of(chosen), response_of(together), times_of(together, Stage.TRANSMISSION)
     reporting = reporting_of(whole.reporting)
     calls = _false_calls(connection, area_path, after, false_call_kinds)
@@ -126,9 +123,7 @@ def numbers(
         load=load,
         noise=noise,
         false_call_sites=calls[:_SHOWN_SITES],
-        gateways=None
-        if known is None
-        else gateway_availability(connection, known, from_us=scope.from_us, until_us=scope.until_us),
+        gateways=None if known is None else gateway_availability(connection, known, **span),
         devices=None if known is None else _devices(connection, known, scope, whole, standing),
         judgements=judged,
     )

@@ -20,7 +20,7 @@ from cloud.telling.templates import Message
 
 ADDRESS = "{address}"
 MESSAGE_ID = "{message_id}"
-_Tasks = queue.SimpleQueue[Callable[[], None] | None]
+_Tasks = queue.Queue[Callable[[], None] | None]
 # Threads of one channel that outlived their limit; with so many of them it sends nothing until one comes back.
 MAX_ABANDONED = 8
 _MAX_ERROR_CHARS = 300
@@ -205,7 +205,8 @@ class _Outcome:
 
 
 def _new_thread() -> _Tasks:
-    tasks: _Tasks = queue.SimpleQueue()
+    # One task at a time, and the word that there are no more.
+    tasks: _Tasks = queue.Queue(maxsize=2)
     # A thread of our own and not one of a pool: at the end of the process nobody waits for one that hangs.
     threading.Thread(target=_work, args=(tasks,), name="telling", daemon=True).start()
     return tasks
