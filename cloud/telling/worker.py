@@ -146,6 +146,8 @@ class _Teller:
                 waiting.append(await inbox.receive())
                 _drain(inbox, waiting)
                 await self._write(waiting)
+                for lane in lanes:
+                    lane.noted(sum(channel == lane.route.channel for channel, _ in waiting))
                 waiting.clear()
         finally:
             # What was sent and not noted would be sent again.
@@ -207,6 +209,8 @@ class _Lane:
         self._outbox = outbox
         self._claimed: deque[tuple[Job, float]] = deque()
         self._sending = 0
+        self._unnoted = 0
+        self._has_noted = anyio.Event()
         # Of a send, smoothed; before the first one none is claimed ahead.
         self._took_s = math.inf
         self._woken = anyio.Event()
@@ -226,6 +230,13 @@ class _Lane:
         left = [self._noted_left(job) for job, _ in self._claimed]
         self._claimed.clear()
         return left
+
+    def noted(self, count: int) -> None:
+        """So many more of its sends are written down."""
+        self._unnoted -= count
+        if count:
+            self._has_noted.set()
+            self._has_noted = anyio.Event()
 
     async def run(self) -> None:
         async with anyio.create_task_group() as sends:
@@ -260,6 +271,10 @@ class _Lane:
         # A stop that came meanwhile finds it claimed, and not begun.
         await anyio.lowlevel.checkpoint()
         while self._claimed:
+            # What is sent and not noted is sent again if we die: never more than one lot.
+            if self._unnoted >= self.route.concurrency:
+                await self._has_noted.wait()
+                continue
             job, since_s = self._claimed.popleft()
             if self._teller.clock() < self._rests_until_us or time.monotonic() - since_s > _STALE_S:
                 await self._hand_on(self._noted_left(job))
@@ -290,6 +305,7 @@ class _Lane:
         await self._hand_on((self.route.channel, notes_of(job, count=count, error=error)))
 
     async def _hand_on(self, noted: Noted) -> None:
+        self._unnoted += 1
         try:
             # Without a wait, so that a stop loses no note.
             self._outbox.send_nowait(noted)
