@@ -1,7 +1,7 @@
 """An area's numbers for a span of days, from the tallies: as fast for a year of a city as for a day of a cell."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
@@ -100,19 +100,20 @@ def numbers(
         SpanError: the span is empty or longer than 5 years.
     """
     first, after = _days(from_us, until_us, zone)
-    whole = merged_contents(_contents(connection, area_path, first, after))
+    counted = _Counted(connection, area_path)
+    whole = merged_contents(counted.contents(first, after))
     chosen = {name: one for name, one in whole.by.items() if _fits(name, kind, severity)}
     is_all = kind is None and severity is None
     scope = _scope(connection, area_path, (first, after), now_us, zone, kind, severity, operators)
     together = merged(chosen.values())
     standing = _standing(connection, scope, now_us)
-    noise = _noise(connection, scope, whole, together, standing)
+    noise = _noise(connection, counted, scope, whole, together, standing)
     known = find_gateways(connection, area_path) if is_all else None
     span = {"from_us": scope.from_us, "until_us": scope.until_us}
     load = measure_load(whole.load, operators=operators, **span) if is_all else None
     counts, response, transmission = counts_of(chosen), response_of(together), times_of(together, Stage.TRANSMISSION)
     reporting = reporting_of(whole.reporting)
-    calls = _false_calls(connection, area_path, after, false_call_kinds)
+    calls = _false_calls(connection, counted, after, false_call_kinds)
     judged = [*judgements_of(counts, response, transmission, load, noise), *judge_more(reporting, calls)]
     return Numbers(
         scope=scope,
@@ -164,20 +165,32 @@ def _days(from_us: int, until_us: int, zone: ZoneInfo) -> tuple[date, date]:
     return first, after
 
 
-def _contents(connection: Connection, area_path: str, first: date, after: date) -> list[Content]:
-    """Read what was counted; false calls are another question, of another span."""
-    return [read_rest(content) for content in _counted(connection, area_path, first, after)]
+class _Counted:
+    """What was counted of an area, read once, however many spans are asked for; a city's month is long."""
 
+    def __init__(self, connection: Connection, area_path: str) -> None:
+        self._connection = connection
+        self._area_path = area_path
+        self._known: dict[tuple[str, date], str | None] = {}
 
-def _counted(connection: Connection, area_path: str, first: date, after: date) -> Iterator[str]:
-    """Find what was counted of an area's whole months and of the days at the ends, as JSON."""
-    months, days = parts(first, after)
-    for span, wanted in ((MONTH, months), (DAY, days)):
-        if wanted:
-            query = select(func.coalesce(tally.c.total, tally.c.own)).where(
-                tally.c.area_path == area_path, tally.c.span == span, tally.c.first_day.in_(wanted)
-            )
-            yield from connection.execute(query).scalars()
+    def texts(self, first: date, after: date) -> list[str]:
+        """Find the whole months of a span and the days at its ends, as JSON."""
+        wanted = [(span, day) for span, some in zip((MONTH, DAY), parts(first, after), strict=True) for day in some]
+        for span in (MONTH, DAY):
+            missing = [day for one, day in wanted if one == span and (span, day) not in self._known]
+            if missing:
+                self._known |= dict.fromkeys((span, day) for day in missing) | self._find(span, missing)
+        return [text for key in wanted if (text := self._known[key]) is not None]
+
+    def contents(self, first: date, after: date) -> list[Content]:
+        """Read them, but for their false calls: these are another question, of another span."""
+        return [read_rest(text) for text in self.texts(first, after)]
+
+    def _find(self, span: str, days: Sequence[date]) -> dict[tuple[str, date], str | None]:
+        query = select(tally.c.first_day, func.coalesce(tally.c.total, tally.c.own).label("content")).where(
+            tally.c.area_path == self._area_path, tally.c.span == span, tally.c.first_day.in_(days)
+        )
+        return {(span, row.first_day): row.content for row in self._connection.execute(query)}
 
 
 def _fits(name: str, kind: str | None, severity: Severity | None) -> bool:
@@ -216,7 +229,9 @@ def _standing(connection: Connection, scope: Scope, now_us: int) -> _Standing:
     return _Standing(int(stale), int(losses), int(lost_us) // 1_000_000)
 
 
-def _noise(connection: Connection, scope: Scope, whole: Content, together: Tally, standing: _Standing) -> Noise:
+def _noise(
+    connection: Connection, counted: _Counted, scope: Scope, whole: Content, together: Tally, standing: _Standing
+) -> Noise:
     months = sorted({month_of(day) for day in days_from(scope.first_day, scope.last_day)} | {month_of(scope.last_day)})
     actors, share = None, None
     if scope.kind is None and scope.severity is None:
@@ -225,7 +240,7 @@ def _noise(connection: Connection, scope: Scope, whole: Content, together: Tally
         if touched == (scope.first_day, scope.last_day + timedelta(days=1)):
             everything = [whole]
         else:
-            everything = _contents(connection, scope.area_path, *touched)
+            everything = counted.contents(*touched)
         annunciated = sum(sum(content.load.values()) for content in everything)
         share = share_of(sum(actor.triggers for actor in actors), annunciated)
     return Noise(
@@ -238,10 +253,10 @@ def _noise(connection: Connection, scope: Scope, whole: Content, together: Tally
     )
 
 
-def _false_calls(connection: Connection, area_path: str, after: date, kinds: Collection[str]) -> list[SiteCalls]:
+def _false_calls(connection: Connection, counted: _Counted, after: date, kinds: Collection[str]) -> list[SiteCalls]:
     """Count false calls by site, most first; only the names of those that are shown are looked up."""
     found: Counter[str] = Counter()
-    for content in _counted(connection, area_path, after - timedelta(days=CALLS_DAYS), after):
+    for content in counted.texts(after - timedelta(days=CALLS_DAYS), after):
         for sites in read_calls(content, kinds):
             found.update(sites)
     ordered = sorted(found.items(), key=lambda one: (-one[1], one[0]))
