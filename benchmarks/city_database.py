@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -83,6 +84,7 @@ def cell(number: int) -> str:
     return _paths()[-CELLS + number]
 
 
+@cache
 def _paths() -> list[str]:
     towns = [f"{county(number % COUNTIES)}town-{number:03}/" for number in range(TOWNS)]
     cells = [f"{towns[number % TOWNS]}cell-{number:04}/" for number in range(CELLS)]
