@@ -118,6 +118,9 @@ class Screen:
     @staticmethod
     def _alarms(view: View, *, count: int) -> Table:
         table = _table(_("severity"), _("alarm, the latest first"), _("where"), _("press to stored"), _("alarm desk"))
+        for column in table.columns:
+            # A line an alarm, so that the picture fits the terminal.
+            column.no_wrap, column.overflow = True, "ellipsis"
         took = {one.event.event_id: ms for one, ms in _latencies(view.seen, view.pressed)}
         raised = [one for one in view.seen if one.event.transition is Transition.RAISED]
         tongue = "zh" if language() == CHINESE else "en"
