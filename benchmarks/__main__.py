@@ -24,6 +24,7 @@ from benchmarks import (
     presence,
     press_to_stored,
     rtu,
+    telling_rate,
     throughput,
     two_desks,
     written_bytes,
@@ -56,6 +57,7 @@ BENCHMARKS: dict[str, Callable[[], msgspec.Struct]] = {
     "presence": presence.measure,
     "area_import": area_import.measure,
     "two_desks": two_desks.measure,
+    "telling_rate": telling_rate.measure,
 }
 # Beside other gateways: only when named, as they need the peers' harness.
 PEERS: dict[str, Callable[[], msgspec.Struct]] = {name: partial(rows.measure, name) for name in rows.ROWS}

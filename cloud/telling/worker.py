@@ -42,6 +42,8 @@ _LEASE_EXTRA_S = 60.0
 _AHEAD_S = 0.25
 _MOST_AHEAD = 60
 _STALE_S = 5.0
+# Of one lane: what is sent and not noted is sent again if we die. As much as is sent during one commit.
+_MOST_UNNOTED = 16
 _NOTES = 256
 _NOTE_BATCH = 200
 _STOP_LIMIT_S = 3.0
@@ -271,8 +273,7 @@ class _Lane:
         # A stop that came meanwhile finds it claimed, and not begun.
         await anyio.lowlevel.checkpoint()
         while self._claimed:
-            # What is sent and not noted is sent again if we die: never more than one lot.
-            if self._unnoted >= self.route.concurrency:
+            if self._unnoted >= _MOST_UNNOTED:
                 await self._has_noted.wait()
                 continue
             job, since_s = self._claimed.popleft()
