@@ -12,11 +12,13 @@ import typer.main
 from msgspec import NODEFAULT, Meta, Struct
 
 from cloud import settings as cloud_settings
+from cloud.api import settings as api_settings
 from cloud.database import Database, open_database
 from cloud.database.tables import metadata
 from cloud.desk.core import ClosingCode
 from cloud.errors import SettingsError
 from cloud.escalation import settings as escalation_settings
+from cloud.numbers import settings as number_settings
 from cloud.settings import DatabaseSettings, Settings, load_settings
 from cloud.telling import settings as telling_settings
 from device_profiles import model
@@ -108,8 +110,8 @@ TABLES = [
     (OPERATIONS_PAGE, "### `[influx]`", cloud_settings._Influx),
     (OPERATIONS_PAGE, "### `[database]`", DatabaseSettings),
     (OPERATIONS_PAGE, "### `[desk]`", cloud_settings.Desk),
-    (OPERATIONS_PAGE, "### `[api]`", cloud_settings.Api),
-    (OPERATIONS_PAGE, "### `[numbers]`", cloud_settings.Numbers),
+    (OPERATIONS_PAGE, "### `[api]`", api_settings.Api),
+    (OPERATIONS_PAGE, "### `[numbers]`", number_settings.Numbers),
     (OPERATIONS_PAGE, "### `[telling]`", telling_settings.Telling),
     (OPERATIONS_PAGE, "### `[[telling.channel]]`", telling_settings.Channel),
     (OPERATIONS_PAGE, "### `[[telling.webhook]]`", telling_settings.WebHook),

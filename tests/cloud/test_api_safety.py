@@ -180,12 +180,13 @@ async def test_a_link_of_nobodys_waits_for_no_writer(lite: Rig) -> None:
 
 
 def make_contacts(rig: Rig, **areas: str) -> None:
-    rows = [
+    rows: list[dict[str, object]] = [
         {"id": name, "area": area, "name": name, "language": "zh", "addresses": [], "quiet_from": None,
          "quiet_to": None, "max_per_hour": None}
         for name, area in areas.items()
     ]  # fmt: skip
-    rig.database.run(lambda connection: connection.execute(insert(contact), rows) and None)
+    with rig.database.transaction() as connection:
+        connection.execute(insert(contact), rows)
 
 
 async def test_an_area_is_handed_over_to_its_own_and_to_who_is_above_it(rig: Rig) -> None:
@@ -205,13 +206,14 @@ async def test_an_area_is_handed_over_to_its_own_and_to_who_is_above_it(rig: Rig
 async def test_addresses_of_contacts_elsewhere_are_hidden(rig: Rig) -> None:
     make_contacts(rig, eastern="east", chief="city")
     (alarm,) = rig.raise_alarms()
-    rows = [
+    rows: list[dict[str, object]] = [
         {"id": f"d{number}", "alarm_id": alarm.alarm_id, "kind": "alarm", "severity": "high", "contact": name,
          "channel": "sms", "address": f"number of {name}", "language": "zh", "body": {}, "created_us": number,
          "state": "sent", "due_us": 1, "attempts": 1}
         for number, name in enumerate(("eastern", "chief", "gone", None))
     ]  # fmt: skip
-    rig.database.run(lambda connection: connection.execute(insert(delivery), rows) and None)
+    with rig.database.transaction() as connection:
+        connection.execute(insert(delivery), rows)
     shown = {}
     for name, area in (("li", "east"), ("admin", None)):
         async with rig.client(rig.add(name, Role.ADMIN, area)) as desk:
