@@ -35,6 +35,8 @@ _POSTGRESQL_LIMITS: dict[str, Any] = {
     "options": "-c statement_timeout=15000 -c lock_timeout=10000",
 }
 _WAL_TRIES = 100
+# Each waits for the lock as long as any transaction does.
+_MIGRATION_TRIES = 10
 # An execution option of our own: such a connection takes no lock for writing.
 _READS_ONLY = "langyan_reads_only"
 # At once; the engine's pool has 15 connections.
@@ -189,15 +191,26 @@ class Database:
         try:
             if self.url.get_backend_name() == "sqlite":
                 self._switch_to_wal()
-            with self.transaction() as connection:
-                if connection.dialect.name == "postgresql":
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+            self._upgrade(config)
         except (sqlite3.OperationalError, DBAPIError) as error:
             raise DatabaseAwayError(f"{self.url.render_as_string()}: {error}") from error
         except CommandError as error:
             raise DatabaseRefusedError(f"{self.url.render_as_string()}: {error}") from error
+
+    def _upgrade(self, config: Config) -> None:
+        """Upgrade; who finds a SQLite file locked waits for the one who is upgrading it, on a slow disk too."""
+        for tries in range(1, _MIGRATION_TRIES + 1):
+            try:
+                with self.transaction() as connection:
+                    if connection.dialect.name == "postgresql":
+                        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+                    config.attributes["connection"] = connection
+                    command.upgrade(config, "head")
+            except DatabaseAwayError as error:
+                if tries == _MIGRATION_TRIES or "database is locked" not in str(error):
+                    raise
+            else:
+                return
 
     def _switch_to_wal(self) -> None:
         """Put a new SQLite file into WAL mode, once and for all; two processes may try at the same time."""
