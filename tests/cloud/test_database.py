@@ -105,7 +105,7 @@ def test_workers_side_by_side_count_every_raise_once(tmp_path: Path, database: D
     for other in others:
         other.close()
     (row,) = rows_of(database, occurrence)
-    assert (row["triggers"], row["alarm_id"]) == (40, event(0).alarm_id)
+    assert (row["triggers"], row["raised_at_us"]) == (40, event(0).raised_at_us)
 
 
 def letter(number: int, payload: bytes = b"x") -> DeadLetter:
