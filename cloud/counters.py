@@ -20,6 +20,7 @@ class Counters(Struct):
         lag_s: age of the oldest message of the last batch when it was committed, since it was received.
         reconnects: connections to the broker after the first.
         receipts_lost: receipts that could not be published; their gateways send again.
+        untaken: messages that waited for a trade until they had to go; InfluxDB has them.
     """
 
     messages: int = 0
@@ -29,6 +30,7 @@ class Counters(Struct):
     lag_s: float = 0.0
     reconnects: int = 0
     receipts_lost: int = 0
+    untaken: int = 0
 
 
 async def log_counters(log: logging.Logger, counters: Counters) -> None:
@@ -36,12 +38,13 @@ async def log_counters(log: logging.Logger, counters: Counters) -> None:
     while True:
         await anyio.sleep(LOG_EVERY_S)
         log.info(
-            "messages %d, stored %d, refused %s, retries %d, reconnects %d, receipts lost %d, lag %.3f s",
+            "messages %d, stored %d, refused %s, retries %d, reconnects %d, receipts lost %d, untaken %d, lag %.3f s",
             counters.messages,
             counters.stored,
             dict(counters.refused) or 0,
             counters.retries,
             counters.reconnects,
             counters.receipts_lost,
+            counters.untaken,
             counters.lag_s,
         )

@@ -13,11 +13,17 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from cloud.api.settings import Api, fault_of, located
+from cloud.bikes.settings import Bikes
 from cloud.errors import SettingsError
 from cloud.escalation.settings import Escalation
+from cloud.fire.settings import Fire
 from cloud.numbers.settings import Numbers
+from cloud.orders.settings import Orders
+from cloud.patrols.settings import Patrols
 from cloud.telling import settings as telling_settings
 from cloud.telling.settings import Telling
+from cloud.trades.settings import Trades
+from cloud.vehicles.settings import Vehicles
 from contract.ids import Id
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
@@ -158,6 +164,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     telling: Telling = Telling()
     escalation: Escalation = Escalation()
     numbers: Numbers = Numbers()
+    trades: Trades = Trades()
+    fire: Fire = Fire()
+    bikes: Bikes = Bikes()
+    patrols: Patrols = Patrols()
+    vehicles: Vehicles = Vehicles()
+    orders: Orders = Orders()
     gateways: dict[Id, Registered] | None = None
 
 

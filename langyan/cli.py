@@ -10,11 +10,15 @@ from langyan.i18n import translate as _
 
 SUBCOMMANDS = {
     "alarms": ("cloud", _("Alarm desk: list, acknowledge, close.")),
+    "bikes": ("cloud", _("Bike watch: the registry, arming, the stolen list, where a tag was.")),
     "cloud": ("cloud", _("Cloud side: ingest into InfluxDB, alarm desk.")),
     "demo": ("all", _("Run two simulated sites end to end, live, and count what arrived.")),
     "edge": ("edge", _("Gateway: run it, check its site file.")),
+    "fire": ("cloud", _("Fire danger: the fire weather index, stations, fires.")),
+    "patrols": ("cloud", _("Patrol tours: points, routes, plans, tours and verdicts.")),
     "profile": ("edge", _("Device profiles: list, check, write, and try them on a device.")),
     "sim": ("sim", _("Simulated devices: run them, press their buttons.")),
+    "vehicles": ("cloud", _("Vehicles: where they are, their tracks, fences.")),
 }
 """Name -> the extra that it needs, and one line of help; `langyan.commands.<name>` holds its `app`."""
 

@@ -21,6 +21,7 @@ from cloud.escalation import settings as escalation_settings
 from cloud.numbers import settings as number_settings
 from cloud.settings import DatabaseSettings, Settings, load_settings
 from cloud.telling import settings as telling_settings
+from cloud.trades import settings as trade_settings
 from device_profiles import model
 from device_profiles import site as site_file
 from device_profiles.catalogue import CATALOGUE
@@ -112,6 +113,7 @@ TABLES = [
     (OPERATIONS_PAGE, "### `[desk]`", cloud_settings.Desk),
     (OPERATIONS_PAGE, "### `[api]`", api_settings.Api),
     (OPERATIONS_PAGE, "### `[numbers]`", number_settings.Numbers),
+    (OPERATIONS_PAGE, "### `[trades]`", trade_settings.Trades),
     (OPERATIONS_PAGE, "### `[telling]`", telling_settings.Telling),
     (OPERATIONS_PAGE, "### `[[telling.channel]]`", telling_settings.Channel),
     (OPERATIONS_PAGE, "### `[[telling.webhook]]`", telling_settings.WebHook),

@@ -5,7 +5,21 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from cloud.api import actions, alarms, areas, controls, deliveries, links, numbers, people, streaming
+from cloud.api import (
+    actions,
+    alarms,
+    areas,
+    bikes,
+    controls,
+    deliveries,
+    fire,
+    links,
+    numbers,
+    patrols,
+    people,
+    streaming,
+    vehicles,
+)
 from cloud.api.auth import needs
 from cloud.api.context import Context
 from cloud.api.document import make_document
@@ -44,6 +58,10 @@ def make_routes(context: Context) -> FastAPI:
         areas.router,
         numbers.router,
         deliveries.router,
+        fire.router,
+        bikes.router,
+        patrols.router,
+        vehicles.router,
         people.router,
         links.router,
         streaming.router,

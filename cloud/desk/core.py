@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from cloud.areas.places import Place
 from cloud.desk.life import Event, Facts, State, step
 from contract.alarms import AlarmEvent, Mode, Severity, Transition
 from contract.ids import alarm_id
@@ -164,13 +165,18 @@ class Alarm(Struct, frozen=True):
 
 
 class Arrival(Struct, frozen=True):
-    """An event and when it came: to the desk, and to its database; `late` and `latching` as the settings have it."""
+    """An event and when it came: to the desk, and to its database; `late` and `latching` as the settings have it.
+
+    Attributes:
+        place: where it is, when whoever says it knows better than the registry of gateways.
+    """
 
     event: AlarmEvent
     received_at_us: int
     stored_at_us: int
     late: bool
     latching: bool = False
+    place: Place | None = None
 
 
 class Situation(Struct, frozen=True):

@@ -126,6 +126,7 @@ def _situations(connection: Connection, arrivals: Sequence[Arrival], known: Know
     if not opening:
         return lambda _event: Situation()
     places = find_places(connection, {(event.gateway, event.device) for event in opening})
+    places |= {(one.event.gateway, one.event.device): one.place for one in arrivals if one.place is not None}
     silences = find_silences(connection, {event.source for event in opening})
     wanted = {
         (places[event.gateway, event.device].area_path, event.severity) for event in opening if event.mode is Mode.LIVE

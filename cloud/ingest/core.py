@@ -1,9 +1,13 @@
 """What a telemetry message becomes: lines for InfluxDB, or a refusal. Pure."""
 
+from collections.abc import Collection
+
 from msgspec import Struct
 
 from cloud.answers import Refused
 from cloud.errors import UnstorableError
+from cloud.feed.queue import Waiting
+from cloud.feed.sorting import Trade, sort_out, write_samples
 from cloud.influx.lines import encode_lines
 from cloud.intake import Registry, gateway_of, open_payload
 from cloud.mqtt_worker import Message
@@ -19,19 +23,22 @@ class Batch(Struct, frozen=True):
         gateway: of its topic.
         lines: one a sample.
         readings: how many each line holds.
+        waiting: what the trades must judge.
     """
 
     gateway: str
     lines: tuple[bytes, ...]
     readings: tuple[int, ...]
+    waiting: tuple[Waiting, ...] = ()
 
 
-def interpret(message: Message, *, registry: Registry | None = None) -> Batch | Refused:
+def interpret(message: Message, *, registry: Registry | None = None, follow: Collection[Trade] = ()) -> Batch | Refused:
     """Read one telemetry message.
 
     Args:
         message: as it arrived.
         registry: the gateways known; None takes any.
+        follow: trades for which samples are kept.
     """
     try:
         gateway, payload = open_payload(message, channel=Channel.TELEMETRY, registry=registry)
@@ -45,4 +52,8 @@ def interpret(message: Message, *, registry: Registry | None = None) -> Batch | 
         lines = tuple(encode_lines(samples, tags=tags, received_at_us=message.received_at_us))
     except UnstorableError as error:
         return Refused(Refusal.NOT_SENML, str(error), gateway)
-    return Batch(gateway, lines, tuple(len(sample.points) for sample in samples))
+    waiting = tuple(
+        Waiting(trade, gateway, message.received_at_us, write_samples(found))
+        for trade, found in (sort_out(samples, follow) if follow else {}).items()
+    )
+    return Batch(gateway, lines, tuple(len(sample.points) for sample in samples), waiting)

@@ -67,6 +67,7 @@ async def run_ingest(
                 database,
                 counters=counters,
                 dead_letter_limit=settings.database.dead_letters,
+                observation_limit=settings.trades.observations,
             )
             jobs = [
                 partial(_ingest, telemetry, storing, settings),
@@ -132,7 +133,7 @@ async def _gather(worker: MqttWorker, settings: Settings) -> list[Taken]:
     started_s = anyio.current_time()
     read_s = 0.0
     while True:
-        content = interpret(message, registry=settings.gateways)
+        content = interpret(message, registry=settings.gateways, follow=settings.trades.follow)
         taken.append(Taken(message, content))
         lines += len(content.lines) if isinstance(content, Batch) else _weight(message)
         read_s += anyio.current_time() - started_s

@@ -1,5 +1,6 @@
 """One round of ingest: messages in hand into InfluxDB, culprits to the dead letters, receipts to the gateways."""
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 
@@ -10,11 +11,15 @@ from cloud.clock import now_us
 from cloud.counters import Counters
 from cloud.database import DeadLetter, PersistentDatabase, dead_letters
 from cloud.errors import DatabaseRefusedError, TooLargeError
+from cloud.feed import queue
 from cloud.influx.bisection import Culprit, bisect
 from cloud.influx.persistent import PersistentWriter
 from cloud.ingest.core import Batch
 from cloud.mqtt_worker import Message, MqttWorker
 from contract.errors import Refusal
+
+
+_log = logging.getLogger(__name__)
 
 
 class Taken(Struct, frozen=True):
@@ -30,7 +35,7 @@ class Storing:
     Args:
         worker: answers.
         writer, database: both wait out their outages, and so does `store`.
-        dead_letters: rows to keep.
+        dead_letter_limit, observation_limit: rows to keep.
     """
 
     def __init__(
@@ -41,16 +46,19 @@ class Storing:
         *,
         counters: Counters,
         dead_letter_limit: int,
+        observation_limit: int,
     ) -> None:
         self._worker = worker
         self._writer = writer
         self._database = database
         self._counters = counters
         self._dead_letter_limit = dead_letter_limit
+        self._observation_limit = observation_limit
 
     async def store(self, taken: Sequence[Taken]) -> None:
-        """Write, keep what was refused, answer in the order of arrival."""
+        """Write, keep what the trades must judge and what was refused, answer in the order of arrival."""
         culprits = await self._write(taken)
+        await self._keep_for_trades(taken)
         letters = [letter for entry, found in zip(taken, culprits, strict=True) for letter in _letters(entry, found)]
         if letters:
             keep = partial(dead_letters.keep, letters=letters, limit=self._dead_letter_limit)
@@ -59,6 +67,17 @@ class Storing:
         for entry, found in zip(taken, culprits, strict=True):
             self._answer(entry, found)
         self._counters.lag_s = (now_us() - taken[0].message.received_at_us) / 1e6
+
+    async def _keep_for_trades(self, taken: Sequence[Taken]) -> None:
+        waiting = [one for entry in taken if isinstance(entry.content, Batch) for one in entry.content.waiting]
+        if not waiting:
+            return
+        gone = await self._database.call(partial(queue.put, waiting=waiting, limit=self._observation_limit))
+        if gone:
+            self._counters.untaken += gone
+            _log.error(
+                "%d messages were not judged by any trade: run `langyan cloud trades`, or set trades.follow = []", gone
+            )
 
     async def _write(self, taken: Sequence[Taken]) -> list[list[Culprit]]:
         """Write all batches in one request; when that is refused, each alone, and halve those refused."""

@@ -70,6 +70,34 @@ class Action(StrEnum):
     """The tree; a whole tree lies at "", so its import is for users of everything."""
     SEE_SYSTEM = "see-system"
     """Dead letters, gateways that nobody registered, counters."""
+    SEE_FIRE = "see-fire"
+    """Fire danger, stations, fires and their evidence."""
+    SEE_VEHICLES = "see-vehicles"
+    """Last positions; a track is `SEE_TRACKS`."""
+    SEE_PATROLS = "see-patrols"
+    """Points, routes, plans, tours and their verdicts."""
+    SEE_BIKES = "see-bikes"
+    """Bikes and tags, without whose they are."""
+    SEE_TRACKS = "see-tracks"
+    """Where a tag or a vehicle was; looking is written into the audit."""
+    SEE_OWNERS = "see-owners"
+    """Names and numbers of bikes' owners; looking is written into the audit."""
+    ARM_BIKES = "arm-bikes"
+    """Arm and disarm."""
+    WATCH_BIKES = "watch-bikes"
+    """The stolen list: put on it, recovered."""
+    EDIT_BIKES = "edit-bikes"
+    """The registry of bikes, tags and owners."""
+    JUDGE_FIRES = "judge-fires"
+    """Confirm a fire, call it false, and make its CAP message."""
+    EDIT_FIRE = "edit-fire"
+    """Stations, and starting their index anew."""
+    WALK_PATROLS = "walk-patrols"
+    """Begin and end a tour or a lone watch by hand, and hand in a visit."""
+    EDIT_PATROLS = "edit-patrols"
+    """Points, routes, plans, people and wands."""
+    EDIT_VEHICLES = "edit-vehicles"
+    """The registry of vehicles, and fences."""
     MAKE_OWN_TOKENS = "make-own-tokens"
     """Make, list and revoke one's own."""
     CHANGE_OWN_PASSWORD = "change-own-password"  # noqa: S105
@@ -117,6 +145,20 @@ _ROWS: dict[Action, tuple[Where, Where, Where, Where, Where]] = {
     Action.SEE_AUDIT: (_NO, _NO, _NO, _IN, _IN),
     Action.EDIT_AREAS: (_NO, _NO, _NO, _NO, _IN),
     Action.SEE_SYSTEM: (_NO, _NO, _NO, _NO, _IN),
+    Action.SEE_FIRE: (_IN, _IN, _IN, _IN, _IN),
+    Action.SEE_VEHICLES: (_IN, _IN, _IN, _IN, _IN),
+    Action.SEE_PATROLS: (_IN, _IN, _IN, _IN, _IN),
+    Action.SEE_BIKES: (_IN, _IN, _IN, _IN, _IN),
+    Action.SEE_TRACKS: (_NO, _IN, _IN, _IN, _IN),
+    Action.SEE_OWNERS: (_NO, _IN, _IN, _IN, _IN),
+    Action.ARM_BIKES: (_NO, _IN, _IN, _IN, _IN),
+    Action.WATCH_BIKES: (_NO, _NO, _IN, _IN, _IN),
+    Action.EDIT_BIKES: (_NO, _NO, _NO, _IN, _IN),
+    Action.JUDGE_FIRES: (_NO, _NO, _IN, _IN, _IN),
+    Action.EDIT_FIRE: (_NO, _NO, _NO, _IN, _IN),
+    Action.WALK_PATROLS: (_NO, _IN, _IN, _IN, _IN),
+    Action.EDIT_PATROLS: (_NO, _NO, _NO, _IN, _IN),
+    Action.EDIT_VEHICLES: (_NO, _NO, _NO, _IN, _IN),
     Action.MAKE_OWN_TOKENS: (_ALL, _ALL, _ALL, _ALL, _ALL),
     Action.CHANGE_OWN_PASSWORD: (_ALL, _ALL, _ALL, _ALL, _ALL),
 }

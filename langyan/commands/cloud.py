@@ -18,6 +18,10 @@ class _Commands(LazyGroup):
             f"{_HERE}.desk", "desk",
             _("Take alarms from the broker into the alarm database, see to it that somebody acts, and tell people."),
         ),
+        "trades": Later(
+            f"{_HERE}.trades", "trades",
+            _("Judge what is heard: fire danger, bike watch, patrols and vehicles; and send gateways their orders."),
+        ),
         "api": Later(f"{_HERE}.api", "api", _("Serve the alarm desk's HTTP API and acknowledge links.")),
         "openapi": Later(f"{_HERE}.api", "openapi", _("Print the OpenAPI document of the alarm desk's API.")),
         "areas": Later(

@@ -44,6 +44,20 @@ edit-users           - - - i i
 see-audit            - - - i i
 edit-areas           - - - - i
 see-system           - - - - i
+see-fire             i i i i i
+see-vehicles         i i i i i
+see-patrols          i i i i i
+see-bikes            i i i i i
+see-tracks           - i i i i
+see-owners           - i i i i
+arm-bikes            - i i i i
+watch-bikes          - - i i i
+edit-bikes           - - - i i
+judge-fires          - - i i i
+edit-fire            - - - i i
+walk-patrols         - i i i i
+edit-patrols         - - - i i
+edit-vehicles        - - - i i
 make-own-tokens      e e e e e
 change-own-password  e e e e e
 """

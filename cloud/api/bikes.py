@@ -1,0 +1,5 @@
+"""Routes: bikes."""
+
+from fastapi import APIRouter
+
+router = APIRouter(tags=["bikes"])

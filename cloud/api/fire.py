@@ -1,0 +1,5 @@
+"""Routes: fire."""
+
+from fastapi import APIRouter
+
+router = APIRouter(tags=["fire"])

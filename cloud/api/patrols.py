@@ -1,0 +1,5 @@
+"""Routes: patrols."""
+
+from fastapi import APIRouter
+
+router = APIRouter(tags=["patrols"])

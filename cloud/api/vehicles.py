@@ -1,0 +1,5 @@
+"""Routes: vehicles."""
+
+from fastapi import APIRouter
+
+router = APIRouter(tags=["vehicles"])

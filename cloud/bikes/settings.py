@@ -1,0 +1,7 @@
+"""Settings: bike watch."""
+
+from msgspec import Struct
+
+
+class Bikes(Struct, frozen=True, forbid_unknown_fields=True):
+    """Bike watch."""

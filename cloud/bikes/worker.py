@@ -1,0 +1,14 @@
+"""The loop: bike watch."""
+
+from collections.abc import Callable
+
+import anyio
+
+from cloud.clock import now_us
+from cloud.database import PersistentDatabase
+from cloud.settings import Settings
+
+
+async def run_bikes(database: PersistentDatabase, settings: Settings, *, clock: Callable[[], int] = now_us) -> None:
+    """Run until cancelled."""
+    await anyio.sleep_forever()

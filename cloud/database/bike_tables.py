@@ -1,0 +1,1 @@
+"""The tables of bike watch: bikes, tags, owners, their lives and cases."""

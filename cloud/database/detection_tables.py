@@ -1,0 +1,1 @@
+"""The tables of fire detection: fires and the evidence for them."""

@@ -1,0 +1,1 @@
+"""The tables of fire danger: stations, their days and their state."""

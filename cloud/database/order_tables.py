@@ -1,0 +1,1 @@
+"""The tables of orders to gateways, and of the stolen list."""

@@ -1,0 +1,1 @@
+"""The tables of patrols: points, routes, plans, tours and visits."""

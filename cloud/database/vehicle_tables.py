@@ -1,0 +1,1 @@
+"""The tables of vehicles: last positions, tracks and fences."""

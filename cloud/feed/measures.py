@@ -1,0 +1,107 @@
+"""What the trades found out, as line protocol: queued with the finding itself, written when InfluxDB is there."""
+
+import logging
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+
+import anyio
+from sqlalchemy import Connection, delete, exists, func, insert, select
+
+from cloud.clock import now_us
+from cloud.counters import Counters
+from cloud.database import PersistentDatabase
+from cloud.database.feed_tables import measure
+from cloud.feed.lease import hold
+from cloud.influx import open_writer
+from cloud.influx.bisection import bisect
+from cloud.influx.lines import field_value, tag_value
+from cloud.influx.persistent import PersistentWriter
+from cloud.settings import Settings
+from contract.telemetry import Value
+
+_log = logging.getLogger(__name__)
+_AT_ONCE = 2_000
+_IDLE_S = 1.0
+# A write waits for InfluxDB as long as it is away; then another worker may write the same lines again, to no harm.
+_LEASE_S = 120.0
+
+
+def line_of(
+    measurement: str, tags: Mapping[str, str], fields: Mapping[str, Value | int | None], at_us: int
+) -> bytes | None:
+    """Write one line; empty tags and fields without a value are left out, None when no field is left.
+
+    Args:
+        measurement: a plain word.
+        tags: of few values each; people's names and what changes often are fields.
+        fields: whole numbers stay whole, others are float; one name has one kind for ever.
+        at_us: microseconds UTC.
+    """
+    head = [measurement]
+    head += [f"{key}={escaped}" for key, value in sorted(tags.items()) if (escaped := tag_value(value))]
+    written = [f"{key}={_field(value)}" for key, value in fields.items() if value is not None]
+    return f"{','.join(head)} {','.join(written)} {at_us}".encode() if written else None
+
+
+def _field(value: Value | int) -> str:
+    return f"{value}i" if isinstance(value, int) and not isinstance(value, bool) else field_value(value)
+
+
+def put(connection: Connection, lines: Iterable[bytes | None], *, limit: int) -> None:
+    """Queue lines in the transaction that keeps what they say; beyond `limit` rows the oldest go."""
+    rows = [{"line": line} for line in lines if line is not None]
+    if not rows:
+        return
+    connection.execute(insert(measure), rows)
+    newest: int = connection.execute(select(func.max(measure.c.id))).scalar_one()
+    gone = connection.execute(delete(measure).where(measure.c.id <= newest - limit)).rowcount
+    if gone:
+        _log.error("%d lines for InfluxDB are lost: it was away for too long; trades.measures bounds them", gone)
+
+
+async def run_measures(database: PersistentDatabase, settings: Settings, *, clock: Callable[[], int] = now_us) -> None:
+    """Write what waits, oldest first, until cancelled; one worker at a time, so that the latest word on a time wins.
+
+    Args:
+        database: waited for when it is away; so is InfluxDB.
+        settings: where InfluxDB is.
+        clock: wall time, microseconds UTC.
+
+    Raises:
+        DatabaseRefusedError: the database cannot note what was written.
+    """
+    holder = uuid.uuid4().hex
+    async with open_writer(settings.influx) as raw_writer:
+        writer = PersistentWriter(raw_writer, counters=Counters())
+        while True:
+            if not await database.ask(_waits):
+                await anyio.sleep(_IDLE_S)
+                continue
+            rows = await database.call(partial(_take, holder=holder, clock=clock))
+            if not rows:
+                await anyio.sleep(_IDLE_S)
+                continue
+            await _write([line for _id, line in rows], writer)
+            await database.call(partial(_forget, newest=rows[-1][0]))
+
+
+def _waits(connection: Connection) -> bool:
+    return bool(connection.execute(select(exists(select(measure.c.id)))).scalar_one())
+
+
+def _take(connection: Connection, holder: str, clock: Callable[[], int]) -> list[tuple[int, bytes]]:
+    if not hold(connection, "measures", holder=holder, now_us=clock(), for_s=_LEASE_S):
+        return []
+    query = select(measure.c.id, measure.c.line).order_by(measure.c.id).limit(_AT_ONCE)
+    return [(row.id, bytes(row.line)) for row in connection.execute(query)]
+
+
+def _forget(connection: Connection, newest: int) -> None:
+    connection.execute(delete(measure).where(measure.c.id <= newest))
+
+
+async def _write(lines: Sequence[bytes], writer: PersistentWriter) -> None:
+    for culprit in await bisect(lines, writer.write):
+        # Nobody's data: whatever is wrong with it is wrong with us, and everything else must go on.
+        _log.error("InfluxDB refuses a measure: %s: %s", culprit.why, lines[culprit.start].decode(errors="replace"))

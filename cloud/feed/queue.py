@@ -1,0 +1,139 @@
+"""What was heard and waits for a trade: a bounded queue in the database, taken by any number of workers."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import anyio
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, delete, func, insert, select
+
+from cloud.database import DeadLetter, PersistentDatabase, dead_letters
+from cloud.database.feed_tables import observation
+from cloud.errors import DatabaseRefusedError
+from cloud.feed.sorting import Trade, read_samples
+from cloud.settings import Settings
+from contract.errors import Refusal
+from contract.telemetry import Sample
+
+AT_ONCE = 200
+"""So many messages are judged in one transaction."""
+IDLE_S = 0.25
+"""How often a trade looks for news when there was none."""
+
+
+class Observation(Struct, frozen=True):
+    """The samples of one message that concern one trade.
+
+    Attributes:
+        gateway: that sent them.
+        received_at_us: when the cloud took them, microseconds UTC.
+    """
+
+    trade: Trade
+    gateway: str
+    received_at_us: int
+    samples: tuple[Sample, ...]
+
+
+class Waiting(Struct, frozen=True):
+    """An `Observation` on its way into the table; `samples` as `write_samples` writes them."""
+
+    trade: Trade
+    gateway: str
+    received_at_us: int
+    samples: bytes
+
+
+def put(connection: Connection, waiting: Sequence[Waiting], *, limit: int) -> int:
+    """Queue what was heard; beyond `limit` rows the oldest go.
+
+    Rows are counted by their ids, in constant time.
+
+    Returns:
+        How many rows went untaken.
+    """
+    if not waiting:
+        return 0
+    connection.execute(insert(observation), [msgspec.to_builtins(one, builtin_types=[bytes]) for one in waiting])
+    newest: int = connection.execute(select(func.max(observation.c.id))).scalar_one()
+    return connection.execute(delete(observation).where(observation.c.id <= newest - limit)).rowcount
+
+
+def has_news(connection: Connection, trade: Trade) -> bool:
+    """Tell whether anything waits for a trade; changes nothing."""
+    query = select(observation.c.id).where(observation.c.trade == trade.value).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def take(connection: Connection, trade: Trade, *, limit: int = AT_ONCE) -> list[tuple[int, Observation]]:
+    """Take the oldest rows of a trade that no other worker holds, and delete them with the commit.
+
+    Returns:
+        The rows by their ids, in the order in which they were queued, which need not be that of their samples.
+    """
+    query = select(observation).where(observation.c.trade == trade.value).order_by(observation.c.id).limit(limit)
+    rows = connection.execute(query.with_for_update(skip_locked=True)).all()
+    if rows:
+        connection.execute(delete(observation).where(observation.c.id.in_([row.id for row in rows])))
+    return [
+        (row.id, Observation(trade, row.gateway, row.received_at_us, read_samples(bytes(row.samples)))) for row in rows
+    ]
+
+
+Work = Callable[[Connection, Sequence[Observation]], None]
+"""Judges observations; in the transaction that takes them, so that each is judged exactly once in what is kept."""
+
+
+async def follow(
+    database: PersistentDatabase, settings: Settings, trade: Trade, work: Work, *, idle_s: float = IDLE_S
+) -> None:
+    """Judge what waits for a trade, for ever; ends by being cancelled.
+
+    What the database refuses goes to the dead letters alone; what waits beside it is judged.
+
+    Args:
+        database: waited for when it is away.
+        settings: how many dead letters are kept.
+        trade: whose.
+        work: must be ready for samples in any order, late, twice.
+        idle_s: between looks when nothing waits.
+    """
+    while True:
+        if not await database.ask(partial(has_news, trade=trade)):
+            await anyio.sleep(idle_s)
+            continue
+        try:
+            await database.call(partial(_judge, trade=trade, work=work, limit=AT_ONCE))
+        except DatabaseRefusedError:
+            await _judge_alone(database, settings, trade, work)
+
+
+async def _judge_alone(database: PersistentDatabase, settings: Settings, trade: Trade, work: Work) -> None:
+    """Judge the next rows each alone, so that only the culprits are given up."""
+    for _ in range(AT_ONCE):
+        if not await database.ask(partial(has_news, trade=trade)):
+            return
+        try:
+            await database.call(partial(_judge, trade=trade, work=work, limit=1))
+        except DatabaseRefusedError as error:
+            await database.call(partial(_give_up, trade=trade, why=str(error), limit=settings.database.dead_letters))
+
+
+def _judge(connection: Connection, trade: Trade, work: Work, limit: int) -> None:
+    taken = take(connection, trade, limit=limit)
+    if taken:
+        work(connection, [one for _id, one in taken])
+
+
+def _give_up(connection: Connection, trade: Trade, why: str, limit: int) -> None:
+    for _id, one in take(connection, trade, limit=1):
+        letter = DeadLetter(
+            topic=f"trade/{trade.value}",
+            gateway=one.gateway,
+            reason=Refusal.DATABASE,
+            why=why,
+            payload=msgspec.json.encode(one.samples),
+            received_at_us=one.received_at_us,
+        )
+        dead_letters.keep(connection, [letter], limit=limit)

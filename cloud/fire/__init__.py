@@ -1,0 +1,1 @@
+"""Fire danger from the weather, and fires found by towers together."""

@@ -1,0 +1,1 @@
+"""Orders to gateways: kept, sent, sent again, and their results."""

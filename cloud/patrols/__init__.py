@@ -1,0 +1,1 @@
+"""Patrol tours: what was planned, what was walked, and the verdict on each visit."""

@@ -1,0 +1,1 @@
+"""Vehicles: where they are, where they were, and where they should not be."""
