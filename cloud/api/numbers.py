@@ -30,10 +30,13 @@ async def show_numbers(
     until_us: Annotated[TimeUs | None, Query()] = None,
     kind: Annotated[Word | None, Query()] = None,
     severity: Annotated[Severity | None, Query()] = None,
-    operators: Annotated[int, Query(ge=1, le=1_000)] = 1,
+    operators: Annotated[int | None, Query(ge=1, le=1_000)] = None,
 ) -> Response:
-    """Tell the numbers of an area and all below it for whole local days; of one's own area and a week unless said."""
-    now_us = context.clock()
+    """Tell the numbers of an area and all below it for whole local days.
+
+    Unless said, of one's own area and a week, for as many operators as the settings have.
+    """
+    now_us, settings = context.clock(), context.settings.numbers
     until_us = now_us if until_us is None else until_us
     from_us = max(0, until_us - _WEEK_US) if from_us is None else from_us
     zone = ZoneInfo(context.settings.desk.timezone)
@@ -49,7 +52,8 @@ async def show_numbers(
             zone=zone,
             kind=kind,
             severity=severity,
-            operators=operators,
+            operators=settings.operators if operators is None else operators,
+            false_call_kinds=settings.false_call_kinds,
         )
         return msgspec.json.encode(found)
 

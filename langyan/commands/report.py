@@ -46,7 +46,9 @@ def report(
     area: str = typer.Option("", "--area", help=_("Only this area, by its id, and all below it.")),
     month: str = typer.Option(..., "--month", help=_("Which month: 2026-11."), metavar="YYYY-MM"),
     months: int = typer.Option(1, "--months", min=1, max=60, help=_("So many months from there on.")),
-    operators: int = typer.Option(1, "--operators", min=1, max=1000, help=_("People at the desk at a time.")),
+    operators: int | None = typer.Option(
+        None, "--operators", min=1, max=1000, help=_("People at the desk at a time.")
+    ),
     csv_file: Path | None = typer.Option(None, "--csv", help=_("Write it to this file, for a spreadsheet.")),
     html_file: Path | None = typer.Option(None, "--html", help=_("Write it to this file, as a page to print.")),
     settings_file: Path | None = typer.Option(
@@ -139,7 +141,7 @@ def _span(zone: ZoneInfo, *, first: date, count: int) -> tuple[int, int]:
     return begin_us(first, zone), begin_us(after, zone)
 
 
-def _from_desk(area: str, span: Span, *, operators: int) -> Numbers:
+def _from_desk(area: str, span: Span, *, operators: int | None) -> Numbers:
     """Ask the desk; in its own time zone, which only its answer tells."""
     zone = _FIRST_GUESS
     with DeskClient(read_access(os.environ)) as desk:
@@ -152,7 +154,7 @@ def _from_desk(area: str, span: Span, *, operators: int) -> Numbers:
             zone = ZoneInfo(found.scope.timezone)
 
 
-def _from_database(path: Path, area: str, span: Span, *, operators: int, anew: bool) -> Numbers:
+def _from_database(path: Path, area: str, span: Span, *, operators: int | None, anew: bool) -> Numbers:
     settings = load_settings(path, database_only=True)
     zone = ZoneInfo(settings.desk.timezone)
     from_us, until_us = span(zone)
@@ -167,7 +169,7 @@ def _from_database(path: Path, area: str, span: Span, *, operators: int, anew: b
                 until_us=until_us,
                 now_us=now_us(),
                 zone=zone,
-                operators=operators,
+                operators=settings.numbers.operators if operators is None else operators,
                 false_call_kinds=settings.numbers.false_call_kinds,
             )
         )

@@ -2,11 +2,16 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from cloud.database import Database
+from cloud.desk.core import ClosingCode
+from cloud.numbers.following import rebuild
+from cloud.numbers.settings import Numbers
 from cloud.people.roles import Action, Role
+from cloud.settings import Settings
 from contract.alarms import Severity
 from tests.cloud.api_rig import NOW_US, Rig, insecure, make_alarm
 
@@ -302,3 +307,17 @@ async def test_numbers_are_told(rig: Rig) -> None:
         answer = await desk.get("/api/v1/numbers")
     assert answer.status_code == 200, answer.text
     assert answer.json()["scope"]["area_path"] == "city/east/"
+
+
+async def test_numbers_follow_the_settings(database: Database) -> None:
+    numbers = Numbers(operators=3, false_call_kinds=("smoke",))
+    rig = Rig(database, Settings(numbers=numbers))
+    for number, kind in enumerate(["smoke", "panic"]):
+        closed = {"closed_at_us": NOW_US, "closing_code": ClosingCode.ACCIDENTAL}
+        rig.raise_alarms(1, first=number, half=("east", "west")[number], kind=kind, **closed)
+    rebuild(database, ZoneInfo(rig.settings.desk.timezone))
+    async with rig.client(rig.add("li", Role.VIEWER)) as desk:
+        found = (await desk.get("/api/v1/numbers")).json()
+        assert (await desk.get("/api/v1/numbers", params={"operators": 2})).json()["scope"]["operators"] == 2
+    assert found["scope"]["operators"] == 3
+    assert [one["site"] for one in found["false_call_sites"]] == ["school-east"]
