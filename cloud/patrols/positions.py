@@ -11,7 +11,5 @@ if TYPE_CHECKING:
     from cloud.vehicles.positions import Position
 
 
-def take_positions(
-    connection: Connection, positions: Sequence["Position"], *, settings: Settings, now_us: int
-) -> None:
+def take_positions(connection: Connection, positions: Sequence["Position"], *, settings: Settings, now_us: int) -> None:
     """Find the visits that positions make, in the transaction that keeps them."""
