@@ -1,18 +1,11 @@
 """The corner of a city that the demo's sites lie in: areas, who is on duty, what must happen; files to import."""
 
-from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 
-from sqlalchemy import Connection
-
 from cloud.database import Database
-from cloud.desk.changes import Actor
-from cloud.people.passwords import hash_password, random_password
-from cloud.people.roles import SCOPES, Role, rights
-from cloud.people.store import NewUser, add_user, find_person
-from cloud.people.tokens import make_token
+from cloud.people.roles import Role
 from langyan.demo.sites import SCHOOL, TOWER
+from langyan.own_user import make_user
 
 CHANNEL = "phone"
 PHONE_VARIABLE = "LANGYAN_DEMO_PHONE"
@@ -84,18 +77,4 @@ def write_city(folder: Path) -> Path:
 
 def make_duty_token(database: Database) -> str:
     """Make the user of the alarm desk's duty officer, and a token for a day; nobody ever sees the password."""
-    hashed = hash_password(random_password().value)
-    now_us = int(datetime.now(UTC).timestamp() * 1e6)
-    actor = Actor("desk", "demo")
-
-    def work(connection: Connection, *, ends_us: int) -> str:
-        new = NewUser(name="duty", display="值班员 duty officer", role=Role.DISPATCHER)
-        add_user(connection, new, hashed, must_change=False, actor=actor, editor=None, now_us=now_us)
-        owner = find_person(connection, "duty")
-        scopes = rights(Role.DISPATCHER) & SCOPES
-        made = make_token(
-            connection, owner, name="demo", scopes=scopes, expires_at_us=ends_us, actor=actor, now_us=now_us
-        )
-        return made.text.value
-
-    return database.run(partial(work, ends_us=now_us + int(timedelta(days=1).total_seconds() * 1e6)))
+    return make_user(database, name="duty", display="值班员 duty officer", role=Role.DISPATCHER, by="demo")

@@ -7,7 +7,8 @@ from contract.alarms import Mode
 from contract.commands import Command
 from contract.tags import Arm, Disarm, TagOrder, parts_of
 from edge.rules.modes import MAX_MODE_S
-from langyan.scenario.stage import Stage, StageError
+from langyan.scenario.cloud import StageError
+from langyan.scenario.stage import Stage
 from simulators.control_client import Control
 from simulators.scenario import model
 from simulators.scenario.loader import Step
@@ -34,19 +35,10 @@ class Actor:
         match action:
             case model.Mark():
                 pass
-            case model.BrokerAway():
-                self._broker(ends=ends)
-            case model.CloudAway():
-                if ends:
-                    self._stage.cloud_comes()
-                else:
-                    self._stage.cloud_goes()
-            case model.PowerCut():
-                gateway = self._stage.gateways[self._gateway(action.gateway)]
-                if ends:
-                    gateway.start(wait=False)
-                else:
-                    gateway.kill()
+            case model.Command():
+                self._stage.command(action.words, must_fail=action.fails)
+            case model.BrokerAway() | model.CloudAway() | model.PowerCut():
+                self._take_away(action, ends=ends)
             case model.SetMode():
                 self._set_mode(action, ends=ends)
             case model.Arm() | model.Disarm() | model.Stolen():
@@ -72,11 +64,22 @@ class Actor:
                 expires_at_us = now_us + COMMAND_S * 1_000_000
                 self._stage.eyes.send_command(Command(uuid4().hex, gateway, order, expires_at_us, by="scenario"))
 
-    def _broker(self, *, ends: bool) -> None:
-        if ends:
-            self._stage.broker.start()
-        else:
-            self._stage.broker.kill()
+    def _take_away(self, action: model.BrokerAway | model.CloudAway | model.PowerCut, *, ends: bool) -> None:
+        match action:
+            case model.BrokerAway() if ends:
+                self._stage.broker.start()
+            case model.BrokerAway():
+                self._stage.broker.kill()
+            case model.CloudAway() if ends:
+                self._stage.cloud_comes()
+            case model.CloudAway():
+                self._stage.cloud_goes()
+            case model.PowerCut():
+                gateway = self._stage.gateways[self._gateway(action.gateway)]
+                if ends:
+                    gateway.start(wait=False)
+                else:
+                    gateway.kill()
 
     def _act_on_bus(self, action: model.BusAction, *, ends: bool) -> None:
         (who,) = self._world.buses(action.bus)

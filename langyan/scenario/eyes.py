@@ -19,7 +19,7 @@ from contract.receipts import Receipt, Verdict, decode_receipt, encode_receipt
 from contract.telemetry import decode_telemetry, header_from_properties
 from contract.topics import CLOUD_READY, ROOT, Channel, parse_topic, topic
 from langyan.scenario.clock import StoryClock
-from simulators.scenario.model import GatewayState
+from simulators.scenario.expecting import GatewayState
 from simulators.scenario.record import Record, SeenAlarm, SeenState
 from simulators.scenario.world import Who
 

@@ -10,16 +10,18 @@ from pathlib import Path
 from msgspec import structs
 from msgspec.structs import replace
 
+from cloud.errors import CloudError
 from contract.telemetry import Value
 from edge.errors import EdgeError
 from langyan.errors import LangyanError
 from langyan.i18n import translate as _
 from langyan.scenario.acting import Actor
 from langyan.scenario.clock import StoryClock
+from langyan.scenario.cloud import CloudWishes
 from langyan.scenario.report import Report, Wishes, make_report
 from langyan.scenario.stage import Sources, Stage
 from simulators.errors import SimulatorError
-from simulators.scenario import model
+from simulators.scenario import expecting
 from simulators.scenario.judge import Judge
 from simulators.scenario.loader import Driven, Scenario
 from simulators.scenario.record import MAX_SEEN, Record
@@ -54,12 +56,12 @@ def play(scenario: Scenario, folder: Path, *, slack: float = 1.0, profiles: Path
         clock=clock,
         record=record,
         sources=_sources(scenario, clock),
-        stored=scenario.file.scenario.stored,
+        cloud=_cloud(scenario),
         profiles=profiles,
     )
     judge = Judge(scenario, slack=slack)
     with stage:
-        clock.begin()
+        stage.begin()
         _play_on(scenario, stage, judge)
         losses = stage.settle()
         with stage.eyes.lock:
@@ -78,7 +80,7 @@ def play_safely(scenario: Scenario, wishes: Wishes) -> Report:
             text = _("{folder} is not empty; an older run in it would be counted too. Give a new folder.")
             return replace(nothing, error=text.format(folder=folder))
         return play(scenario, folder.resolve(), slack=wishes.slack, profiles=wishes.profiles)
-    except (LangyanError, SimulatorError, EdgeError, OSError) as error:
+    except (LangyanError, SimulatorError, EdgeError, CloudError, OSError) as error:
         return replace(nothing, error=str(error))
     finally:
         if wishes.keep is None:
@@ -105,19 +107,34 @@ def _play_on(scenario: Scenario, stage: Stage, judge: Judge) -> None:
                 _look(stage, who, point)
         with stage.eyes.lock:
             is_decided = judge.look(stage.record, stage.clock.now_s())
+        stage.check()
         next_at = min(left[0].t_s if left else look_at, look_at)
         stage.eyes.wait(max(0.0, next_at - stage.clock.now_s()))
 
 
+def _cloud(scenario: Scenario) -> CloudWishes | None:
+    """Tell what the scenario wants of the cloud."""
+    if not scenario.file.scenario.is_stored:
+        return None
+    asks = {expected.get for expected in scenario.file.expect if isinstance(expected, expecting.Answer)}
+    return CloudWishes(
+        trades=scenario.file.scenario.trades,
+        settings=scenario.file.cloud,
+        files=scenario.files,
+        prepare=tuple(prepare.words for prepare in scenario.file.prepare),
+        asks=tuple(sorted(asks)),
+    )
+
+
 def _watch(scenario: Scenario, record: Record) -> None:
     for expected in scenario.file.expect:
-        if isinstance(expected, model.ValueIs):
+        if isinstance(expected, expecting.ValueIs):
             (who,) = scenario.world.devices(expected.device)
             record.readings[who, expected.point] = deque(maxlen=MAX_SEEN)
 
 
 def _outputs(scenario: Scenario) -> set[tuple[Who, str]]:
-    asked = [expected for expected in scenario.file.expect if isinstance(expected, model.OutputIs)]
+    asked = [expected for expected in scenario.file.expect if isinstance(expected, expecting.OutputIs)]
     return {(who, expected.point) for expected in asked for who in scenario.world.devices(expected.device)}
 
 

@@ -6,9 +6,10 @@ from xml.etree import ElementTree as ET
 
 from msgspec import Struct
 
-from simulators.scenario.judge import Verdict, describe
+from simulators.scenario.judge import describe
 from simulators.scenario.loader import Scenario
 from simulators.scenario.record import Record
+from simulators.scenario.verdict import Verdict
 
 
 class Wishes(Struct, frozen=True):

@@ -1,7 +1,7 @@
 """The stage of a scenario: broker, gateways as processes, simulated devices in a thread, where asked the cloud."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -14,10 +14,10 @@ from device_profiles.site_loader import load_site
 from edge import control as edge_control
 from edge.status import decode_snapshot
 from langyan.demo.counting import QueryError, stored_counts
-from langyan.errors import LangyanError
 from langyan.scenario.clock import StoryClock
+from langyan.scenario.cloud import DATABASE, CloudWishes, ScenarioCloud, StageError
 from langyan.scenario.eyes import Eyes
-from langyan.servers import Influx, Langyan, Mosquitto, free_port, wait_until
+from langyan.servers import Langyan, Mosquitto, free_port, wait_until
 from simulators.control_client import Control
 from simulators.point import Source
 from simulators.scenario.record import Loss, Record
@@ -25,7 +25,6 @@ from simulators.scenario.relocate import relocate
 from simulators.scenario.world import PlayedSite, Who
 from simulators.site import ServedSite, serve_site
 
-DATABASE = "langyan"
 # First answers of devices that can be reached come within a second; those that cannot hold nobody up longer.
 FIRST_ANSWERS_S = 5.0
 # How long what is under way may take to arrive once no new readings are made.
@@ -34,23 +33,6 @@ CONTROL_LIMIT_S = 15.0
 
 Sources = Mapping[str, Mapping[tuple[str, str], Source]]
 """By gateway, device and point: what drives it."""
-
-_SETTINGS = """# Written by a scenario; `langyan alarms list --settings` reads it too.
-[mqtt]
-port = {broker_port}
-
-[influx]
-version = 1
-url = "{influx_url}"
-database = "{database}"
-
-[database]
-url = "sqlite:///alarms.db"
-"""
-
-
-class StageError(LangyanError):
-    """A part of the stage did not do what it was asked; the text says which."""
 
 
 class Stage:
@@ -62,7 +44,8 @@ class Stage:
         eyes: what arrives.
         gateways: by id.
         controls: by gateway id, the hand on its simulated devices.
-        workers: ingest and desk, where the cloud runs.
+        cloud: what runs of it; None where the eyes are the cloud.
+        workers: of the cloud.
     """
 
     def __init__(
@@ -73,7 +56,7 @@ class Stage:
         clock: StoryClock,
         record: Record,
         sources: Sources | None = None,
-        stored: bool = False,
+        cloud: CloudWishes | None = None,
         profiles: Path | None = None,
     ) -> None:
         """Write the site files; nothing is started yet.
@@ -84,10 +67,13 @@ class Stage:
             clock: of the story.
             record: where what arrives is noted.
             sources: what drives points.
-            stored: run InfluxDB, ingest and desk too; else the eyes give receipts.
+            cloud: what runs of it; None: the eyes give receipts.
             profiles: folder with profiles of one's own.
+
+        Raises:
+            StageError: the cloud's settings have a fault.
         """
-        self.folder, self.clock, self.record, self.is_stored = folder, clock, record, stored
+        self.folder, self.clock, self.record = folder, clock, record
         folder.mkdir(parents=True, exist_ok=True)
         self.broker = Mosquitto(folder / "mosquitto")
         self._sources, self._profiles = sources or {}, profiles
@@ -96,24 +82,30 @@ class Stage:
             gateway: load_site(path, profiles=profiles) for gateway, path in self._files.items()
         }
         self.gateways = {gateway: self._gateway(gateway, path) for gateway, path in self._files.items()}
-        self.influx = Influx(folder / "influxd") if stored else None
-        self.workers = {worker: self._worker(worker) for worker in ("ingest", "desk")} if stored else {}
+        self.cloud: ScenarioCloud | None = None
+        if cloud is not None:
+            self.cloud = ScenarioCloud(
+                folder, cloud, broker_port=self.broker.port, clock=clock,
+                has_heard=self._has_heard,
+            )  # fmt: skip
+        self.workers = {} if self.cloud is None else self.cloud.workers
         self.controls: dict[str, Control] = {}
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        """Start everything, and wait until every gateway is alive and its devices have begun to answer.
+        """Start everything, wait until every gateway is alive and its devices answer, and do what is to be prepared.
 
         Raises:
             ServerError: a server is missing or does not come up.
             SimulatorError: a device cannot be simulated, or a port cannot be had.
+            CommandFailedError: what was to be prepared failed.
         """
         with contextlib.ExitStack() as opening:
             opening.enter_context(self.broker)
-            self.eyes = Eyes(self.broker.port, self.clock, self.record, answers=not self.is_stored)
+            self.eyes = Eyes(self.broker.port, self.clock, self.record, answers=self.cloud is None)
             opening.callback(self.eyes.close)
-            if self.influx is not None:
-                opening.enter_context(self.influx)
+            if self.cloud is not None:
+                opening.enter_context(self.cloud)
             portal = opening.enter_context(anyio.from_thread.start_blocking_portal())
             for gateway, site in self.sites.items():
                 self.controls[gateway] = opening.enter_context(self._simulated(portal, gateway, site))
@@ -125,11 +117,43 @@ class Stage:
             for process in processes:
                 process.wait_ready()
             wait_until(self._have_all_answered, FIRST_ANSWERS_S)
+            if self.cloud is not None:
+                self.cloud.prepare()
+                self.desk = opening.enter_context(self.cloud.eyes(self.eyes))
             self._open = opening.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+
+    def begin(self) -> None:
+        """Let the story begin.
+
+        Raises:
+            StageError: what was prepared says when it begins, and that moment is over.
+        """
+        if self.cloud is not None:
+            self.cloud.wait_for_begin()
+        self.clock.begin()
+
+    def command(self, words: Sequence[str], *, must_fail: bool) -> None:
+        """Begin a command of the scenario; `check` tells what became of it.
+
+        Raises:
+            StageError: no cloud runs.
+        """
+        if self.cloud is None:
+            raise StageError("a command wants stored = true in [scenario]")
+        self.cloud.commands.start(words, must_fail=must_fail)
+
+    def check(self) -> None:
+        """Look after the commands.
+
+        Raises:
+            CommandFailedError: one did not end as it should.
+        """
+        if self.cloud is not None:
+            self.cloud.commands.check()
 
     def ask_gateway(self, gateway: str, request: dict[str, object]) -> dict[str, object]:
         """Ask a gateway on its control socket, as a command on the same machine does.
@@ -158,8 +182,13 @@ class Stage:
     def settle(self) -> dict[Who, Loss]:
         """Let no more readings be made, wait until all that were have arrived, stop the gateways, and count.
 
-        Whatever is still away comes back for it.
+        Whatever is still away comes back for it, and commands end.
+
+        Raises:
+            CommandFailedError: one did not end as it should.
         """
+        if self.cloud is not None:
+            self.cloud.commands.finish()
         if self.broker.pid is None:
             self.broker.start()
         self.cloud_comes()
@@ -172,6 +201,8 @@ class Stage:
         for process in self.gateways.values():
             process.stop()
         wait_until(lambda: all(not loss.lost for loss in self.losses().values()), 1.0, every_s=0.1)
+        if self.cloud is not None:
+            self.desk.look(is_last=True)
         return self.losses()
 
     def losses(self) -> dict[Who, Loss]:
@@ -196,14 +227,14 @@ class Stage:
         return found
 
     def _kept(self) -> Mapping[tuple[Who, str], int]:
-        if self.influx is None:
+        if self.cloud is None:
             with self.eyes.lock:
                 return dict(self.eyes.kept)
         try:
             return {
                 (Who(gateway, device), point): count
                 for gateway in self.gateways
-                for (device, point), count in stored_counts(self.influx.url, DATABASE, gateway).items()
+                for (device, point), count in stored_counts(self.cloud.influx.url, DATABASE, gateway).items()
             }
         except (QueryError, OSError) as error:
             raise StageError(f"InfluxDB does not answer: {error}; its log is in {self.folder}") from error
@@ -244,14 +275,8 @@ class Stage:
             words += ["--profiles", str(self._profiles.absolute())]
         return Langyan(path.parent, "gateway", *words, ready=lambda: self.eyes.is_alive(gateway))
 
-    def _worker(self, worker: str) -> Langyan:
-        settings = self.folder / "cloud.toml"
-        url = self.influx.url if self.influx is not None else ""
-        settings.write_text(
-            _SETTINGS.format(broker_port=self.broker.port, influx_url=url, database=DATABASE), encoding="utf-8"
-        )
-        words = ("cloud", worker, str(settings))
-        return Langyan(self.folder, worker, *words, ready=lambda: self.eyes.has_heard(worker))
+    def _has_heard(self, worker: str) -> bool:
+        return self.eyes.has_heard(worker)
 
     @contextlib.contextmanager
     def _simulated(self, portal: BlockingPortal, gateway: str, site: Site) -> Iterator[Control]:

@@ -11,10 +11,11 @@ from device_profiles.site_loader import load_site
 from device_profiles.toml_file import TomlFile
 from edge.rules.modes import MAX_MODE_S
 from langyan.scenario.clock import StoryClock
+from langyan.scenario.cloud import CloudWishes
 from langyan.scenario.stage import Stage
 from langyan.servers import wait_until
 from simulators.control_client import Control
-from simulators.scenario import model
+from simulators.scenario import expecting
 from simulators.scenario.judge import fits
 from simulators.scenario.record import Record, SeenAlarm
 from simulators.scenario.world import PlayedSite, Who
@@ -56,7 +57,7 @@ class SiteUnderTest:
             {self.gateway: played},
             clock=self._clock,
             record=self._record,
-            stored=stored,
+            cloud=CloudWishes() if stored else None,
             profiles=profiles,
         )
         self._taken: set[str] = set()
@@ -70,7 +71,7 @@ class SiteUnderTest:
             SimulatorError: a device cannot be simulated.
         """
         self._open.enter_context(self._stage)
-        self._clock.begin()
+        self._stage.begin()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -233,7 +234,7 @@ class SiteUnderTest:
         if not is_good:
             raise AssertionError(f"readings lost or twice, by device: {lost}")
 
-    def _expect(self, wanted: model.Raised, transitions: tuple[Transition, ...], within_s: float) -> AlarmEvent:
+    def _expect(self, wanted: expecting.Raised, transitions: tuple[Transition, ...], within_s: float) -> AlarmEvent:
         wait_until(lambda: self._find(wanted, transitions) is not None, within_s * self._slack)
         seen = self._find(wanted, transitions)
         if seen is None:
@@ -245,7 +246,7 @@ class SiteUnderTest:
         self._taken.add(seen.event.event_id)
         return seen.event
 
-    def _find(self, wanted: model.Raised, transitions: tuple[Transition, ...]) -> SeenAlarm | None:
+    def _find(self, wanted: expecting.Raised, transitions: tuple[Transition, ...]) -> SeenAlarm | None:
         with self._stage.eyes.lock:
             found = (
                 seen
@@ -263,8 +264,8 @@ class SiteUnderTest:
 
 def _wanted(
     alarm: str | None, device: str | None, point: str | None, severity: str | None, mode: str | None
-) -> model.Raised:
-    return model.Raised(
+) -> expecting.Raised:
+    return expecting.Raised(
         alarm=alarm,
         device=device,
         point=point,

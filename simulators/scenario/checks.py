@@ -7,7 +7,7 @@ from device_profiles.codec import ValueKind, encode_point
 from device_profiles.faults import N_, CodecError, listed, shown
 from device_profiles.point_checks import check_known
 from device_profiles.toml_file import Place, TomlFile
-from simulators.scenario import model
+from simulators.scenario import expecting, model
 from simulators.scenario.times import parse_time, story_second
 from simulators.scenario.world import SUPERVISION, Who, World, is_gateway_device
 from simulators.signals.fire import Fire
@@ -23,6 +23,16 @@ def check_head(toml: TomlFile, head: model.Head) -> None:
     """Note faults of `[scenario]`."""
     if parse_time(head.begins) is None:
         _no_time(toml, ("scenario", "begins"), head.begins)
+
+
+def check_cloud(toml: TomlFile, head: model.Head, fields: Mapping[str, Any]) -> None:
+    """Note what is given for a cloud that does not run; `fields` of the file."""
+    for key in ("cloud", "prepare"):
+        if fields.get(key) and not head.is_stored:
+            toml.fault((key,), N_("wants stored = true in [scenario]"))
+    for action in fields.get("at", ()):
+        if isinstance(action, model.Command) and not head.is_stored:
+            toml.fault((*toml.place_of(action), "do"), N_("wants stored = true in [scenario]"))
 
 
 def check_signals(toml: TomlFile, signals: Sequence[model.SignalDef]) -> None:
@@ -79,7 +89,7 @@ class Checker:
             if isinstance(action, model.Press | model.SetTo | model.Stick):
                 self._point_action(place, action, who)
 
-    def expectations(self, expectations: Iterable[model.Expectation]) -> None:
+    def expectations(self, expectations: Iterable[expecting.Expectation]) -> None:
         """Note faults of `[[expect]]`."""
         for expected in expectations:
             place = self._toml.place_of(expected)
@@ -87,15 +97,17 @@ class Checker:
                 text = N_("no event {id}; ids of [[at]]: {allowed}")
                 self._fault((*place, "after"), text, id=shown(expected.after), allowed=listed(self._events))
             match expected:
-                case model.Raised() | model.Cleared() | model.NotRaised() | model.Count():
+                case expecting.OnDesk() | expecting.Evidence() | expecting.NothingElse() | expecting.Answer():
+                    self._of_desk(place, expected)
+                case expecting.Raised() | expecting.Cleared() | expecting.NotRaised() | expecting.Count():
                     self._of_alarms(place, expected)
-                case model.Order():
+                case expecting.Order():
                     self._order(place, expected)
-                case model.NothingLost(device=str(name)) | model.TagIs(device=str(name)):
+                case expecting.NothingLost(device=str(name)) | expecting.TagIs(device=str(name)):
                     self._device(place, name)
-                case model.ValueIs() | model.OutputIs():
+                case expecting.ValueIs() | expecting.OutputIs():
                     self._value(place, expected)
-                case model.GatewayIs():
+                case expecting.GatewayIs():
                     self._gateway(place, expected.gateway, is_one=True)
 
     def _drive(self, place: Place, drive: model.Drive, signal: Signal, who: Who) -> None:
@@ -137,7 +149,7 @@ class Checker:
         match action:
             case model.Noise() | model.Flood() | model.Unplug():
                 return self._bus(place, action.bus)
-            case model.BrokerAway() | model.CloudAway() | model.Mark():
+            case model.BrokerAway() | model.CloudAway() | model.Command() | model.Mark():
                 return None
             case model.Arm() | model.Disarm() | model.Stolen():
                 self._gateway(place, action.gateway, is_one=False)
@@ -184,13 +196,33 @@ class Checker:
                 text = N_("cannot be {value}: {why}")
                 self._fault((*place, "value"), text, value=shown(action.value), why=str(error))
 
+    def _of_cloud(self, place: Place, key: str) -> None:
+        if not self._head.is_stored:
+            self._fault((*place, key), N_("wants stored = true in [scenario]"))
+
+    def _of_desk(self, place: Place, expected: expecting.OfDesk) -> None:
+        if not isinstance(expected, expecting.Answer):
+            self._of_cloud(place, "what")
+            if not isinstance(expected, expecting.NothingElse):
+                self._of_alarms(place, expected)
+            return
+        if not self._head.trades:
+            self._fault((*place, "what"), N_("wants trades = true in [scenario]"))
+        if not expected.has and not expected.lacks:
+            self._fault((*place, "has"), N_("is missing: give has or lacks"))
+
     def _of_alarms(self, place: Place, expected: Any) -> None:
-        self._gateway(place, expected.gateway, is_one=False)
-        if expected.stored and not self._head.stored:
-            self._fault((*place, "stored"), N_("wants stored = true in [scenario]"))
+        if expected.stored:
+            self._of_cloud(place, "stored")
         limits = ("exactly", "at_least", "at_most")
-        if isinstance(expected, model.Count) and all(getattr(expected, key) is None for key in limits):
+        is_count = isinstance(expected, expecting.Count | expecting.OnDesk)
+        if is_count and all(getattr(expected, key) is None for key in limits):
             self._fault((*place, "exactly"), N_("is missing: give exactly, at_least or at_most"))
+        if expected.gateway == expecting.OWN_GATEWAY:
+            # What the cloud may say of what, it says itself.
+            self._of_cloud(place, "gateway")
+            return
+        self._gateway(place, expected.gateway, is_one=False)
         if expected.device is None or is_gateway_device(expected.device):
             self._kind(place, expected.alarm, None)
             return
@@ -208,7 +240,7 @@ class Checker:
             text = N_("no rule {rule}; rules: {allowed}")
             self._fault((*place, "rule"), text, rule=shown(expected.rule), allowed=listed(sorted(rules)))
 
-    def _order(self, place: Place, expected: model.Order) -> None:
+    def _order(self, place: Place, expected: expecting.Order) -> None:
         found = [self._device((*place, "devices"), name, is_key=True) for name in expected.devices]
         several = 2
         if len(found) < several:
@@ -217,12 +249,12 @@ class Checker:
             if who is not None:
                 self._kind(place, expected.alarm, who)
 
-    def _value(self, place: Place, expected: model.ValueIs | model.OutputIs) -> None:
+    def _value(self, place: Place, expected: expecting.ValueIs | expecting.OutputIs) -> None:
         who = self._device(place, expected.device)
         if who is not None and self._world.is_polled(who):
             check_known(self._toml, (*place, "point"), expected.point, known=self._world.points(who))
         limits = ("lowest", "highest", "equals")
-        if isinstance(expected, model.ValueIs) and all(getattr(expected, key) is None for key in limits):
+        if isinstance(expected, expecting.ValueIs) and all(getattr(expected, key) is None for key in limits):
             self._fault((*place, "equals"), N_("is missing: give lowest, highest or equals"))
 
     def _kind(self, place: Place, alarm: str | None, who: Who | None) -> None:

@@ -1,40 +1,18 @@
 """Whether what was expected has come true, by what was seen so far. Pure; time is the story's clock."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from math import inf
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from contract.alarms import Transition
 from contract.telemetry import Value
 from device_profiles.faults import N_, shown
-from simulators.scenario import model
+from simulators.scenario import expecting
+from simulators.scenario.desk_judge import OfSource, counted, is_meant, judge_desk
 from simulators.scenario.loader import Scenario
 from simulators.scenario.record import Record, SeenAlarm, SeenValue
-from simulators.scenario.world import split
-
-MAX_NAMED = 5
-"""Alarms named in an explanation."""
-
-
-class Verdict(Struct, frozen=True):
-    """What became of one expectation.
-
-    Attributes:
-        is_met: it came true.
-        text: why, a template marked with `N_`.
-        args: what stands for its placeholders.
-        took_s: from the event it comes after to its coming true; None where that is no moment.
-    """
-
-    is_met: bool
-    text: str
-    args: dict[str, str] = {}
-    took_s: float | None = None
-
-    def render(self, translate: Callable[[str], str] = str) -> str:
-        """Write it, the template translated before it is filled."""
-        return translate(self.text).format(**self.args)
+from simulators.scenario.verdict import MAX_NAMED, Verdict, Window
 
 
 class Judge:
@@ -51,12 +29,13 @@ class Judge:
         self.verdicts: dict[int, Verdict] = {}
 
     def look(self, record: Record, now_s: float) -> bool:
-        """Judge what is still open; tell whether nothing is left to wait for but the count of readings."""
+        """Judge what is still open; tell whether nothing is left to wait for but what is judged at the end."""
         for number, expected in enumerate(self._scenario.file.expect):
             if number not in self.verdicts and (verdict := self._judge(expected, record, now_s)) is not None:
                 self.verdicts[number] = verdict
         left = set(range(len(self._scenario.file.expect))) - self.verdicts.keys()
-        return all(isinstance(self._scenario.file.expect[number], model.NothingLost) for number in left)
+        at_the_end = expecting.NothingLost | expecting.NothingElse
+        return all(isinstance(self._scenario.file.expect[number], at_the_end) for number in left)
 
     def close(self, record: Record) -> dict[int, Verdict]:
         """Judge all that is left, now that everything is over."""
@@ -65,27 +44,31 @@ class Judge:
             self.verdicts.setdefault(number, Verdict(is_met=False, text=N_("it could not be told")))
         return self.verdicts
 
-    def _judge(self, expected: model.Expectation, record: Record, now_s: float) -> Verdict | None:
+    def _judge(self, expected: expecting.Expectation, record: Record, now_s: float) -> Verdict | None:
         since_s = self._since(expected, record)
         if since_s is None:
             never = Verdict(is_met=False, text=N_("{event} never happened"), args={"event": expected.after or ""})
             return never if now_s == inf else None
-        window = _Window(since_s, self._end_s(expected, since_s), self._slack, now_s)
+        return self._judge_in(Window(since_s, self._end_s(expected, since_s), self._slack, now_s), expected, record)
+
+    def _judge_in(self, window: Window, expected: expecting.Expectation, record: Record) -> Verdict | None:
+        if isinstance(expected, expecting.OfDesk):
+            return judge_desk(expected, record, window, others=self._scenario.file.expect)
         match expected:
-            case model.NothingLost():
+            case expecting.NothingLost():
                 return self._nothing_lost(expected, record)
-            case model.ValueIs():
+            case expecting.ValueIs():
                 (who,) = self._scenario.world.devices(expected.device)
                 return _value_is(expected, record.readings.get((who, expected.point), ()), window)
-            case model.OutputIs():
+            case expecting.OutputIs():
                 (who,) = self._scenario.world.devices(expected.device)
                 return _output_is(expected, record.outputs.get((who, expected.point), ()), window)
-            case model.GatewayIs() | model.TagIs():
+            case expecting.GatewayIs() | expecting.TagIs():
                 return _happened(self._moments(expected, record), window)
         return _of_alarms(expected, record, window)
 
-    def _moments(self, expected: model.GatewayIs | model.TagIs, record: Record) -> Iterator[float]:
-        if isinstance(expected, model.GatewayIs):
+    def _moments(self, expected: expecting.GatewayIs | expecting.TagIs, record: Record) -> Iterator[float]:
+        if isinstance(expected, expecting.GatewayIs):
             for seen in record.states:
                 if expected.gateway in (None, seen.gateway) and seen.state is expected.state:
                     yield seen.at_s
@@ -95,16 +78,16 @@ class Judge:
             if told.who in asked and (told.tag, told.state) == (expected.tag, expected.state):
                 yield told.at_s
 
-    def _since(self, expected: model.Expectation, record: Record) -> float | None:
+    def _since(self, expected: expecting.Expectation, record: Record) -> float | None:
         if expected.after is None:
             return 0.0
         return record.done.get(self._scenario.events[expected.after])
 
-    def _end_s(self, expected: model.Expectation, since_s: float) -> float:
+    def _end_s(self, expected: expecting.Expectation, since_s: float) -> float:
         # What happens late, on a machine that was busy, is still waited for.
         return max(self._length_s, since_s) if expected.within_s is None else since_s + expected.within_s
 
-    def _nothing_lost(self, expected: model.NothingLost, record: Record) -> Verdict | None:
+    def _nothing_lost(self, expected: expecting.NothingLost, record: Record) -> Verdict | None:
         if record.losses is None:
             return None
         asked = self._scenario.world.devices(expected.device)
@@ -116,38 +99,14 @@ class Judge:
         return Verdict(is_met, N_("{produced} readings, {lost} lost, {twice} twice"), args)
 
 
-class _Window(Struct, frozen=True):
-    """From when to when something is looked for; `end_s` is as written, `limit_s` with the slack."""
-
-    since_s: float
-    end_s: float
-    slack: float
-    now_s: float
-
-    @property
-    def limit_s(self) -> float:
-        return self.since_s + (self.end_s - self.since_s) * self.slack
-
-    @property
-    def is_over(self) -> bool:
-        return self.now_s > self.end_s
-
-    @property
-    def is_past_limit(self) -> bool:
-        return self.now_s > self.limit_s
-
-    def took(self, at_s: float) -> float:
-        return round(at_s - self.since_s, 3)
-
-
-def describe(expected: model.Expectation) -> str:
+def describe(expected: expecting.Expectation) -> str:
     """Write an expectation in one line, in the words of the file."""
     words = [str(expected.__struct_config__.tag)]
     for field in structs.fields(expected):
         name, value = field.name, getattr(expected, field.name)
         if name in {"after", "within_s"} or value == field.default:
             continue
-        text = ", ".join(value) if isinstance(value, tuple) else shown(value).strip('"')
+        text = ", ".join(map(str, value)) if isinstance(value, tuple) else shown(value).strip('"')
         words.append(text if name in {"device", "point", "alarm", "gateway", "state"} else f"{name} = {text}")
     if expected.within_s is not None:
         words.append(f"within {expected.within_s:g} s")
@@ -156,34 +115,22 @@ def describe(expected: model.Expectation) -> str:
     return " ".join(words)
 
 
-def fits(seen: SeenAlarm, wanted: model.Raised | model.Cleared | model.NotRaised | model.Count) -> bool:
+def fits(seen: SeenAlarm, wanted: OfSource) -> bool:
     """Tell whether an alarm is one of those meant, whatever happened to it."""
-    event = seen.event
-    gateway, device = (None, None) if wanted.device is None else split(wanted.device)
-    pairs = (
-        (gateway, event.gateway),
-        (wanted.gateway, event.gateway),
-        (device, event.device),
-        (wanted.point, event.point),
-        (wanted.rule, event.rule),
-        (wanted.alarm, event.kind),
-        (wanted.severity, event.severity),
-        (wanted.mode, event.mode),
-    )
-    return all(one in (None, other) for one, other in pairs)
+    return is_meant(seen.event, wanted)
 
 
 def _of_alarms(
-    expected: model.Raised | model.Cleared | model.NotRaised | model.Count | model.Order,
+    expected: expecting.Raised | expecting.Cleared | expecting.NotRaised | expecting.Count | expecting.Order,
     record: Record,
-    window: _Window,
+    window: Window,
 ) -> Verdict | None:
     match expected:
-        case model.NotRaised():
+        case expecting.NotRaised():
             return _stayed_away(expected, record, window)
-        case model.Count():
+        case expecting.Count():
             return _counted(expected, record, window)
-        case model.Order():
+        case expecting.Order():
             return _in_order(expected, record, window)
     return _came(expected, record, window)
 
@@ -194,8 +141,8 @@ def _moment(seen: SeenAlarm, *, stored: bool) -> float:
     return inf if seen.stored_at_s is None else seen.stored_at_s
 
 
-def _came(expected: model.Raised | model.Cleared, record: Record, window: _Window) -> Verdict | None:
-    wanted = Transition.RAISED if isinstance(expected, model.Raised) else Transition.CLEARED
+def _came(expected: expecting.Raised | expecting.Cleared, record: Record, window: Window) -> Verdict | None:
+    wanted = Transition.RAISED if isinstance(expected, expecting.Raised) else Transition.CLEARED
     moments = (
         _moment(seen, stored=expected.stored)
         for seen in record.alarms
@@ -210,7 +157,7 @@ def _came(expected: model.Raised | model.Cleared, record: Record, window: _Windo
     return Verdict(is_met=False, text=N_("did not come; came: {seen}"), args={"seen": _named(record.alarms)})
 
 
-def _stayed_away(expected: model.NotRaised, record: Record, window: _Window) -> Verdict | None:
+def _stayed_away(expected: expecting.NotRaised, record: Record, window: Window) -> Verdict | None:
     came = [
         seen
         for seen in record.alarms
@@ -223,23 +170,17 @@ def _stayed_away(expected: model.NotRaised, record: Record, window: _Window) -> 
     return Verdict(is_met=True, text=N_("did not come")) if window.is_over else None
 
 
-def _counted(expected: model.Count, record: Record, window: _Window) -> Verdict | None:
+def _counted(expected: expecting.Count, record: Record, window: Window) -> Verdict | None:
     count = sum(
         seen.event.transition is expected.transition
         and fits(seen, expected)
         and window.since_s <= _moment(seen, stored=expected.stored) <= window.limit_s
         for seen in record.alarms
     )
-    least = expected.at_least if expected.exactly is None else expected.exactly
-    most = expected.at_most if expected.exactly is None else expected.exactly
-    is_enough, is_too_many = count >= (least or 0), most is not None and count > most
-    is_decided = is_too_many or (window.is_over and is_enough) or window.is_past_limit
-    if not is_decided:
-        return None
-    return Verdict(is_enough and not is_too_many, N_("{count} came"), {"count": str(count)})
+    return counted(count, expected, window, N_("{count} came"))
 
 
-def _in_order(expected: model.Order, record: Record, window: _Window) -> Verdict | None:
+def _in_order(expected: expecting.Order, record: Record, window: Window) -> Verdict | None:
     firsts = [_first_of(name, expected.alarm, record, window) for name in expected.devices]
     if any(first is None for first in firsts):
         missing = ", ".join(name for name, first in zip(expected.devices, firsts, strict=True) if first is None)
@@ -251,8 +192,8 @@ def _in_order(expected: model.Order, record: Record, window: _Window) -> Verdict
     return Verdict(moments == sorted(moments), N_("they came as {order}"), {"order": said})
 
 
-def _first_of(name: str, alarm: str, record: Record, window: _Window) -> SeenAlarm | None:
-    wanted = model.Raised(device=name, alarm=alarm)
+def _first_of(name: str, alarm: str, record: Record, window: Window) -> SeenAlarm | None:
+    wanted = expecting.Raised(device=name, alarm=alarm)
     found = (
         seen
         for seen in record.alarms
@@ -261,7 +202,7 @@ def _first_of(name: str, alarm: str, record: Record, window: _Window) -> SeenAla
     return next(found, None)
 
 
-def _value_is(expected: model.ValueIs, readings: Iterable[SeenValue], window: _Window) -> Verdict | None:
+def _value_is(expected: expecting.ValueIs, readings: Iterable[SeenValue], window: Window) -> Verdict | None:
     seen = [one for one in readings if window.since_s <= one.at_s <= window.limit_s]
     bad = [one for one in seen if not _is_within(expected, one.value)]
     if expected.every:
@@ -281,7 +222,7 @@ def _value_is(expected: model.ValueIs, readings: Iterable[SeenValue], window: _W
                    args={"count": str(len(seen)), "value": last})  # fmt: skip
 
 
-def _is_within(expected: model.ValueIs, value: Value) -> bool:
+def _is_within(expected: expecting.ValueIs, value: Value) -> bool:
     if expected.equals is not None and value != expected.equals:
         return False
     if expected.lowest is None and expected.highest is None:
@@ -292,7 +233,7 @@ def _is_within(expected: model.ValueIs, value: Value) -> bool:
     return lowest <= value <= (inf if expected.highest is None else expected.highest)
 
 
-def _output_is(expected: model.OutputIs, outputs: Iterable[SeenValue], window: _Window) -> Verdict | None:
+def _output_is(expected: expecting.OutputIs, outputs: Iterable[SeenValue], window: Window) -> Verdict | None:
     changes = list(outputs)
     # A value lasts until the next change.
     ends = [*(later.at_s for later in changes[1:]), inf][: len(changes)]
@@ -306,7 +247,7 @@ def _output_is(expected: model.OutputIs, outputs: Iterable[SeenValue], window: _
     return Verdict(is_met=False, text=N_("was {value}"), args={"value": last})
 
 
-def _happened(moments: Iterable[float], window: _Window) -> Verdict | None:
+def _happened(moments: Iterable[float], window: Window) -> Verdict | None:
     first = min((at_s for at_s in moments if window.since_s <= at_s <= window.limit_s), default=None)
     if first is not None:
         took_s = window.took(first)

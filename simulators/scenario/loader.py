@@ -12,14 +12,24 @@ from device_profiles.site import Site
 from device_profiles.site_loader import load_site
 from device_profiles.strict import read_fields
 from device_profiles.toml_file import Place, TomlFile
-from simulators.scenario import model
-from simulators.scenario.checks import Checker, check_head, check_signals, driven, is_tag_drive, part_for
+from simulators.scenario import expecting, model
+from simulators.scenario.checks import (
+    Checker,
+    check_cloud,
+    check_head,
+    check_signals,
+    driven,
+    is_tag_drive,
+    part_for,
+)
 from simulators.scenario.times import parse_time, story_second
 from simulators.scenario.world import PlayedSite, Who, World
 from simulators.signals.signal import Signal
 
 SHIPPED = Path(__file__).parent.parent / "scenarios"
 """Scenarios that come with the package."""
+SETTINGS_FILE = "cloud.toml"
+"""Settings of the run's cloud, in the folder in which commands run."""
 
 
 class Driven(Struct, frozen=True):
@@ -52,6 +62,7 @@ class Scenario(Struct, frozen=True):
         driven: the points that follow signals.
         signals: by id.
         events: by the id of an `[[at]]` its number and False; by `<id>.end`, where it lasts, its number and True.
+        files: what commands read, by name.
         lines: for each `[[expect]]` the line it stands on, where that could be told.
     """
 
@@ -62,6 +73,7 @@ class Scenario(Struct, frozen=True):
     driven: tuple[Driven, ...]
     signals: Mapping[str, Signal]
     events: Mapping[str, tuple[int, bool]]
+    files: Mapping[str, str]
     lines: tuple[int | None, ...]
 
     @property
@@ -97,8 +109,10 @@ def load_scenario(path: Path, *, profiles: Path | None = None) -> Scenario:
     actions: tuple[model.Action, ...] = fields.get("at", ())
     signals: dict[str, Signal] = {signal.id: signal for signal in fields.get("signal", ())}
     drives: tuple[model.Drive, ...] = fields.get("drive", ())
-    expectations: tuple[model.Expectation, ...] = fields.get("expect", ())
+    expectations: tuple[expecting.Expectation, ...] = fields.get("expect", ())
+    files = dict(_read_files(toml, fields.get("file", ()), path.parent))
     check_head(toml, head)
+    check_cloud(toml, head, fields)
     check_signals(toml, fields.get("signal", ()))
     if not others and toml.is_clean(("site",)):
         # Against sites that could not be read everything would look wrong.
@@ -117,6 +131,7 @@ def load_scenario(path: Path, *, profiles: Path | None = None) -> Scenario:
         driven=tuple(one for drive in drives for one in _driven(drive, world, signals)),
         signals=signals,
         events=_events(actions),
+        files=files,
         lines=tuple(toml.line_of(toml.place_of(expected)) for expected in expectations),
     )
 
@@ -189,6 +204,23 @@ def _load_sites(
         toml.fault(("site",), N_("is empty: a scenario has at least one site"))
     # One file may stand for several sites.
     return found, list({(fault.file, fault.key, fault.text): fault for fault in others}.values())
+
+
+def _read_files(toml: TomlFile, refs: Iterable[model.FileRef], folder: Path) -> Iterable[tuple[str, str]]:
+    """Read what is given to commands, or note why it cannot be."""
+    taken = {SETTINGS_FILE}
+    for ref in refs:
+        place = toml.place_of(ref)
+        if (ref.file is None) == (ref.text is None):
+            toml.fault((*place, "file"), N_("give exactly one of file and text"))
+            continue
+        if ref.name in taken:
+            toml.fault((*place, "name"), N_("{name} is taken"), name=shown(ref.name))
+        taken.add(ref.name)
+        try:
+            yield ref.name, (folder / str(ref.file)).read_text("utf-8") if ref.text is None else ref.text
+        except (OSError, UnicodeDecodeError) as error:
+            toml.fault((*place, "file"), N_("cannot be read: {why}"), why=str(error))
 
 
 def _load_inline(toml: TomlFile, place: Place, text: str, profiles: Path | None) -> tuple[dict[str, object], Site]:

@@ -1,28 +1,28 @@
 """The model of a scenario file: everything that may stand in it."""
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from contract.alarms import Mode, Severity, Transition
+from contract.alarms import Mode
 from contract.ids import Id
 from contract.tags import Note, Tag
 from simulators.faults import MAX_FLOOD_BYTES_S
+from simulators.scenario.expecting import MAX_LENGTH_S, Expectation, Name
 from simulators.signals.fire import Fire
 from simulators.signals.moving import Patrol, TagRide
 from simulators.signals.plain import Constant, Counter, DayCurve, Walk
 from simulators.signals.signal import Place
 from simulators.signals.weather import Weather
 
-MAX_LENGTH_S = 86_400.0
-
 Length = Annotated[float, Meta(gt=0.0, le=MAX_LENGTH_S)]
 Seconds = Annotated[float, Meta(ge=0.0, le=MAX_LENGTH_S)]
 Rate = Annotated[float, Meta(ge=0.0, le=1.0)]
-Name = Annotated[str, Meta(max_length=129)]
-"""A device, bus or gateway: `weather`, or `tower-2/weather` where several sites have one."""
 Text = dict[str, str]
+FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)?$")]
+"""A file in the folder of the run, or in one folder there."""
+Words = Annotated[tuple[str, ...], Meta(min_length=1, max_length=50)]
+"""Of a command, after `langyan`."""
 
 SignalDef = Constant | DayCurve | Walk | Counter | Weather | Fire | TagRide | Patrol
 
@@ -38,6 +38,7 @@ class Head(Struct, frozen=True, forbid_unknown_fields=True):
         begins: time of day at which the story begins, as in "07:30".
         speed: the story's time runs so many times faster than the clock: signals, and times of day in `t`.
         stored: InfluxDB, ingest and the alarm desk run too, and what is expected is looked for in the databases.
+        trades: the trades and the API run too; implies `stored`.
     """
 
     name: Id
@@ -47,6 +48,36 @@ class Head(Struct, frozen=True, forbid_unknown_fields=True):
     begins: str = "00:00"
     speed: Annotated[float, Meta(gt=0.0, le=100_000.0)] = 1.0
     stored: bool = False
+    trades: bool = False
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether there is a cloud with databases."""
+        return self.stored or self.trades
+
+
+class FileRef(Struct, frozen=True, forbid_unknown_fields=True):
+    """A file that commands read, in the folder in which they run; exactly one of `text` and `file`.
+
+    Attributes:
+        name: what it is called there.
+        text: what it says.
+        file: a file beside the scenario that says it.
+    """
+
+    name: FileName
+    text: str | None = None
+    file: str | None = None
+
+
+class Prepare(Struct, frozen=True, forbid_unknown_fields=True):
+    """A command that is done before the story begins.
+
+    Attributes:
+        words: what follows `langyan`.
+    """
+
+    words: Words
 
 
 class SiteRef(Struct, frozen=True, forbid_unknown_fields=True):
@@ -224,166 +255,37 @@ class Stolen(_Action, frozen=True, tag="stolen", kw_only=True):
     gateway: Id | None = None
 
 
+class Command(_Action, frozen=True, tag="langyan", kw_only=True):
+    """Somebody gives a command; the story goes on while it is done.
+
+    Attributes:
+        words: what follows `langyan`.
+        fails: it is refused, and must be.
+    """
+
+    words: Words
+    fails: bool = False
+
+
 DeviceAction = Press | SetTo | Mute | Slow | Stick | WrongCrc | Reboot | WrongClock
 TagAction = Arm | Disarm | Stolen
 BusAction = Noise | Flood | Unplug
-Action = DeviceAction | BusAction | BrokerAway | CloudAway | PowerCut | SetMode | TagAction | Mark
-
-
-class GatewayState(StrEnum):
-    """What a gateway, or the broker for it, says of its life."""
-
-    BORN = "born"
-    LOST = "lost"
-    STOPPED = "stopped"
-
-
-class _Expectation(Struct, frozen=True, forbid_unknown_fields=True, tag_field="what", kw_only=True):
-    """Something that must come true.
-
-    Attributes:
-        after: id of what happens first, `<id>.end` for the end of what lasts; None: the beginning.
-        within_s: how soon, or for what does not happen how long it must not; None: to the end.
-    """
-
-    after: Id | None = None
-    within_s: Annotated[float, Meta(gt=0.0, le=MAX_LENGTH_S)] | None = None
-
-
-class _OfAlarms(_Expectation, frozen=True, kw_only=True):
-    """Which alarms are meant: those that agree in all that is given.
-
-    Attributes:
-        device, point, rule: where it comes from; "gateway" is the gateway itself.
-        gateway: of this one.
-        alarm: its kind.
-        severity, mode: as raised.
-        stored: it must stand in the alarm database, not only have arrived; wants a `stored` scenario.
-    """
-
-    device: Name | None = None
-    point: Id | None = None
-    rule: Id | None = None
-    gateway: Id | None = None
-    alarm: Id | None = None
-    severity: Severity | None = None
-    mode: Mode | None = None
-    stored: bool = False
-
-
-class Raised(_OfAlarms, frozen=True, tag="raised", kw_only=True):
-    """An alarm is raised."""
-
-
-class Cleared(_OfAlarms, frozen=True, tag="cleared", kw_only=True):
-    """An alarm ends."""
-
-
-class NotRaised(_OfAlarms, frozen=True, tag="not-raised", kw_only=True):
-    """No such alarm is raised."""
-
-
-class Count(_OfAlarms, frozen=True, tag="count", kw_only=True):
-    """So many events of such alarms come.
-
-    Attributes:
-        transition: which.
-        exactly, at_least, at_most: one or two of them.
-    """
-
-    transition: Transition = Transition.RAISED
-    exactly: Annotated[int, Meta(ge=0)] | None = None
-    at_least: Annotated[int, Meta(ge=0)] | None = None
-    at_most: Annotated[int, Meta(ge=0)] | None = None
-
-
-class Order(_Expectation, frozen=True, tag="order", kw_only=True):
-    """Alarms are raised on these devices in this order.
-
-    Attributes:
-        devices: in that order, each at its first alarm.
-        alarm: kind of alarm.
-    """
-
-    devices: tuple[Name, ...]
-    alarm: Id
-
-
-class NothingLost(_Expectation, frozen=True, tag="nothing-lost", kw_only=True):
-    """Every reading that a device gave arrives once (is stored once, in a `stored` scenario); judged at the end.
-
-    Attributes:
-        device: None: all.
-        at_most: so many may be lost; a power cut costs what was not on the disk yet.
-    """
-
-    device: Name | None = None
-    at_most: Annotated[int, Meta(ge=0)] = 0
-
-
-class ValueIs(_Expectation, frozen=True, tag="value", kw_only=True):
-    """A reading arrives that is so.
-
-    Attributes:
-        device, point: whose.
-        lowest, highest, equals: limits, or the value.
-        every: all that arrive must be so (and one must), not only one.
-    """
-
-    device: Name
-    point: Id
-    lowest: float | None = None
-    highest: float | None = None
-    equals: float | bool | str | None = None
-    every: bool = False
-
-
-class OutputIs(_Expectation, frozen=True, tag="output", kw_only=True):
-    """A point of a simulated device stands so: a siren that the gateway switches."""
-
-    device: Name
-    point: Id
-    equals: float | bool | str
-
-
-class GatewayIs(_Expectation, frozen=True, tag="gateway", kw_only=True):
-    """A gateway is born, lost (the broker sends its will) or stopped; None: the only one."""
-
-    state: GatewayState
-    gateway: Id | None = None
-
-
-class TagState(StrEnum):
-    """What a gateway says of a tag."""
-
-    PRESENT = "present"
-    MOVED = "moved"
-    LEFT = "left"
-    PRESSED = "pressed"
-    LOW_BATTERY = "low-battery"
-
-
-class TagIs(_Expectation, frozen=True, tag="tag", kw_only=True):
-    """A gateway says of a tag that it is present, has moved (to this station), has left, was pressed, or runs low.
-
-    Attributes:
-        device: the station, by its first reader; None: any.
-    """
-
-    tag: Tag
-    state: TagState
-    device: Name | None = None
-
-
-Expectation = Raised | Cleared | NotRaised | Count | Order | NothingLost | ValueIs | OutputIs | GatewayIs | TagIs
+Action = DeviceAction | BusAction | BrokerAway | CloudAway | PowerCut | SetMode | TagAction | Command | Mark
 
 
 class ScenarioFile(Struct, frozen=True, forbid_unknown_fields=True):
-    """The file as written."""
+    """The file as written.
+
+    Attributes:
+        cloud: settings of the cloud beside those of the run, as in its settings file.
+    """
 
     scenario: Head
     site: tuple[SiteRef, ...]
     expect: tuple[Expectation, ...]
     signal: tuple[SignalDef, ...] = ()
     drive: tuple[Drive, ...] = ()
+    cloud: dict[str, Any] = {}
+    file: tuple[FileRef, ...] = ()
+    prepare: tuple[Prepare, ...] = ()
     at: tuple[Action, ...] = ()

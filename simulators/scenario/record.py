@@ -2,12 +2,13 @@
 
 from collections import deque
 from collections.abc import Iterable
+from typing import Any
 
 from msgspec import Struct, field
 
-from contract.alarms import AlarmEvent
+from contract.alarms import AlarmEvent, Mode, Severity
 from contract.telemetry import Sample, Value
-from simulators.scenario.model import GatewayState
+from simulators.scenario.expecting import GatewayState
 from simulators.scenario.world import Who
 
 MAX_SEEN = 200_000
@@ -47,6 +48,38 @@ class SeenTag(Struct, frozen=True):
     state: str
 
 
+class SeenOnDesk(Struct, frozen=True):
+    """One row of the desk's list of alarms, as it stood when the desk was looked at last.
+
+    Attributes:
+        said: its comments, in order.
+    """
+
+    gateway: str
+    device: str
+    point: str
+    rule: str
+    kind: str
+    severity: Severity
+    mode: Mode
+    is_open: bool
+    is_suppressed: bool
+    said: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """As events name it."""
+        return f"{self.gateway}/{self.device}/{self.point}/{self.rule}"
+
+
+class SeenAnswer(Struct, frozen=True):
+    """What the API answered last: JSON, or why it refused."""
+
+    at_s: float
+    said: Any
+    why: str = ""
+
+
 class Loss(Struct, frozen=True):
     """Readings of one device: in answers that it gave whole, those of them that arrived, and those that came twice."""
 
@@ -67,6 +100,9 @@ class Record(Struct):
         tags: what stations said of tags, in order of arrival.
         outputs: how simulated points stood, a value at each change.
         losses: by device, once all is over; None before.
+        desk: the list of the desk; None before it was looked at.
+        desk_at_s: when it was looked at.
+        answers: of the API, by what was asked for.
     """
 
     done: dict[tuple[int, bool], float] = field(default_factory=dict)
@@ -76,6 +112,9 @@ class Record(Struct):
     tags: list[SeenTag] = field(default_factory=list)
     outputs: dict[tuple[Who, str], list[SeenValue]] = field(default_factory=dict)
     losses: dict[Who, Loss] | None = None
+    desk: tuple[SeenOnDesk, ...] | None = None
+    desk_at_s: float = 0.0
+    answers: dict[str, SeenAnswer] = field(default_factory=dict)
     keeps_all: bool = False
 
     def note_samples(self, gateway: str, samples: Iterable[Sample], at_s: float) -> None:

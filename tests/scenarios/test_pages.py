@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from simulators.scenario import model
+from simulators.scenario import expecting, model
 from simulators.scenario.loader import load_scenario, shipped
 from tests.test_docs import blocks, keys_of, table_below
 
@@ -49,12 +49,14 @@ def test_every_event_is_explained_with_its_keys(action: type[Struct]) -> None:
     assert {key for key in keys_of(action) - {"do", "t", "id"} if f"`{key}`" not in told} == set()
 
 
-@pytest.mark.parametrize("wanted", get_args(model.Expectation), ids=lambda wanted: str(wanted.__struct_config__.tag))
+@pytest.mark.parametrize(
+    "wanted", get_args(expecting.Expectation), ids=lambda wanted: str(wanted.__struct_config__.tag)
+)
 def test_every_expectation_is_explained_with_its_keys(wanted: type[Struct]) -> None:
     told = row("What must come of it: `[[expect]]`", str(wanted.__struct_config__.tag))
     common = {"what", "after", "within_s"}
-    if issubclass(wanted, model.Raised.__mro__[1]):
-        common |= keys_of(model.Raised)
+    if issubclass(wanted, expecting.Raised.__mro__[1]):
+        common |= keys_of(expecting.Raised)
     assert {key for key in keys_of(wanted) - common if f"`{key}`" not in told} == set()
 
 
