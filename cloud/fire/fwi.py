@@ -6,7 +6,7 @@ which misses the published table by up to 0.3. Latitudes: Lawson and Armitage 20
 Forest Fire Danger Rating System.
 """
 
-from math import exp, log, sqrt
+from math import exp, log, pow, sqrt  # noqa: A004 - the float power; ** is anything
 
 from msgspec import Struct
 
@@ -141,7 +141,7 @@ def wetted(moisture_pct: float, rain_mm: float) -> float:
     """Add rain that reaches the fine fuel, more than 0 mm: equation 3."""
     wet = moisture_pct + 42.5 * rain_mm * exp(-100.0 / (251.0 - moisture_pct)) * (1.0 - exp(-6.93 / rain_mm))
     if moisture_pct > 150:  # noqa: PLR2004 - the equation's
-        wet += 0.0015 * (moisture_pct - 150.0) ** 2 * sqrt(rain_mm)
+        wet += 0.0015 * pow(moisture_pct - 150.0, 2) * sqrt(rain_mm)
     return min(250.0, wet)
 
 
@@ -157,18 +157,19 @@ def dried(moisture_pct: float, weather: Weather, *, rate: float, hours: float = 
     rh = min(weather.rh_pct, _MAX_RH_PCT)
     common = 0.18 * (21.1 - weather.temp_c) * (1.0 - exp(-0.115 * rh))
     damp = exp((rh - 100.0) / 10.0)
-    drying_to = 0.942 * rh**0.679 + 11.0 * damp + common
+    drying_to = 0.942 * pow(rh, 0.679) + 11.0 * damp + common
     if moisture_pct > drying_to:
-        return drying_to + (moisture_pct - drying_to) * 10.0 ** (-_speed(rh / 100.0, weather.wind_kmh) * rate * hours)
-    wetting_to = 0.618 * rh**0.753 + 10.0 * damp + common
+        speed = _speed(rh / 100.0, weather.wind_kmh)
+        return drying_to + (moisture_pct - drying_to) * pow(10.0, -speed * rate * hours)
+    wetting_to = 0.618 * pow(rh, 0.753) + 10.0 * damp + common
     if moisture_pct < wetting_to:
         speed = _speed((100.0 - rh) / 100.0, weather.wind_kmh)
-        return wetting_to - (wetting_to - moisture_pct) * 10.0 ** (-speed * rate * hours)
+        return wetting_to - (wetting_to - moisture_pct) * pow(10.0, -speed * rate * hours)
     return moisture_pct
 
 
 def _speed(share: float, wind_kmh: float) -> float:
-    return 0.424 * (1.0 - share**1.7) + 0.0694 * sqrt(wind_kmh) * (1.0 - share**8)
+    return 0.424 * (1.0 - pow(share, 1.7)) + 0.0694 * sqrt(wind_kmh) * (1.0 - pow(share, 8))
 
 
 def next_dmc(dmc: float, weather: Weather, *, day_length_h: float) -> float:
@@ -205,7 +206,7 @@ def next_dc(dc: float, weather: Weather, *, adjustment: float) -> float:
 def initial_spread(ffmc: float, wind_kmh: float) -> float:
     """Work out the initial spread index: equations 24 to 26."""
     moisture = moisture_of(ffmc)
-    fuel = 91.9 * exp(-0.1386 * moisture) * (1.0 + moisture**5.31 / 4.93e7)
+    fuel = 91.9 * exp(-0.1386 * moisture) * (1.0 + pow(moisture, 5.31) / 4.93e7)
     return 0.208 * exp(0.05039 * wind_kmh) * fuel
 
 
@@ -215,16 +216,16 @@ def build_up(dmc: float, dc: float) -> float:
         return 0.0
     if dmc <= 0.4 * dc:
         return 0.8 * dmc * dc / (dmc + 0.4 * dc)
-    return max(0.0, dmc - (1.0 - 0.8 * dc / (dmc + 0.4 * dc)) * (0.92 + (0.0114 * dmc) ** 1.7))
+    return max(0.0, dmc - (1.0 - 0.8 * dc / (dmc + 0.4 * dc)) * (0.92 + pow(0.0114 * dmc, 1.7)))
 
 
 def fire_weather(isi: float, bui: float) -> float:
     """Work out the fire weather index: equations 28 to 30."""
-    duff = 0.626 * bui**0.809 + 2.0 if bui <= 80 else 1000.0 / (25.0 + 108.64 * exp(-0.023 * bui))  # noqa: PLR2004
+    duff = 0.626 * pow(bui, 0.809) + 2.0 if bui <= 80 else 1000.0 / (25.0 + 108.64 * exp(-0.023 * bui))  # noqa: PLR2004
     intensity = 0.1 * isi * duff
-    return exp(2.72 * (0.434 * log(intensity)) ** 0.647) if intensity > 1 else intensity
+    return exp(2.72 * pow(0.434 * log(intensity), 0.647)) if intensity > 1 else intensity
 
 
 def severity_rating(fwi: float) -> float:
     """Work out the daily severity rating: equation 31."""
-    return float(0.0272 * fwi**1.77)
+    return 0.0272 * pow(fwi, 1.77)
