@@ -435,3 +435,37 @@ class TrackSpanError(VehicleError):
     """A track is asked for over a span of time that is none, or too long."""
 
     hint = "Give an end after the beginning, at most [vehicles] span_days later; ask for the rest in a second step."
+
+
+class OrderError(CloudError):
+    """Root of what can be wrong with orders to gateways, and with the stolen list."""
+
+
+class BadOrderError(OrderError):
+    """An order cannot be kept: its id or its gateway is no id of the contract."""
+
+    hint = "An id is 1 to 64 of A-Z a-z 0-9 _ . -"
+
+
+class BadStolenError(OrderError):
+    """An entry of the stolen list cannot be as it was given.
+
+    Attributes:
+        tag: whose.
+    """
+
+    hint = "A tag is 1 to 60 of A-Z a-z 0-9 _ . -; a case has at most 64 characters."
+
+    def __init__(self, tag: str, why: str) -> None:
+        super().__init__(f"{tag[:80]!r}: {why}")
+        self.tag = tag
+
+
+class StolenFullError(OrderError):
+    """The stolen list would have more entries than gateways take; nothing was changed."""
+
+    hint = "Take off what was found, or is too old to be found."
+
+    def __init__(self, count: int, most: int) -> None:
+        super().__init__(f"{count} stolen tags are too many: at most {most}")
+        self.count = count

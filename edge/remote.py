@@ -11,6 +11,7 @@ from msgspec import Struct
 from contract import cloudevents
 from contract.commands import Command, Outcome, Result, decode_command, encode_result, is_too_far_ahead
 from contract.errors import DecodeError
+from contract.reasons import KNOWS_NO_TIME, TOO_MANY_WAIT
 from contract.telemetry import Value
 from contract.topics import Channel, topic
 from edge.broker import publish_properties
@@ -115,14 +116,14 @@ class RemoteCommands:
         if not self._clock.timeline.is_trusted:
             return (
                 Outcome.REFUSED,
-                "the gateway does not know the time yet, so it cannot tell whether this is still meant",
+                f"{KNOWS_NO_TIME}, so it cannot tell whether this is still meant",
             )
         if command.expires_at_us <= now_us:
             return Outcome.EXPIRED, f"it expired {(now_us - command.expires_at_us) / 1e6:.1f} s before it came"
         if is_too_far_ahead(command, now_us):
             return Outcome.REFUSED, "it expires more than an hour ahead"
         if len(self._queue) >= MAX_QUEUED or len(self._known) >= MAX_REMEMBERED:
-            return Outcome.REFUSED, "too many commands wait; try again later"
+            return Outcome.REFUSED, f"{TOO_MANY_WAIT}; try again later"
         return None
 
     async def _work(self, waker: Waker) -> None:

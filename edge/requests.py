@@ -7,6 +7,7 @@ import msgspec
 
 from contract.alarms import Mode
 from contract.commands import Command, Order, Reset, SetMode, Write
+from contract.reasons import HEARS_NO_TAGS
 from contract.tags import Arm, Disarm, StolenPart, TagOrder
 from contract.telemetry import Value
 from edge.bus import Bus
@@ -59,7 +60,7 @@ class Requests:
                 return float(self._reset(order.source))
             case Arm() | Disarm() | StolenPart():
                 if self._order_tags is None:
-                    raise NoTagsError("no device of this gateway hears tags")
+                    raise NoTagsError(HEARS_NO_TAGS)
                 return await self._order_tags(order)
 
     def handlers(self, board: Board) -> dict[str, Handler]:
