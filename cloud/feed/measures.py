@@ -8,6 +8,7 @@ from functools import partial
 import anyio
 from sqlalchemy import Connection, delete, exists, func, insert, select
 
+from cloud.areas.chunks import chunked
 from cloud.clock import now_us
 from cloud.counters import Counters
 from cloud.database import PersistentDatabase
@@ -83,7 +84,7 @@ async def run_measures(database: PersistentDatabase, settings: Settings, *, cloc
                 await anyio.sleep(_IDLE_S)
                 continue
             await _write([line for _id, line in rows], writer)
-            await database.call(partial(_forget, newest=rows[-1][0]))
+            await database.call(partial(_forget, written=[number for number, _line in rows]))
 
 
 def _waits(connection: Connection) -> bool:
@@ -97,8 +98,10 @@ def _take(connection: Connection, holder: str, clock: Callable[[], int]) -> list
     return [(row.id, bytes(row.line)) for row in connection.execute(query)]
 
 
-def _forget(connection: Connection, newest: int) -> None:
-    connection.execute(delete(measure).where(measure.c.id <= newest))
+def _forget(connection: Connection, written: Sequence[int]) -> None:
+    # By their ids: on PostgreSQL one with a smaller id may have been committed since.
+    for some in chunked(written):
+        connection.execute(delete(measure).where(measure.c.id.in_(some)))
 
 
 async def _write(lines: Sequence[bytes], writer: PersistentWriter) -> None:

@@ -1,12 +1,14 @@
 """What was heard and waits for a trade: a bounded queue in the database, taken by any number of workers."""
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import anyio
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Select, delete, func, insert, select
 
 from cloud.database import DeadLetter, PersistentDatabase, dead_letters
 from cloud.database.feed_tables import observation
@@ -15,6 +17,8 @@ from cloud.feed.sorting import Trade, read_samples
 from cloud.settings import Settings
 from contract.errors import Refusal
 from contract.telemetry import Sample
+
+_log = logging.getLogger(__name__)
 
 AT_ONCE = 200
 """So many messages are judged in one transaction."""
@@ -73,11 +77,16 @@ def take(connection: Connection, trade: Trade, *, limit: int = AT_ONCE) -> list[
         The rows by their ids, in the order in which they were queued, which need not be that of their samples.
     """
     query = select(observation).where(observation.c.trade == trade.value).order_by(observation.c.id).limit(limit)
+    return _take(connection, query)
+
+
+def _take(connection: Connection, query: Select[Any]) -> list[tuple[int, Observation]]:
     rows = connection.execute(query.with_for_update(skip_locked=True)).all()
     if rows:
         connection.execute(delete(observation).where(observation.c.id.in_([row.id for row in rows])))
     return [
-        (row.id, Observation(trade, row.gateway, row.received_at_us, read_samples(bytes(row.samples)))) for row in rows
+        (row.id, Observation(Trade(row.trade), row.gateway, row.received_at_us, read_samples(bytes(row.samples))))
+        for row in rows
     ]
 
 
@@ -104,32 +113,47 @@ async def follow(
             await anyio.sleep(idle_s)
             continue
         try:
-            await database.call(partial(_judge, trade=trade, work=work, limit=AT_ONCE))
+            taken = await database.call(partial(_judge, trade=trade, work=work))
         except DatabaseRefusedError:
             await _judge_alone(database, settings, trade, work)
+        else:
+            if not taken:
+                # Another worker holds all that waits.
+                await anyio.sleep(idle_s)
 
 
 async def _judge_alone(database: PersistentDatabase, settings: Settings, trade: Trade, work: Work) -> None:
     """Judge the next rows each alone, so that only the culprits are given up."""
-    for _ in range(AT_ONCE):
-        if not await database.ask(partial(has_news, trade=trade)):
-            return
+    for number in await database.ask(partial(_waiting, trade=trade)):
         try:
-            await database.call(partial(_judge, trade=trade, work=work, limit=1))
+            await database.call(partial(_judge_one, number=number, work=work))
         except DatabaseRefusedError as error:
-            await database.call(partial(_give_up, trade=trade, why=str(error), limit=settings.database.dead_letters))
+            limit = settings.database.dead_letters
+            await database.call(partial(_give_up, number=number, why=str(error), limit=limit))
 
 
-def _judge(connection: Connection, trade: Trade, work: Work, limit: int) -> None:
-    taken = take(connection, trade, limit=limit)
+def _judge(connection: Connection, trade: Trade, work: Work) -> int:
+    taken = take(connection, trade)
     if taken:
         work(connection, [one for _id, one in taken])
+    return len(taken)
 
 
-def _give_up(connection: Connection, trade: Trade, why: str, limit: int) -> None:
-    for _id, one in take(connection, trade, limit=1):
+def _waiting(connection: Connection, trade: Trade) -> Sequence[int]:
+    query = select(observation.c.id).where(observation.c.trade == trade.value)
+    return connection.execute(query.order_by(observation.c.id).limit(AT_ONCE)).scalars().all()
+
+
+def _judge_one(connection: Connection, number: int, work: Work) -> None:
+    # Gone, or in the hands of another worker: then it is judged there.
+    for _id, one in _take(connection, select(observation).where(observation.c.id == number)):
+        work(connection, [one])
+
+
+def _give_up(connection: Connection, number: int, why: str, limit: int) -> None:
+    for _id, one in _take(connection, select(observation).where(observation.c.id == number)):
         letter = DeadLetter(
-            topic=f"trade/{trade.value}",
+            topic=f"trade/{one.trade.value}",
             gateway=one.gateway,
             reason=Refusal.DATABASE,
             why=why,
@@ -137,3 +161,4 @@ def _give_up(connection: Connection, trade: Trade, why: str, limit: int) -> None
             received_at_us=one.received_at_us,
         )
         dead_letters.keep(connection, [letter], limit=limit)
+        _log.error("a message for %s is given up, it is a dead letter now: %s", one.trade.value, why)

@@ -18,7 +18,6 @@ from cloud.ingest.core import Batch
 from cloud.mqtt_worker import Message, MqttWorker
 from contract.errors import Refusal
 
-
 _log = logging.getLogger(__name__)
 
 

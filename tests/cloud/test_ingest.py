@@ -469,6 +469,7 @@ async def test_nothing_vanishes_when_a_message_has_too_many_bad_lines(
         PersistentDatabase(database, counters=counters),
         counters=counters,
         dead_letter_limit=1_000,
+        observation_limit=1_000,
     )
     await storing.store([Taken(Message(topic("g1", Channel.TELEMETRY), b"", T0_US), content)])
     worker.close()
