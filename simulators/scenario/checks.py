@@ -30,9 +30,13 @@ def check_cloud(toml: TomlFile, head: model.Head, fields: Mapping[str, Any]) -> 
     for key in ("cloud", "prepare"):
         if fields.get(key) and not head.is_stored:
             toml.fault((key,), N_("wants stored = true in [scenario]"))
-    for action in fields.get("at", ()):
-        if isinstance(action, model.Command) and not head.is_stored:
-            toml.fault((*toml.place_of(action), "do"), N_("wants stored = true in [scenario]"))
+    commands = [action for action in fields.get("at", ()) if isinstance(action, model.Command)]
+    if not head.is_stored:
+        for command in commands:
+            toml.fault((*toml.place_of(command), "do"), N_("wants stored = true in [scenario]"))
+    for spoken in (*commands, *fields.get("prepare", ())):
+        if not 1 <= len(spoken.words) <= model.MAX_WORDS:
+            toml.fault((*toml.place_of(spoken), "words"), N_("are 1 to {most} words"), most=str(model.MAX_WORDS))
 
 
 def check_signals(toml: TomlFile, signals: Sequence[model.SignalDef]) -> None:

@@ -21,8 +21,9 @@ Rate = Annotated[float, Meta(ge=0.0, le=1.0)]
 Text = dict[str, str]
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)?$")]
 """A file in the folder of the run, or in one folder there."""
-Words = Annotated[tuple[str, ...], Meta(min_length=1, max_length=50)]
-"""Of a command, after `langyan`."""
+Words = tuple[str, ...]
+"""Of a command, after `langyan`; at most `MAX_WORDS`."""
+MAX_WORDS = 50
 
 SignalDef = Constant | DayCurve | Walk | Counter | Weather | Fire | TagRide | Patrol
 

@@ -8,9 +8,10 @@ import pytest
 
 from contract.alarms import Mode, Severity, Transition
 from contract.telemetry import Point, Sample
-from simulators.scenario.judge import Judge, Verdict, describe
 from simulators.scenario.expecting import GatewayState
+from simulators.scenario.judge import Judge, describe
 from simulators.scenario.record import Loss, Record, SeenAlarm, SeenState, SeenValue
+from simulators.scenario.verdict import Verdict
 from simulators.scenario.world import Who
 from tests.scenarios.rig import HEAD, alarm, record, scenario
 

@@ -15,9 +15,13 @@ from tests.test_docs import blocks, keys_of, table_below
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "scenarios.md").read_text("utf-8")
 SIGNALS = get_args(model.SignalDef)
-TABLES = [("### `[scenario]`", model.Head), ("### `[[site]]`", model.SiteRef), ("### `[[drive]]`", model.Drive)] + [
-    (f'### `[[signal]]` with `signal = "{signal.__struct_config__.tag}"`', signal) for signal in SIGNALS
-]
+TABLES = [
+    ("### `[scenario]`", model.Head),
+    ("### `[[site]]`", model.SiteRef),
+    ("### `[[drive]]`", model.Drive),
+    ("### `[[file]]`", model.FileRef),
+    ("### `[[prepare]]`", model.Prepare),
+] + [(f'### `[[signal]]` with `signal = "{signal.__struct_config__.tag}"`', signal) for signal in SIGNALS]
 
 
 @pytest.mark.parametrize(("words", "struct"), TABLES, ids=[words for words, _ in TABLES])

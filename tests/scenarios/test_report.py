@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 import msgspec
 
 from langyan.scenario.report import Report, Reports, Result, to_junit
-from simulators.scenario.judge import Verdict
+from simulators.scenario.verdict import Verdict
 
 MET = Result(7, "raised a panic", is_met=True, said="after 0.1 s", took_s=0.1, verdict=Verdict(True, "after 0.1 s"))
 FAILED = Result(9, 'not-raised "<smoke>"', is_met=False, said="came: x", took_s=None, verdict=Verdict(False, "came: x"))
