@@ -145,6 +145,11 @@ class MqttWorker:
                 await self._wait(error, backoff.next_s())
 
     @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection on which to publish."""
+        return self._current is not None
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing waits to be received."""
         return not self._inbox.statistics().current_buffer_used

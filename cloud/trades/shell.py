@@ -15,6 +15,7 @@ from cloud.feed.measures import run_measures
 from cloud.fire.detection_worker import run_detection
 from cloud.fire.worker import run_fire
 from cloud.mqtt_worker import MqttWorker
+from cloud.orders.bell import Bell
 from cloud.orders.worker import keep_results, run_orders
 from cloud.patrols.worker import run_patrols
 from cloud.service import serve
@@ -57,15 +58,16 @@ async def run_trades(
     )
     with Database(database_url(settings.database)) as raw_database:
         database = PersistentDatabase(raw_database, counters=counters)
-        jobs = [partial(_work, worker, database, settings)]
+        jobs = [partial(_work, worker, database, settings, counters)]
         await serve([worker], jobs, database=database, stop=stop, ready=ready, counters=counters, log=_log)
 
 
-async def _work(worker: MqttWorker, database: PersistentDatabase, settings: Settings) -> None:
+async def _work(worker: MqttWorker, database: PersistentDatabase, settings: Settings, counters: Counters) -> None:
     """Judge and send for as long as messages may come."""
+    bell = Bell()
     async with anyio.create_task_group() as loops:
         for loop in LOOPS:
             loops.start_soon(keep_running, loop, database, settings)
-        loops.start_soon(run_orders, worker, database, settings)
-        await keep_results(worker, database, settings)
+        loops.start_soon(partial(run_orders, worker, database, settings, bell=bell))
+        await keep_results(worker, database, settings, bell=bell, counters=counters)
         loops.cancel_scope.cancel()
