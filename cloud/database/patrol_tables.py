@@ -132,9 +132,9 @@ patrol_tour = Table(
     Column("waits", Boolean, nullable=False, server_default=false()),
     # `cloud.patrols.verdicts.Judged` as JSON; NULL: never looked at.
     Column("judged", JSON(none_as_null=True), nullable=True),
-    # Whether something is missed for good.
+    # `cloud.patrols.judging.State`.
     Column("state", String(16), nullable=False),
-    # Of the alarm that stands: {"missed": {"raised_at_us": ..., "severity": ..., "points": [...]}, "late": {...}}
+    # By what is said, `cloud.patrols.saying.Standing` as JSON: of the alarms that stand.
     Column("alarms", JSON, nullable=False),
     Index("ix_patrol_tour_area_path", "area_path", "day"),
     Index("ix_patrol_tour_day", "day"),

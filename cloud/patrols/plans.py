@@ -153,9 +153,7 @@ def moment_us(day: date, at: time, zone: ZoneInfo) -> int:
     return _to_us(datetime.combine(day, at, zone).astimezone(UTC))
 
 
-def tours_of(
-    plan: Plan, route: Route, *, from_us: int, until_us: int, zone: ZoneInfo, catch: Catch = Catch()
-) -> list[Tour]:
+def tours_of(plan: Plan, route: Route, *, from_us: int, until_us: int, zone: ZoneInfo, catch: Catch) -> list[Tour]:
     """Make the tours of a plan that begin from one moment on and before another, by their beginning.
 
     Two starts of one day that are the same moment, as one of them lies in the gap of a clock that is put forward, are
@@ -243,7 +241,7 @@ def _is_carried(one: Carrier, at_us: int, zone: ZoneInfo) -> bool:
 
 
 def _is_day(day: date, weekdays: frozenset[str], first_day: date | None, last_day: date | None) -> bool:
-    return _WEEKDAYS[day.weekday()] in weekdays and (first_day or date.min) <= day and day <= (last_day or date.max)
+    return _WEEKDAYS[day.weekday()] in weekdays and (first_day or date.min) <= day <= (last_day or date.max)
 
 
 def _is_in_gap(day: date, at: time, zone: ZoneInfo) -> bool:

@@ -118,8 +118,9 @@ class Judged(Struct, frozen=True):
 def choose_tour(visit: Visit, tours: Iterable[Tour]) -> Tour | None:
     """Find the tour that a visit belongs to; it depends on the visit and the plans alone.
 
-    Of tours that have the point, catch the moment and may be walked by this wand or person: first one that names wand
-    or person, then the one whose period is nearest, then the one that begins last, then by id.
+    Of tours that catch the moment and may be walked by this wand or person: first one that has the point, where it may
+    count; then one that names wand or person, then the one whose period is nearest, then the one that begins last, then
+    by id. A tour without the point takes only visits of those it names, as unplanned.
     """
     ranked = [(rank, tour) for tour in tours if (rank := _rank(visit, tour)) is not None]
     return min(ranked, key=lambda pair: (*pair[0], pair[1].id))[1] if ranked else None
@@ -228,17 +229,16 @@ def _awaited(tour: Tour, visits: Iterable[Visit]) -> _Awaited:
     return _Awaited(used or tour.wands, is_any_enough=not used)
 
 
-def _rank(visit: Visit, tour: Tour) -> tuple[int, int, int] | None:
+def _rank(visit: Visit, tour: Tour) -> tuple[bool, bool, int, int] | None:
     """Tell how well a visit fits, the lower the better; None: not at all."""
     if not tour.catch_from_us <= visit.at_us < tour.catch_until_us:
         return None
-    if all(stop.point != visit.point for stop in tour.stops):
-        return None
     is_named = visit.wand in tour.wands or visit.person in tour.people
-    if not is_named and (tour.wands or tour.people):
+    has_point = any(stop.point == visit.point for stop in tour.stops)
+    if not is_named and (tour.wands or tour.people or not has_point):
         return None
     away_us = max(tour.begins_us - visit.at_us, visit.at_us - tour.ends_us, 0)
-    return (0 if is_named else 1), away_us, -tour.begins_us
+    return not has_point, not is_named, away_us, -tour.begins_us
 
 
 def _visited(stop: Stop, visit: Visit, *, is_in_order: bool) -> Judgement:

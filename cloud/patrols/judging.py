@@ -1,0 +1,270 @@
+"""Tours that are due: judged, their history written, what is missed said to the desk, what came of it to InfluxDB."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, insert, select, update
+
+from cloud.areas.chunks import chunked
+from cloud.areas.places import Place
+from cloud.database.patrol_tables import (
+    patrol_fix,
+    patrol_point,
+    patrol_sync,
+    patrol_tour,
+    patrol_verdict,
+    patrol_visit,
+)
+from cloud.desk.changes import DESK
+from cloud.desk.operations import comment
+from cloud.desk.own import Said, say
+from cloud.feed import measures
+from cloud.patrols.lone import end_watches_of
+from cloud.patrols.plans import Tour
+from cloud.patrols.saying import Standing, Words, silent_event, tour_news
+from cloud.patrols.staying import Fix, stays
+from cloud.patrols.taking import lock_sync, wand_place
+from cloud.patrols.verdicts import VISITED, Extra, Heard, Judged, Patience, Verdict, Visit, judge
+from cloud.settings import Settings
+
+TOURS_AT_ONCE = 50
+_SECOND_US = 1_000_000
+Row = Mapping[Any, Any]
+
+
+class State(StrEnum):
+    """How a tour stands, of what was heard; stored."""
+
+    PLANNED = "planned"
+    """Never looked at."""
+    OPEN = "open"
+    """A window is not over."""
+    WAITING = "waiting"
+    """All windows are over, and something may still be uploaded."""
+    UNHEARD = "unheard"
+    """A wand is silent: nobody knows."""
+    MISSED = "missed"
+    """Something is missed."""
+    DONE = "done"
+    """Every point was visited."""
+
+
+class _Looked(Struct):
+    """A tour that was looked at."""
+
+    row: Row
+    tour: Tour
+    judged: Judged
+    due_us: int | None
+
+
+def judge_due(connection: Connection, settings: Settings, *, now_us: int) -> int:
+    """Judge some tours that are due; those that another worker has in hand are left to it.
+
+    Returns:
+        How many were judged.
+    """
+    query = select(patrol_tour).where(patrol_tour.c.due_us <= now_us).order_by(patrol_tour.c.due_us, patrol_tour.c.id)
+    rows = connection.execute(query.limit(TOURS_AT_ONCE).with_for_update(skip_locked=True)).mappings().all()
+    if not rows:
+        return 0
+    looked = _look(connection, rows, settings, now_us)
+    for one in looked:
+        _write(connection, one, now_us)
+    done = [one.row["id"] for one in looked if state_of(one.judged) is State.DONE]
+    end_watches_of(connection, done, settings=settings, now_us=now_us)
+    _tell(connection, looked, settings, now_us)
+    return len(rows)
+
+
+def state_of(judged: Judged) -> State:
+    """Sum up what is said of a tour: the worst that is sure, else what is waited for."""
+    said = {one.verdict for one in judged.stops}
+    for verdict, state in (
+        (Verdict.MISSED, State.MISSED),
+        (Verdict.OPEN, State.OPEN),
+        (Verdict.PENDING, State.WAITING),
+        (Verdict.UNHEARD, State.UNHEARD),
+    ):
+        if verdict in said:
+            return state
+    return State.DONE
+
+
+def gps_visits(fixes: Sequence[tuple[str, Fix]], tour: Tour, stay_s: Mapping[str, int], gap_s: int) -> list[Visit]:
+    """Find the visits of a tour that positions make: `fixes` by wand, `stay_s` by point."""
+    found: list[Visit] = []
+    for wand in sorted({wand for wand, _fix in fixes}):
+        for stay in stays([fix for of_wand, fix in fixes if of_wand == wand], stay_s, gap_s=gap_s):
+            id_ = hashlib.sha256(f"gps|{wand}|{stay.point}|{stay.at_us}".encode()).hexdigest()[:24]
+            found += [Visit(stay.at_us, id_, stay.point, wand)] if _catches(tour, stay.at_us) else []
+    return found
+
+
+def _catches(tour: Tour, at_us: int) -> bool:
+    return tour.catch_from_us <= at_us < tour.catch_until_us
+
+
+def _look(connection: Connection, rows: Sequence[Row], settings: Settings, now_us: int) -> list[_Looked]:
+    tours = {row["id"]: msgspec.convert(row["tour"], Tour) for row in rows}
+    visits = _visits(connection, tours, settings)
+    wands = {wand for tour in tours.values() for wand in tour.wands}
+    wands |= {one.wand for some in visits.values() for one in some if one.wand is not None}
+    heard, settling_us = _heard(connection, wands, settings, now_us)
+    ours = settings.patrols
+    patience = Patience(ours.grace_s * _SECOND_US, ours.silent_after_s * _SECOND_US)
+    found = []
+    for row in rows:
+        tour = tours[row["id"]]
+        judged = judge(tour, visits[tour.id], heard, now_us=now_us, patience=patience)
+        dues = [judged.due_us] if judged.due_us is not None else []
+        if judged.waits:
+            dues += [settling_us[wand] for wand in wands if wand in settling_us]
+        found.append(_Looked(row, tour, judged, min(dues, default=None)))
+    return found
+
+
+def _visits(connection: Connection, tours: Mapping[str, Tour], settings: Settings) -> dict[str, list[Visit]]:
+    found: dict[str, list[Visit]] = {one: [] for one in tours}
+    for row in connection.execute(select(patrol_visit).where(patrol_visit.c.tour.in_(list(tours)))).mappings():
+        found[row["tour"]].append(Visit(row["visited_at_us"], row["id"], row["point"], row["wand"], row["person"]))
+    walked = {wand for tour in tours.values() for wand in tour.wands}
+    first_us = min(tour.catch_from_us for tour in tours.values())
+    last_us = max(tour.catch_until_us for tour in tours.values())
+    fixes: list[tuple[str, Fix]] = []
+    for some in chunked(sorted(walked)):
+        query = select(patrol_fix).where(patrol_fix.c.wand.in_(some))
+        query = query.where(patrol_fix.c.at_us >= first_us, patrol_fix.c.at_us < last_us).order_by(patrol_fix.c.at_us)
+        fixes += [(row.wand, Fix(row.at_us, row.point)) for row in connection.execute(query)]
+    if not fixes:
+        return found
+    points = sorted({fix.point for _wand, fix in fixes})
+    stay_s: dict[str, int] = {}
+    for some in chunked(points):
+        columns = patrol_point.c.id, patrol_point.c.stay_s
+        stay_s |= {
+            row.id: row.stay_s for row in connection.execute(select(*columns).where(patrol_point.c.id.in_(some)))
+        }
+    for id_, tour in tours.items():
+        on_route = {stop.point for stop in tour.stops}
+        mine = [(wand, fix) for wand, fix in fixes if wand in tour.wands and fix.point in on_route]
+        found[id_] += gps_visits(mine, tour, stay_s, settings.patrols.gps_gap_s)
+    return found
+
+
+def _heard(connection: Connection, wands: set[str], settings: Settings, now_us: int) -> tuple[Heard, dict[str, int]]:
+    """Tell how far each wand has been read out for sure, and when more of it will be."""
+    until_us: dict[str, int] = {}
+    settling_us: dict[str, int] = {}
+    settle_us = settings.patrols.settle_s * _SECOND_US
+    for some in chunked(sorted(wands)):
+        for row in connection.execute(select(patrol_sync).where(patrol_sync.c.wand.in_(some))).mappings():
+            settled = [at_us for at_us, received_us in row["recent"] if received_us + settle_us <= now_us]
+            coming = [received_us + settle_us for _, received_us in row["recent"] if received_us + settle_us > now_us]
+            if settled:
+                until_us[row["wand"]] = max(settled)
+            if coming:
+                settling_us[row["wand"]] = min(coming)
+    return Heard(until_us), settling_us
+
+
+def _write(connection: Connection, one: _Looked, now_us: int) -> None:
+    before = None if one.row["judged"] is None else msgspec.convert(one.row["judged"], Judged)
+    was = {} if before is None else {stop.position: stop for stop in before.stops}
+    changes = []
+    for stop in one.judged.stops:
+        old = was.get(stop.position)
+        if (old is None and stop.verdict is Verdict.OPEN) or (
+            old is not None and (old.verdict, old.visit) == (stop.verdict, stop.visit)
+        ):
+            continue
+        changes.append({
+            "tour": one.row["id"], "position": stop.position, "at_us": now_us,
+            "before": None if old is None else old.verdict.value, "after": stop.verdict.value,
+            "visit": stop.visit, "visited_at_us": stop.visited_at_us,
+        })  # fmt: skip
+    if changes:
+        connection.execute(insert(patrol_verdict), changes)
+    values = {
+        "judged": msgspec.to_builtins(one.judged),
+        "due_us": one.due_us,
+        "waits": one.judged.waits,
+        "state": state_of(one.judged).value,
+    }
+    connection.execute(update(patrol_tour).where(patrol_tour.c.id == one.row["id"]).values(values))
+
+
+def _tell(connection: Connection, looked: Sequence[_Looked], settings: Settings, now_us: int) -> None:
+    """Say what is news at the desk, and put the tours whose windows are over into InfluxDB."""
+    said: list[Said] = []
+    comments: list[tuple[str, str]] = []
+    names = _names(connection, looked)
+    for one in looked:
+        row = one.row
+        standing = msgspec.convert(row["alarms"], dict[str, Standing])
+        words = Words(row["name"], _when(one.tour, settings), names)
+        news = tour_news(one.tour, one.judged, standing, words=words, tell_late=row["tell_late"], now_us=now_us)
+        place = Place(row["site"], row["area"], row["area_path"])
+        said += [Said(event, place) for event in news.events]
+        comments += news.comments
+        if news.standing != standing:
+            alarms = msgspec.to_builtins(news.standing)
+            connection.execute(update(patrol_tour).where(patrol_tour.c.id == row["id"]).values(alarms=alarms))
+    said += _silent(connection, {wand for one in looked for wand in one.judged.silent}, now_us)
+    measures.put(connection, [_line(one) for one in looked], limit=settings.trades.measures)
+    say(connection, said, desk=settings.desk, now_us=now_us)
+    for alarm, words_added in comments:
+        comment(connection, alarm, actor=DESK, now_us=now_us, why=words_added)
+
+
+def _silent(connection: Connection, wands: set[str], now_us: int) -> list[Said]:
+    said = []
+    for wand in sorted(wands):
+        if lock_sync(connection, wand)["silent_raised_at_us"] is None:
+            mine = update(patrol_sync).where(patrol_sync.c.wand == wand)
+            connection.execute(mine.values(silent_raised_at_us=now_us))
+            name, place = wand_place(connection, wand)
+            said.append(Said(silent_event(wand, name, raised_at_us=now_us), place))
+    return said
+
+
+def _names(connection: Connection, looked: Sequence[_Looked]) -> dict[str, str]:
+    ids = sorted({stop.point for one in looked for stop in one.tour.stops})
+    found: dict[str, str] = {}
+    for some in chunked(ids):
+        query = select(patrol_point.c.id, patrol_point.c.name).where(patrol_point.c.id.in_(some))
+        found |= {row.id: row.name for row in connection.execute(query)}
+    return found
+
+
+def _when(tour: Tour, settings: Settings) -> str:
+    zone = ZoneInfo(settings.desk.timezone)
+    return datetime.fromtimestamp(tour.begins_us // _SECOND_US, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M")
+
+
+def _line(one: _Looked) -> bytes | None:
+    """Write what came of a tour; nothing while a window is open. A correction writes the same line anew."""
+    state = state_of(one.judged)
+    if any(stop.verdict is Verdict.OPEN for stop in one.judged.stops):
+        return None
+    counts = dict.fromkeys(Verdict, 0)
+    for stop in one.judged.stops:
+        counts[stop.verdict] += 1
+    is_late = state is State.DONE and counts[Verdict.LATE] > 0
+    fields = {
+        "tours": 1,
+        "tours_on_time": int(state is State.DONE and not is_late),
+        "tours_late": int(is_late),
+        "tours_missed": int(state is State.MISSED),
+        "planned": len(one.judged.stops),
+        "visited": sum(counts[verdict] for verdict in VISITED),
+        "unplanned": sum(extra is Extra.UNPLANNED for _visit, extra in one.judged.extras),
+    } | {verdict.value.replace("-", "_"): counts[verdict] for verdict in Verdict if verdict is not Verdict.OPEN}
+    tags = {"area": one.row["area"] or "", "route": one.tour.route, "plan": one.tour.plan}
+    return measures.line_of("patrol", tags, fields, one.tour.begins_us)

@@ -1,0 +1,299 @@
+"""What was heard into the database: visits to their tours, hits, and how far wands have been read out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, and_, bindparam, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from cloud.areas.chunks import chunked
+from cloud.areas.places import Place
+from cloud.database.area_tables import area
+from cloud.database.patrol_tables import (
+    patrol_card,
+    patrol_carrier,
+    patrol_hit,
+    patrol_person,
+    patrol_point,
+    patrol_stop,
+    patrol_sync,
+    patrol_tour,
+    patrol_tour_wand,
+    patrol_visit,
+    patrol_wand,
+)
+from cloud.desk.own import Said, say
+from cloud.patrols.heard import HeardHit, HeardSync, HeardVisit
+from cloud.patrols.lone import Sign, take_signs
+from cloud.patrols.making import find_place
+from cloud.patrols.plans import Carrier, Tour, carried_by
+from cloud.patrols.rules import carrier_of
+from cloud.patrols.saying import silent_event
+from cloud.patrols.sheets import card_key
+from cloud.patrols.verdicts import Visit, choose_tour
+from cloud.settings import Settings
+
+SYNCS_KEPT = 8
+_TOURS_AT_ONCE = 100
+
+
+class Taken(Struct, frozen=True):
+    """What became of visits: how many are new, how many were there already, ids of the new ones' tours."""
+
+    new: int
+    known: int
+    tours: frozenset[str]
+
+
+def take_visits(connection: Connection, heard: Iterable[HeardVisit], *, settings: Settings, now_us: int) -> Taken:
+    """Keep visits, each once however often it comes, and let their tours be judged.
+
+    Args:
+        connection: a transaction for writing.
+        heard: in any order.
+        settings: the time zone of who carries which wand.
+        now_us: when they came.
+    """
+    by_id = {one.id: one for one in heard}
+    rows = _visit_rows(connection, by_id, ZoneInfo(settings.desk.timezone), now_us)
+    new: set[str] = set()
+    for some in chunked(sorted(rows, key=lambda row: str(row["id"]))):
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        statement = dialect.insert(patrol_visit).values(list(some)).on_conflict_do_nothing()
+        new.update(connection.execute(statement.returning(patrol_visit.c.id)).scalars())
+    fresh = [row for row in rows if row["id"] in new]
+    tours = assign(connection, [_visit(row) for row in fresh], now_us=now_us)
+    signs = [
+        Sign(row["visited_at_us"], f"{row['point'] or row['card']}", row["wand"], row["person"], tours.get(row["id"]))
+        for row in fresh
+    ]
+    take_signs(connection, signs, settings=settings, now_us=now_us)
+    return Taken(len(new), len(by_id) - len(new), frozenset(tours.values()))
+
+
+def assign(connection: Connection, visits: Sequence[Visit], *, now_us: int) -> dict[str, str]:
+    """Give visits to the tours they belong to, and let those be judged; returns tours by visit."""
+    found: dict[str, str] = {}
+    for some in chunked(sorted(visits), _TOURS_AT_ONCE):
+        tours = _candidates(connection, some)
+        for visit in some:
+            if (tour := choose_tour(visit, tours)) is not None:
+                found[visit.id] = tour.id
+    wake(connection, set(found.values()), now_us=now_us)
+    if found:
+        statement = update(patrol_visit).where(patrol_visit.c.id == bindparam("visit_id"))
+        pairs = [{"visit_id": visit, "of_tour": tour} for visit, tour in sorted(found.items())]
+        connection.execute(statement.values(tour=bindparam("of_tour")), pairs)
+    return found
+
+
+def assign_waiting(connection: Connection, *, from_us: int, now_us: int, limit: int) -> None:
+    """Give visits that came before their tour was made to it; at most so many, the latest first."""
+    query = select(patrol_visit).where(patrol_visit.c.tour.is_(None), patrol_visit.c.visited_at_us >= from_us)
+    rows = connection.execute(query.order_by(patrol_visit.c.visited_at_us.desc()).limit(limit)).mappings()
+    assign(connection, [_visit(row) for row in rows], now_us=now_us)
+
+
+def wake(connection: Connection, tours: Iterable[str], *, now_us: int) -> None:
+    """Let tours be judged as soon as may be."""
+    for some in chunked(sorted(tours)):
+        # In one order, so that two workers wait for each other in turn.
+        ids = select(patrol_tour.c.id).where(patrol_tour.c.id.in_(some)).order_by(patrol_tour.c.id)
+        locked = list(connection.execute(ids.with_for_update()).scalars())
+        connection.execute(update(patrol_tour).where(patrol_tour.c.id.in_(locked)).values(due_us=now_us))
+
+
+def take_hits(connection: Connection, heard: Iterable[HeardHit], *, now_us: int) -> None:
+    """Keep hits, each once."""
+    hits = {(one.origin, one.at_us): one for one in heard}
+    wands = find_wands(connection, list(hits.values()))
+    rows = [
+        {"origin": origin, "hit_at_us": at_us, "wand": wands.get(_key(one)), "received_at_us": now_us}
+        for (origin, at_us), one in sorted(hits.items())
+    ]
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    for some in chunked(rows):
+        connection.execute(dialect.insert(patrol_hit).on_conflict_do_nothing(), list(some))
+
+
+def take_syncs(connection: Connection, heard: Iterable[HeardSync], *, settings: Settings, now_us: int) -> None:
+    """Note how far wands have been read out; what waited for that is judged."""
+    syncs = sorted(heard, key=lambda one: one.at_us)
+    wands = find_wands(connection, syncs)
+    of_wand: dict[str, list[HeardSync]] = {}
+    for one in syncs:
+        if (wand := wands.get(_key(one))) is not None:
+            of_wand.setdefault(wand, []).append(one)
+    if not of_wand:
+        return
+    note_syncs(
+        connection,
+        {
+            wand: ([[one.at_us, now_us] for one in some],
+                   {"records": some[-1].records, "hits": some[-1].hits, "clock_error_s": some[-1].clock_error_s})
+            for wand, some in of_wand.items()
+        },
+        settings=settings,
+        now_us=now_us,
+    )  # fmt: skip
+
+
+def note_syncs(
+    connection: Connection,
+    syncs: Mapping[str, tuple[list[list[int]], dict[str, Any]]],
+    *,
+    settings: Settings,
+    now_us: int,
+) -> None:
+    """Note of each wand moments up to which it was read out, with when that was heard, and what it said beside."""
+    waiting: set[str] = set()
+    for some in chunked(sorted(syncs)):
+        query = select(patrol_tour.c.id).join(patrol_tour_wand, patrol_tour_wand.c.tour == patrol_tour.c.id)
+        # Those that are decided to be missed need not be asked again: only an upload corrects them.
+        query = query.where(patrol_tour_wand.c.wand.in_(some), patrol_tour.c.waits.is_(True))
+        waiting.update(connection.execute(query).scalars())
+    wake(connection, waiting, now_us=now_us)
+    said: list[Said] = []
+    for wand, (moments, told) in sorted(syncs.items()):
+        row = lock_sync(connection, wand)
+        recent = sorted([*row["recent"], *moments])[-SYNCS_KEPT:]
+        latest_us = max(row["synced_at_us"], *(at_us for at_us, _received_us in moments))
+        values = {"recent": recent, "synced_at_us": latest_us}
+        if latest_us > row["synced_at_us"]:
+            values |= told
+        raised_us = row["silent_raised_at_us"]
+        if raised_us is not None and latest_us > row["synced_at_us"]:
+            values["silent_raised_at_us"] = None
+            name, place = wand_place(connection, wand)
+            event = silent_event(wand, name, raised_at_us=raised_us, cleared_at_us=now_us)
+            said.append(Said(event, place))
+        connection.execute(update(patrol_sync).where(patrol_sync.c.wand == wand).values(values))
+    say(connection, said, desk=settings.desk, now_us=now_us)
+
+
+def lock_sync(connection: Connection, wand: str) -> Mapping[Any, Any]:
+    """Lock what is known of a wand's read-outs; a row is made where there is none."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    new = {"wand": wand, "recent": [], "synced_at_us": 0}
+    connection.execute(dialect.insert(patrol_sync).on_conflict_do_nothing(), new)
+    return connection.execute(select(patrol_sync).where(patrol_sync.c.wand == wand).with_for_update()).mappings().one()
+
+
+def wand_place(connection: Connection, wand: str) -> tuple[str, Place]:
+    """Tell a wand's name and where it belongs."""
+    row = connection.execute(select(patrol_wand).where(patrol_wand.c.id == wand)).one_or_none()
+    return (
+        ("", find_place(connection, site_id=None, area_id=None))
+        if row is None
+        else (row.name, find_place(connection, site_id=None, area_id=row.area))
+    )
+
+
+Told = HeardVisit | HeardHit | HeardSync
+Key = tuple[str, str, str]
+
+
+def find_wands(connection: Connection, heard: Sequence[Told]) -> dict[Key, str]:
+    """Tell whose wand each was: by its machine, else by the device that was heard. Unknown ones are not in it."""
+    by_machine: dict[str, str] = {}
+    by_device: dict[tuple[str, str], str] = {}
+    machines = sorted({card_key(one.machine) for one in heard if one.machine})
+    gateways = sorted({one.gateway for one in heard if one.gateway})
+    columns = patrol_wand.c.id, patrol_wand.c.machine, patrol_wand.c.gateway, patrol_wand.c.device
+    for some in chunked(machines):
+        for row in connection.execute(select(*columns).where(patrol_wand.c.machine.in_(some))):
+            by_machine[row.machine] = row.id
+    for some in chunked(gateways):
+        query = select(*columns).where(patrol_wand.c.gateway.in_(some), patrol_wand.c.machine.is_(None))
+        for row in connection.execute(query):
+            by_device[row.gateway, row.device] = row.id
+    found: dict[Key, str] = {}
+    for one in heard:
+        wand = by_machine.get(card_key(one.machine)) or by_device.get((one.gateway, one.device))
+        if wand is not None:
+            found[_key(one)] = wand
+    return found
+
+
+def _key(one: Told) -> Key:
+    return one.machine, one.gateway, one.device
+
+
+def _visit_rows(
+    connection: Connection, visits: Mapping[str, HeardVisit], zone: ZoneInfo, now_us: int
+) -> list[dict[str, Any]]:
+    wands = find_wands(connection, list(visits.values()))
+    points = _points(connection, {one.card for one in visits.values()})
+    people = _people(connection, {one.person for one in visits.values() if one.person})
+    carriers = _carriers(connection, set(wands.values()))
+    rows = []
+    for id_, one in visits.items():
+        wand = wands.get(_key(one))
+        point, path = points.get(one.card, (None, ""))
+        person = people.get(one.person)
+        if person is None and wand is not None:
+            person = carried_by(carriers.get(wand, ()), one.at_us, zone).get(wand)
+        rows.append({
+            "id": id_, "origin": one.origin, "wand": wand, "person": person, "card": one.card, "point": point,
+            "visited_at_us": one.at_us, "received_at_us": now_us, "source": one.source.value, "area_path": path,
+            "tour": None,
+        })  # fmt: skip
+    return rows
+
+
+def _points(connection: Connection, cards: set[str]) -> dict[str, tuple[str, str]]:
+    """By card: its point and the path of the point's area."""
+    joined = patrol_card.join(patrol_point, patrol_point.c.id == patrol_card.c.point)
+    joined = joined.outerjoin(area, area.c.id == patrol_point.c.area)
+    found: dict[str, tuple[str, str]] = {}
+    for some in chunked(sorted(cards)):
+        query = select(patrol_card.c.card, patrol_card.c.point, area.c.path).select_from(joined)
+        for row in connection.execute(query.where(patrol_card.c.card.in_(some))):
+            found[row.card] = (row.point, row.path or "")
+    return found
+
+
+def _people(connection: Connection, names: set[str]) -> dict[str, str]:
+    """By what was said, an id or a name that only one has: the id."""
+    found: dict[str, set[str]] = {}
+    for some in chunked(sorted(names)):
+        columns = patrol_person.c.id, patrol_person.c.name
+        wanted = or_(patrol_person.c.id.in_(some), patrol_person.c.name.in_(some))
+        for row in connection.execute(select(*columns).where(wanted)):
+            for word in (row.id, row.name):
+                found.setdefault(word, set()).add(row.id)
+    return {word: min(ids) for word, ids in found.items() if len(ids) == 1}
+
+
+def _carriers(connection: Connection, wands: set[str]) -> dict[str, list[Carrier]]:
+    found: dict[str, list[Carrier]] = {}
+    for some in chunked(sorted(wands)):
+        for row in connection.execute(select(patrol_carrier).where(patrol_carrier.c.wand.in_(some))).mappings():
+            found.setdefault(row["wand"], []).append(carrier_of(row))
+    return found
+
+
+def _candidates(connection: Connection, visits: Sequence[Visit]) -> list[Tour]:
+    """Read the tours that some visits, ordered by time, may belong to."""
+    first_us, last_us = visits[0].at_us, visits[-1].at_us
+    ids: set[str] = set()
+    for table, column, wanted in (
+        (patrol_stop, patrol_stop.c.point, {one.point for one in visits if one.point is not None}),
+        (patrol_tour_wand, patrol_tour_wand.c.wand, {one.wand for one in visits if one.wand is not None}),
+    ):
+        if wanted:
+            is_caught = and_(table.c.catch_from_us <= last_us, table.c.catch_until_us > first_us)
+            query = select(table.c.tour).distinct().where(column.in_(sorted(wanted)), is_caught)
+            ids.update(connection.execute(query).scalars())
+    found: list[Tour] = []
+    for some in chunked(sorted(ids)):
+        rows = connection.execute(select(patrol_tour.c.tour).where(patrol_tour.c.id.in_(some))).scalars()
+        found += [msgspec.convert(row, Tour) for row in rows]
+    return found
+
+
+def _visit(row: Mapping[Any, Any]) -> Visit:
+    return Visit(row["visited_at_us"], row["id"], row["point"], row["wand"], row["person"])
