@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from cloud.fire.classes import Danger, Scheme
+from cloud.fire.detection_settings import Detection
 
 LevelWord = Literal["very-low", "low", "moderate", "high", "very-high", "extreme"]
 
@@ -23,6 +24,7 @@ class Fire(Struct, frozen=True, forbid_unknown_fields=True):
         late_days: so long a day that was not good is looked at again.
         look_again_s: how often.
         moved_m: a station that moves farther starts anew.
+        detection: fires found by towers together.
     """
 
     scheme: Scheme = Scheme.EFFIS
@@ -35,10 +37,9 @@ class Fire(Struct, frozen=True, forbid_unknown_fields=True):
     late_days: Annotated[int, Meta(ge=1, le=90)] = 14
     look_again_s: Annotated[float, Meta(ge=60, le=86_400)] = 3_600.0
     moved_m: Annotated[float, Meta(ge=0, le=1_000_000)] = 5_000.0
+    detection: Detection = Detection()
 
     @property
     def alarm_level(self) -> Danger:
         """`alarm_from` as a level."""
         return Danger[self.alarm_from.upper().replace("-", "_")]
-
-    detection: Detection = Detection()
