@@ -469,3 +469,41 @@ class StolenFullError(OrderError):
     def __init__(self, count: int, most: int) -> None:
         super().__init__(f"{count} stolen tags are too many: at most {most}")
         self.count = count
+
+
+class BikeError(CloudError):
+    """Root of what can be wrong with bikes."""
+
+
+class UnknownBikeError(BikeError):
+    """No bike has that id, or not where one may look.
+
+    Attributes:
+        bike: what was asked for.
+    """
+
+    hint = "langyan bikes list shows all."
+
+    def __init__(self, bike: str) -> None:
+        super().__init__(f"no bike is called {bike[:80]!r}")
+        self.bike = bike
+
+
+class BikeStateError(BikeError):
+    """What was asked for does not fit how the bike stands."""
+
+    hint = "langyan bikes show tells how it stands."
+
+
+class FireError(CloudError):
+    """Root of what can be wrong with a question or an order about fire danger."""
+
+
+class UnknownStationError(FireError):
+    """No station of fire danger is called so."""
+
+    hint = "List the stations: langyan fire stations list."
+
+    def __init__(self, station: str) -> None:
+        super().__init__(f"no station is called {station[:80]!r}")
+        self.station = station

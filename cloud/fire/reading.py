@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from cloud.fire.noon import DAY_US, HOUR_US, Limits, RainKind, Reading, Readings
+from cloud.fire.settings import Fire
 from cloud.fire.stations import Station
 from cloud.influx.lines import MEASUREMENT, field_key
 from cloud.influx.query import InfluxReader, quote_ident, quote_text
-from cloud.settings import Fire
 
 MAX_READINGS = 200_000
 """Of one question: a day of two readings a second."""

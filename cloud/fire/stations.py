@@ -1,4 +1,4 @@
-"""Weather stations whose readings drive the index: what a file of them holds, what a move does, rows of the database."""
+"""Weather stations whose readings drive the index: files of them, what a move does, rows of the database."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
@@ -120,13 +120,15 @@ class Outcome(Struct, frozen=True):
 
     Attributes:
         added, changed, unchanged: how many.
-        moved: of those changed, the ids of the stations that begin anew because they moved far.
+        turned: the ids of those that moved, and from which day on.
+        anew: of these, those that begin anew because they moved far.
     """
 
     added: int
     changed: int
     unchanged: int
-    moved: tuple[str, ...] = ()
+    turned: dict[str, date] = {}
+    anew: tuple[str, ...] = ()
 
 
 def read_stations(data: bytes, file: str, faults: Faults) -> list[Entry]:
@@ -192,10 +194,16 @@ def bring_in(
         connection.execute(update(fire_station).where(fire_station.c.id == row["id"]).values(row))
     for turn in turns:
         put_turn(connection, turn)
-    moved = tuple(turn["station"] for turn in turns if turn["ffmc"] is not None and turn["station"] in standing)
-    outcome = Outcome(len(added), len(changed), len(entries) - len(added) - len(changed), moved)
+    moved = [turn for turn in turns if turn["station"] in standing]
+    outcome = Outcome(
+        added=len(added),
+        changed=len(changed),
+        unchanged=len(entries) - len(added) - len(changed),
+        turned={turn["station"]: turn["day"] for turn in moved},
+        anew=tuple(turn["station"] for turn in moved if turn["ffmc"] is not None),
+    )
     if added or changed:
-        details = {"added": outcome.added, "changed": outcome.changed, "moved": list(moved)}
+        details = {"added": outcome.added, "changed": outcome.changed, "moved": sorted(outcome.turned)}
         note(connection, actor=actor, what=IMPORTED, object_="fire_station", details=details, at_us=at_us)
     return outcome
 
