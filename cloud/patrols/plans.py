@@ -201,7 +201,7 @@ def _tour(plan: Plan, route: Route, day: date, start: time, begins_us: int, catc
     ends_us = begins_us + plan.duration_min * MINUTE_US
     stops = tuple(_stops(route, begins_us, ends_us))
     return Tour(
-        id=f"{plan.id}.{day:%Y%m%d}T{start:%H%M}",
+        id=f"{plan.id}.{day:%Y%m%d}T{start:{'%H%M%S' if start.second else '%H%M'}}",
         plan=plan.id,
         route=route.id,
         order=route.order,
