@@ -38,6 +38,10 @@ _REFUSALS: dict[type, tuple[int, str]] = {
     errors.UnknownPlaceError: (404, "not-found"),
     errors.HandoverError: (422, "handover-refused"),
     errors.SpanError: (422, "span-refused"),
+    errors.BadStolenError: (422, "bad-tag"),
+    errors.StolenFullError: (409, "list-full"),
+    errors.UnknownBikeError: (404, "not-found"),
+    errors.BikeStateError: (409, "state-refuses"),
 }
 # Attributes of errors that are members of a problem of the same name.
 _FACTS = ("state", "stage", "allowed", "by", "at_us", "candidates", "retry_after_s")

@@ -107,7 +107,13 @@ class Confirmed(Struct, frozen=True):
 
 
 def add_stolen(
-    connection: Connection, entries: Sequence[StolenEntry], by: str, now_us: int, *, origin: str = "worker"
+    connection: Connection,
+    entries: Sequence[StolenEntry],
+    by: str,
+    now_us: int,
+    *,
+    origin: str = "worker",
+    only: bool = False,
 ) -> int:
     """Put entries on the list, or change them, as one new version in the caller's transaction; audited.
 
@@ -117,6 +123,7 @@ def add_stolen(
         by: a user's name, or a trade's.
         now_us: the clock.
         origin: where from: a network address, "console", "worker".
+        only: what is not among the entries is taken off in the same version.
 
     Returns:
         The version in force: the new one, or the old one when nothing changes.
@@ -128,13 +135,14 @@ def add_stolen(
     wanted = {one.tag: one for one in (_checked(entry, by, now_us) for entry in entries)}
     _lock(connection, now_us)
     before = _rows(connection)
+    gone = before.keys() - wanted.keys() if only else set()
     wanted = {tag: _merged(one, before.get(tag)) for tag, one in wanted.items() if _differs(one, before.get(tag))}
-    if not wanted:
+    if not (wanted or gone):
         return _newest(connection)
-    after = before | wanted
+    after = {tag: one for tag, one in (before | wanted).items() if tag not in gone}
     if len(after) > MAX_STOLEN:
         raise StolenFullError(len(after), MAX_STOLEN)
-    _forget(connection, wanted)
+    _forget(connection, wanted.keys() | gone)
     rows = [
         {"tag": one.tag, "note": one.note, "case": one.case, "since_us": one.since_us, "by": one.by}
         for one in wanted.values()

@@ -2,7 +2,10 @@
 
 import typer
 
+from langyan.commands import bikes_stolen
+
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(bikes_stolen.app, name="stolen")
 
 
 @app.callback()

@@ -1,24 +1,21 @@
 """`langyan cloud stolen`, `arm` and `disarm`: what gateways are told about tags."""
 
-import csv
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import typer
 
+from cloud.orders.stolen import said_of
 from cloud.settings import Settings
 from contract.commands import Order, Outcome, Result
 from contract.ids import is_id
-from contract.limits import MAX_PART_TAGS, MAX_STOLEN, MAX_TAG_CHARS
-from contract.tags import Arm, Disarm, parts_of, tidy
+from contract.limits import MAX_PART_TAGS, MAX_TAG_CHARS
+from contract.tags import Arm, Disarm, parts_of
 from langyan.commands.asking import SETTINGS_OPTION, ask, complaint, load
+from langyan.commands.bikes_stolen import read_list
 from langyan.commands.common import fail
 from langyan.i18n import translate as _
-
-# A list with notes is a few megabytes; what is larger is another file.
-MAX_FILE_BYTES = 16 * 1024 * 1024
-MAX_LINE_CHARS = 10_000
 
 GATEWAY = typer.Option(
     [], "--gateway", "-g", help=_("Id of a gateway; may be repeated. Without it: all that the settings register."),
@@ -142,29 +139,9 @@ def _checked(tags: Sequence[str]) -> list[str]:
 
 
 def _read(path: Path) -> dict[str, str]:
-    """Read a list; a first line "tag,note" is its heading.
+    """Read a list as gateways get it: note by tag.
 
     Raises:
-        Exit: with status 2 after the first fault, which has been told with its line.
+        Exit: with status 2 after its faults, which have been told with their lines.
     """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_FILE_BYTES + 1)
-        text = raw.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise fail([f"{path}: {error}"], status=2) from error
-    entries: list[tuple[str, str]] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        row = next(csv.reader([line[:MAX_LINE_CHARS]]), [])
-        tag = row[0].strip() if row else ""
-        if not tag or (number == 1 and tag.casefold() == "tag"):
-            continue
-        if not (is_id(tag) and len(tag) <= MAX_TAG_CHARS):
-            said = _("{text} is no tag: 1 to {most} of A-Z a-z 0-9 _ . -").format(text=repr(tag), most=MAX_TAG_CHARS)
-            raise fail([f"{path}:{number}: {said}"], status=2)
-        entries.append((tag, row[1] if len(row) > 1 else ""))
-    found = tidy(entries)
-    if len(raw) > MAX_FILE_BYTES or len(found) > MAX_STOLEN:
-        said = _("{count} stolen tags are too many: at most {most}").format(count=len(found), most=MAX_STOLEN)
-        raise fail([f"{path}: {said}"], status=2)
-    return found
+    return {one.tag.upper(): said_of(one.note, one.case) for one in read_list(path)}
