@@ -55,19 +55,23 @@ class Watch:
         """Do what is due.
 
         Returns:
-            How many stations had days that were due.
+            How many stations had days that were due and were worked out.
         """
         if not await self._database.call(self._hold):
             return 0
         tasks = await self._database.ask(partial(plan, settings=self._settings, now_us=self._clock()))
+        done = 0
         for task in tasks:
             picks = await self._pick(task)
             if picks is None:
                 return 0
-            if picks and not await self._database.call(partial(self._take, task=task, picks=picks)):
+            if not picks:
+                continue
+            if not await self._database.call(partial(self._take, task=task, picks=picks)):
                 return 0
+            done += 1
         await self._run_hours()
-        return len(tasks)
+        return done
 
     async def _pick(self, task: Task) -> dict[date, Picked] | None:
         """Ask for a station's readings and pick its observations; None when InfluxDB is away."""
