@@ -70,9 +70,19 @@ def ids(cell: str) -> str | Bad:
     return " ".join(dict.fromkeys(words))
 
 
+def start(word: str) -> str | Bad:
+    """Read a time of the day, where need be to the second; always HH:MM, or HH:MM:SS."""
+    minute, colon, second = word.replace("：", ":").rpartition(":")
+    is_second = colon and ":" in minute and len(second) == 2 and second.isascii() and second.isdigit()  # noqa: PLR2004
+    if not is_second or not 0 < int(second) < 60 or minute.startswith("24"):  # noqa: PLR2004 - a clock's
+        return cells.clock(word)
+    found = cells.clock(minute)
+    return found if isinstance(found, Bad) else f"{found}:{second}"
+
+
 def starts(cell: str) -> str | Bad:
     """Read times of the day with blanks between, sorted."""
-    found = [cells.clock(word) for word in _BETWEEN.split(cell) if word]
+    found = [start(word) for word in _BETWEEN.split(cell) if word]
     for one in found:
         if isinstance(one, Bad):
             return one
