@@ -1,0 +1,267 @@
+"""The registry of bikes and their owners: brought in from files, all or nothing, and written into files again."""
+
+import csv
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
+
+from cloud.areas.chunks import chunked
+from cloud.areas.faults import Faults, Where
+from cloud.areas.rows import Entry
+from cloud.areas.sheets import Row, Sheet
+from cloud.bikes.sheets import BIKES, OWNERS, SHEETS, read_file, write_row
+from cloud.database import Database
+from cloud.database.area_tables import area
+from cloud.database.bike_tables import bike, bike_owner, bike_tag
+from cloud.desk.changes import Actor
+from cloud.i18n import N_
+from cloud.people.audit import note
+
+_ROWS_AT_ONCE = 500
+# "bikes", so that two imports come one after the other.
+_IMPORT_LOCK = 0x62696B6573
+IMPORTED = "bikes-imported"
+EXPORTED = "bike-owners-exported"
+OWNER_FORGOTTEN = "bike-owner-forgotten"
+"""What the audit calls them."""
+
+OnRows = Callable[[int], None]
+
+
+class Brought(Struct):
+    """How many rows of a sheet became what."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+
+
+def find_sheet(path: Path) -> Sheet | None:
+    """Tell from its name what a file holds: bikes.csv, bikes-wuzhong.csv, owners.csv; None: neither."""
+    name = path.name.lower()
+    return next((SHEETS[one] for one in SHEETS if name.startswith(one) and name.endswith(".csv")), None)
+
+
+def bring_in(
+    database: Database, paths: Sequence[Path], *, actor: Actor, at_us: int, dry_run: bool, on_rows: OnRows
+) -> dict[str, Brought]:
+    """Bring in files of bikes and owners: new rows are added, others changed, none removed.
+
+    All or nothing, in one transaction; what columns a file does not have stays as it is. Memory: the ids and tags of
+    the files, and 500 rows.
+
+    Args:
+        database: the desk's.
+        paths: called as `find_sheet` says; bikes come before owners.
+        actor: who imports.
+        at_us: when.
+        dry_run: only find the faults, and say what would change.
+        on_rows: told of rows taken.
+
+    Raises:
+        ImportRefusedError: with every fault; nothing was written.
+        DatabaseAwayError, DatabaseRefusedError: as `Database.run`.
+    """
+    return database.run(partial(_bring_in, paths, actor, at_us, dry_run, on_rows))
+
+
+def _bring_in(
+    paths: Sequence[Path], actor: Actor, at_us: int, dry_run: bool, on_rows: OnRows, connection: Connection  # noqa: FBT001
+) -> dict[str, Brought]:  # fmt: skip
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _IMPORT_LOCK})
+    faults = Faults()
+    brought: dict[str, Brought] = {}
+    nested = connection.begin_nested()
+    for sheet in SHEETS.values():
+        known = _Known(connection, sheet)
+        for path in paths:
+            if find_sheet(path) is sheet:
+                entries = known.sound(read_file(path, sheet, faults), faults)
+                for some in _pieces(entries):
+                    counts = brought.setdefault(sheet.name, Brought())
+                    _write(connection, sheet, known.checked(some, faults), counts)
+                    on_rows(len(some))
+    for path in paths:
+        if find_sheet(path) is None:
+            faults.lose(Where(str(path)), N_("is called like none of {names}"), names="bikes*.csv, owners*.csv")
+    faults.settle()
+    if dry_run:
+        nested.rollback()
+        return brought
+    nested.commit()
+    if any(one.added or one.changed for one in brought.values()):
+        details = {name: {"added": one.added, "changed": one.changed} for name, one in brought.items()}
+        note(connection, actor=actor, what=IMPORTED, object_=", ".join(details), details=details, at_us=at_us)
+    return brought
+
+
+class _Known:
+    """What rows of a sheet may say: areas that there are, tags that are free, bikes that there are."""
+
+    def __init__(self, connection: Connection, sheet: Sheet) -> None:
+        self._connection = connection
+        self._sheet = sheet
+        self._areas = set(connection.execute(select(area.c.id)).scalars()) if sheet is BIKES else set()
+        self._keys: set[str] = set()
+        self._tags: set[str] = set()
+
+    def sound(self, entries: Iterator[Entry], faults: Faults) -> Iterator[Entry]:
+        """Pass on what contradicts nothing before it; the rest is noted."""
+        (key,) = self._sheet.key
+        for entry in entries:
+            row, where = entry.row, entry.where
+            count = faults.count
+            if row[key] in self._keys:
+                faults.add(where, N_("{row} stands in the files twice"), row=f"{self._sheet.kind} {row[key]}")
+            if self._sheet is BIKES and row["area"] is not None and row["area"] not in self._areas:
+                faults.add(where, N_("there is no area {area}"), area=row["area"])
+            if (tag := row.get("tag")) is not None:
+                if tag in self._tags:
+                    faults.add(where, N_("tag {tag} stands in the files twice"), tag=tag)
+                self._tags.add(tag)
+            self._keys.add(row[key])
+            if faults.count == count:
+                yield entry
+
+    def checked(self, entries: Sequence[Entry], faults: Faults) -> list[Row]:
+        """Pass on what contradicts nothing in the database; nothing once there is a fault, for nothing is kept."""
+        if self._sheet is OWNERS:
+            wanted = [entry.row["bike"] for entry in entries]
+            found = set(self._connection.execute(select(bike.c.id).where(bike.c.id.in_(wanted))).scalars())
+            for entry in entries:
+                if entry.row["bike"] not in found:
+                    faults.add(entry.where, N_("there is no bike {bike}"), bike=entry.row["bike"])
+        else:
+            tags = {entry.row["tag"]: entry for entry in entries if entry.row.get("tag") is not None}
+            query = select(bike.c.tag, bike.c.id).where(bike.c.tag.in_(tags))
+            for tag, holder in self._connection.execute(query) if tags else ():
+                entry = tags[tag]
+                if holder != entry.row["id"]:
+                    faults.add(entry.where, N_("bike {bike} has tag {tag}"), bike=holder, tag=tag)
+        return [] if faults.count else [entry.row for entry in entries]
+
+
+def _pieces(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
+    piece: list[Entry] = []
+    for entry in entries:
+        piece.append(entry)
+        if len(piece) == _ROWS_AT_ONCE:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
+
+
+def _write(connection: Connection, sheet: Sheet, rows: Sequence[Row], counts: Brought) -> None:
+    if not rows:
+        return
+    (key,) = sheet.key
+    table, columns = sheet.table, [column.name for column in sheet.columns]
+    query = select(*(table.c[name] for name in columns)).where(table.c[key].in_([row[key] for row in rows]))
+    standing = {row[key]: dict(row) for row in connection.execute(query).mappings()}
+    added, changed = [], []
+    for row in rows:
+        before = standing.get(row[key])
+        if before is None:
+            added.append(_due(sheet, {name: _empty(sheet, name) for name in columns} | row))
+        elif any(before[name] != value for name, value in row.items()):
+            changed.append(_due(sheet, before | row))
+        else:
+            counts.unchanged += 1
+    if added:
+        connection.execute(insert(table), added)
+    if changed:
+        values: dict[str, Any] = {name: bindparam(name) for name in changed[0] if name != key}
+        statement = update(table).where(table.c[key] == bindparam("changed_key")).values(values)
+        connection.execute(statement, [
+            {"changed_key": row[key]} | {name: value for name, value in row.items() if name != key} for row in changed
+        ])  # fmt: skip
+    counts.added += len(added)
+    counts.changed += len(changed)
+
+
+def _empty(sheet: Sheet, name: str) -> Any:
+    return next(column.empty for column in sheet.columns if column.name == name)
+
+
+def _due(sheet: Sheet, row: Row) -> Row:
+    """Let the worker work out when the hours of a bike begin or end next."""
+    if sheet is BIKES:
+        row["hours_due_us"] = None if row["arm_from"] is None else 0
+    return row
+
+
+def export(
+    database: Database, folder: Path, *, with_owners: bool, actor: Actor, at_us: int, on_rows: OnRows
+) -> list[Path]:
+    """Write bikes.csv, and owners.csv where wanted, which is written into the audit; never a whole table in memory.
+
+    Raises:
+        OSError: the folder cannot be written to.
+        DatabaseAwayError, DatabaseRefusedError: as `Database.read`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    sheets = [BIKES, OWNERS] if with_owners else [BIKES]
+    if with_owners:
+        database.run(partial(note, actor=actor, what=EXPORTED, object_="", details={}, at_us=at_us))
+    paths = []
+    for sheet in sheets:
+        path = folder / f"{sheet.name}.csv"
+        database.read(partial(_export, path, sheet, on_rows))
+        paths.append(path)
+    return paths
+
+
+def _export(path: Path, sheet: Sheet, on_rows: OnRows, connection: Connection) -> None:
+    (key,) = sheet.key
+    # Its mark, by which spreadsheets know it.
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(column.name for column in sheet.columns)
+        columns = [sheet.table.c[column.name] for column in sheet.columns]
+        query = select(*columns).order_by(sheet.table.c[key]).limit(_ROWS_AT_ONCE)
+        after = ""
+        while rows := connection.execute(query.where(sheet.table.c[key] > after)).mappings().all():
+            writer.writerows(write_row(sheet, dict(row)) for row in rows)
+            after = rows[-1][key]
+            on_rows(len(rows))
+
+
+def forget_owner(connection: Connection, bike_id: str, *, actor: Actor, at_us: int) -> bool:
+    """Delete all that is personal of a bike: its owner's row, and the owner's tag with what was heard of it.
+
+    The bike, where it was, and its cases stay, and say of nobody.
+
+    Returns:
+        Whether there was anything.
+    """
+    row = connection.execute(select(bike.c.owner_tag).where(bike.c.id == bike_id).with_for_update()).one_or_none()
+    if row is None:
+        return False
+    gone = connection.execute(delete(bike_owner).where(bike_owner.c.bike == bike_id)).rowcount
+    if row.owner_tag is not None:
+        forgotten = {"owner_tag": None, "by_owner": False}
+        connection.execute(update(bike).where(bike.c.id == bike_id).values(forgotten))
+        others = select(func.count()).select_from(bike).where(bike.c.owner_tag == row.owner_tag)
+        is_bikes = select(func.count()).select_from(bike).where(bike.c.tag == row.owner_tag)
+        if not connection.scalar(others) and not connection.scalar(is_bikes):
+            connection.execute(delete(bike_tag).where(bike_tag.c.tag == row.owner_tag))
+    is_any = bool(gone or row.owner_tag)
+    if is_any:
+        note(connection, actor=actor, what=OWNER_FORGOTTEN, object_=bike_id, details={}, at_us=at_us)
+    return is_any
+
+
+def find_tags(connection: Connection, tags: Sequence[str]) -> Mapping[str, bool]:
+    """Tell which tags are followed, and of each whether it is a bike's (else an owner's alone)."""
+    found: dict[str, bool] = {}
+    for some in chunked(tags):
+        found |= dict.fromkeys(connection.execute(select(bike.c.owner_tag).where(bike.c.owner_tag.in_(some))).scalars(),
+                               False)  # fmt: skip
+        found |= dict.fromkeys(connection.execute(select(bike.c.tag).where(bike.c.tag.in_(some))).scalars(), True)
+    return found
