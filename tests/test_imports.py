@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from langyan.cli import SUBCOMMANDS
+
 ROOT = Path(__file__).parent.parent
 CLOUD_ONLY = {"cloud", "simulators", "sqlalchemy", "alembic", "fastapi", "influxdb_client", "aiohttp"}
 
@@ -34,6 +38,12 @@ def test_the_contract_needs_nothing_but_msgspec() -> None:
 
 def test_help_loads_neither_the_gateway_nor_the_cloud() -> None:
     assert loaded_by(command("--help")) & (CLOUD_ONLY | {"edge", "pymodbus", "aiomqtt", "anyio"}) == set()
+
+
+@pytest.mark.parametrize("name", sorted(SUBCOMMANDS))
+def test_a_command_can_be_imported_first(name: str) -> None:
+    """Two modules that import each other only show in the order in which they are imported."""
+    loaded_by(command(name, "--help"))
 
 
 def test_the_gateway_loads_nothing_of_the_cloud() -> None:
