@@ -2,29 +2,15 @@
 
 from collections.abc import Collection
 
-from msgspec import Struct
 from sqlalchemy import Connection, select
 
 from cloud.areas.chunks import chunked
+from cloud.areas.tree import NOWHERE, Place
 from cloud.database.area_tables import area, registered_gateway, site
 
+__all__ = ["NOWHERE", "Key", "Place", "find_places"]
+
 Key = tuple[str, str]
-
-
-class Place(Struct, frozen=True):
-    """Where something is.
-
-    Attributes:
-        site, area: their ids; None where the registry does not know the gateway.
-        area_path: the area's `path`, "" without an area.
-    """
-
-    site: str | None
-    area: str | None
-    area_path: str
-
-
-NOWHERE = Place(None, None, "")
 
 
 def find_places(connection: Connection, keys: Collection[Key]) -> dict[Key, Place]:

@@ -35,6 +35,22 @@ class Area(Struct, frozen=True):
     path: str
 
 
+class Place(Struct, frozen=True):
+    """Where something is.
+
+    Attributes:
+        site, area: their ids; None where the registry does not know the gateway.
+        area_path: the area's `path`, "" without an area.
+    """
+
+    site: str | None
+    area: str | None
+    area_path: str
+
+
+NOWHERE = Place(None, None, "")
+
+
 def ids_of(path: str) -> list[str]:
     """The ids in a path, from the root down; none for ""."""
     return path.split("/")[:-1]

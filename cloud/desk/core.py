@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from cloud.areas.places import Place
+from cloud.areas.tree import Place
 from cloud.desk.life import Event, Facts, State, step
 from contract.alarms import AlarmEvent, Mode, Severity, Transition
 from contract.ids import alarm_id

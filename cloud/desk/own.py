@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from cloud.areas.places import Place
+from cloud.areas.tree import Place
 from cloud.desk.changes import DESK, Actor
 from cloud.desk.core import Arrival
 from cloud.desk.store import apply_events

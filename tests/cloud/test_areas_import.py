@@ -12,7 +12,8 @@ from cloud.areas.exporting import Format, export
 from cloud.areas.faults import Faults, ImportRefusedError
 from cloud.areas.handovers import HANDED_OVER, hand_over
 from cloud.areas.importing import Options, bring_in, read_rows
-from cloud.areas.places import NOWHERE, Place, find_places
+from cloud.areas.places import find_places
+from cloud.areas.tree import NOWHERE, Place
 from cloud.areas.policies import find_policies
 from cloud.areas.showing import list_areas, show_area
 from cloud.areas.soundness import Registry, weaknesses
