@@ -4,7 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Select, case, func, select, text
+from sqlalchemy import Connection, Select, and_, case, func, not_, select, text
 
 from cloud.database.area_tables import area, registered_device, registered_gateway, site
 from cloud.database.number_tables import presence_change
@@ -53,8 +53,12 @@ def find_gateways(connection: Connection, area_path: str) -> Gateways:
     """Tell how many gateways lie in an area, and whether these are all: then nothing need be sorted out."""
     if not area_path:
         return Gateways("", _count(connection, select(gateway.c.id)), are_all=True)
-    count = _count(connection, _ids(area_path))
-    are_all = count == _count(connection, select(registered_gateway.c.id))
+    registered = _count(connection, select(registered_gateway.c.id))
+    outside = select(area.c.id).where(not_(and_(*within(area.c.path, area_path)))).limit(1)
+    # Each has an area: where there is no other, no gateway need be looked at.
+    is_everything = connection.execute(outside).first() is None
+    count = registered if is_everything else _count(connection, _ids(area_path))
+    are_all = count == registered
     if are_all:
         stranger = select(gateway.c.id).where(gateway.c.id.not_in(select(registered_gateway.c.id))).limit(1)
         are_all = connection.execute(stranger).first() is None

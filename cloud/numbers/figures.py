@@ -244,14 +244,14 @@ def judgements_of(
         yield judge("transmission-p99", transmission.p99_s, TRANSMISSION_DEGRADED_S, TRANSMISSION_MAXIMUM_S)
 
 
-def judge_more(reporting: Sequence[Reporting], calls: Sequence[SiteCalls]) -> Iterator[Judgement]:
-    """Judge the reporting times by class, and how many sites have too many false calls."""
+def judge_more(reporting: Sequence[Reporting], calls: Mapping[str, int]) -> Iterator[Judgement]:
+    """Judge the reporting times by class, and how many sites have too many false calls; `calls` are those by site."""
     for one in reporting:
         if one.limit_s is not None and one.within_share is not None:
             yield judge(
                 f"reporting-{one.transmission_class}", one.within_share, 1, 1, is_share=True, more_is_better=True
             )
-    over = sum(1 for one in calls if one.site and one.calls >= RULE_OF_TWO)
+    over = len([site for site, count in calls.items() if site and count >= RULE_OF_TWO])
     yield judge("false-call-sites", over, 0, 0)
 
 

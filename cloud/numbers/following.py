@@ -17,7 +17,8 @@ from cloud.desk.changes import What
 from cloud.numbers.busy import count_month, count_sources
 from cloud.numbers.days import DAY, MONTH, day_of, days_from, month_after, month_of, span_us
 from cloud.numbers.store import Place, contents_of, count_days, totals_of
-from cloud.numbers.tally import merged_contents, read_content, write_content
+from cloud.numbers.tally import merged_contents
+from cloud.numbers.written import read_content, write_content
 
 Work = Callable[[Connection], Any]
 

@@ -21,6 +21,7 @@ from cloud.numbers.availability import Availability
 from cloud.numbers.histogram import percentile_s
 from cloud.numbers.load import measure_load
 from cloud.numbers.tally import FALSE_CODES, PERIOD_US, Content, Count, Stage, Tally, merged
+from cloud.numbers.written import runs_of
 
 _PERIODS_AN_HOUR = 6
 _COUNTS = {
@@ -61,7 +62,7 @@ def day_lines(area_path: str, content: Content, *, from_us: int, until_us: int, 
             "within": together.within.get(stage, 0),
         }
         yield _line("alarm_response", {"area": area, "stage": stage.value}, fields, from_us)
-    load = measure_load(content.load, from_us=from_us, until_us=until_us, operators=operators)
+    load = measure_load(runs_of(content.load), from_us=from_us, until_us=until_us, operators=operators)
     fields = {
         "alarms": load.alarms,
         "per_hour": load.per_hour,

@@ -4,17 +4,21 @@ Counted in fixed periods of ten minutes since 1970, as ISA-18.2 counts. A flood 
 more and ends before the next one with fewer than five.
 """
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Sequence
 
 from msgspec import Struct
 
 from cloud.desk.noise import FLOOD_BEGINS_AT, FLOOD_ENDS_BELOW
 from cloud.numbers.tally import PERIOD_US
+from cloud.numbers.written import Run
 
 _OVER = 10
 """Alarms in ten minutes above which a period is too full."""
 
 _HOUR_US = 3_600_000_000
+_FLOOD = re.compile("b[bg]*")
 
 
 class Load(Struct, frozen=True):
@@ -38,21 +42,25 @@ class Load(Struct, frozen=True):
     flood_share: float
 
 
-def measure_load(load: Mapping[int, int], *, from_us: int, until_us: int, operators: int) -> Load:
+def measure_load(load: Sequence[Run], *, from_us: int, until_us: int, operators: int) -> Load:
     """Measure a span of time.
 
     Args:
-        load: alarms by period; only periods of the span.
+        load: of the span; runs by rising periods.
         from_us: beginning of the span, microseconds UTC.
         until_us: its end.
         operators: who share the alarms, at least 1.
     """
     length_us = max(1, until_us - from_us)
     periods = max(1, -(-length_us // PERIOD_US))
-    alarms = sum(load.values())
-    overfull = len([count for count in load.values() if count > _OVER * operators])
-    most = max(load.values(), default=0)
-    worst = min([period for period, count in load.items() if count == most], default=None)
+    # A year of a city has 52 560 periods: they are looked at in bulk, never one by one.
+    found: Counter[int] = Counter()
+    for _first, counts in load:
+        found.update(counts)
+    alarms = sum(count * times for count, times in found.items())
+    overfull = sum(times for count, times in found.items() if count > _OVER * operators)
+    most = max(found, default=0)
+    worst = next((first + counts.index(most) for first, counts in load if most in counts), None)
     return Load(
         alarms=alarms,
         per_hour=alarms / operators * _HOUR_US / length_us,
@@ -64,12 +72,21 @@ def measure_load(load: Mapping[int, int], *, from_us: int, until_us: int, operat
     )
 
 
-def flood_periods(load: Mapping[int, int], operators: int = 1) -> int:
+def flood_periods(load: Sequence[Run], operators: int = 1) -> int:
     """Count the periods of ten minutes that lie in floods, when so many share the alarms."""
-    flooded = 0
-    previous: int | None = None
-    for period in sorted([period for period, count in load.items() if count >= FLOOD_ENDS_BELOW * operators]):
-        if previous == period - 1 or load[period] >= FLOOD_BEGINS_AT * operators:
-            flooded += 1
-            previous = period
-    return flooded
+    marks = _Marks(FLOOD_BEGINS_AT * operators, FLOOD_ENDS_BELOW * operators)
+    return sum(
+        len(flood) for _first, counts in load for flood in _FLOOD.findall("".join(map(marks.__getitem__, counts)))
+    )
+
+
+class _Marks(dict[int, str]):
+    """One letter a count: a flood begins, goes on, ends."""
+
+    def __init__(self, begins_at: int, ends_below: int) -> None:
+        super().__init__()
+        self._begins_at, self._ends_below = begins_at, ends_below
+
+    def __missing__(self, count: int) -> str:
+        mark = self[count] = "b" if count >= self._begins_at else "." if count < self._ends_below else "g"
+        return mark

@@ -1,7 +1,7 @@
 """An area's numbers for a span of days, from the tallies: as fast for a year of a city as for a day of a cell."""
 
-from collections import Counter
-from collections.abc import Collection, Sequence
+import heapq
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
@@ -41,7 +41,8 @@ from cloud.numbers.following import CURSOR
 from cloud.numbers.load import measure_load
 from cloud.numbers.paths import within
 from cloud.numbers.settings import Numbers as NumberSettings
-from cloud.numbers.tally import Content, Count, Stage, Tally, merged, merged_contents, read_calls, read_rest
+from cloud.numbers.tally import Count, Stage, Tally, merged
+from cloud.numbers.written import Span, Together, joined, read_calls, read_span
 from contract.alarms import Mode, Severity
 
 MAX_DAYS = 5 * 366
@@ -101,7 +102,7 @@ def numbers(
     """
     first, after = _days(from_us, until_us, zone)
     counted = _Counted(connection, area_path)
-    whole = merged_contents(counted.contents(first, after))
+    whole = joined(counted.spans(first, after))
     chosen = {name: one for name, one in whole.by.items() if _fits(name, kind, severity)}
     is_all = kind is None and severity is None
     scope = _scope(connection, area_path, (first, after), now_us, zone, kind, severity, operators)
@@ -113,7 +114,7 @@ def numbers(
     load = measure_load(whole.load, operators=operators, **span) if is_all else None
     counts, response, transmission = counts_of(chosen), response_of(together), times_of(together, Stage.TRANSMISSION)
     reporting = reporting_of(whole.reporting)
-    calls = _false_calls(connection, counted, after, false_call_kinds)
+    calls = _false_calls(counted, after, false_call_kinds)
     judged = [*judgements_of(counts, response, transmission, load, noise), *judge_more(reporting, calls)]
     return Numbers(
         scope=scope,
@@ -123,7 +124,7 @@ def numbers(
         reporting=reporting,
         load=load,
         noise=noise,
-        false_call_sites=calls[:_SHOWN_SITES],
+        false_call_sites=_worst_sites(connection, calls),
         gateways=None if known is None else gateway_availability(connection, known, **span),
         devices=None if known is None else _devices(connection, known, scope, whole, standing),
         judgements=judged,
@@ -174,17 +175,18 @@ class _Counted:
         self._known: dict[tuple[str, date], str | None] = {}
 
     def texts(self, first: date, after: date) -> list[str]:
-        """Find the whole months of a span and the days at its ends, as JSON."""
+        """Find the whole months of a span and the days at its ends, in their order, as JSON."""
         wanted = [(span, day) for span, some in zip((MONTH, DAY), parts(first, after), strict=True) for day in some]
+        wanted.sort(key=lambda key: key[1])
         for span in (MONTH, DAY):
             missing = [day for one, day in wanted if one == span and (span, day) not in self._known]
             if missing:
                 self._known |= dict.fromkeys((span, day) for day in missing) | self._find(span, missing)
         return [text for key in wanted if (text := self._known[key]) is not None]
 
-    def contents(self, first: date, after: date) -> list[Content]:
+    def spans(self, first: date, after: date) -> list[Span]:
         """Read them, but for their false calls: these are another question, of another span."""
-        return [read_rest(text) for text in self.texts(first, after)]
+        return [read_span(text) for text in self.texts(first, after)]
 
     def _find(self, span: str, days: Sequence[date]) -> dict[tuple[str, date], str | None]:
         query = select(tally.c.first_day, func.coalesce(tally.c.total, tally.c.own).label("content")).where(
@@ -230,18 +232,16 @@ def _standing(connection: Connection, scope: Scope, now_us: int) -> _Standing:
 
 
 def _noise(
-    connection: Connection, counted: _Counted, scope: Scope, whole: Content, together: Tally, standing: _Standing
+    connection: Connection, counted: _Counted, scope: Scope, whole: Together, together: Tally, standing: _Standing
 ) -> Noise:
     months = sorted({month_of(day) for day in days_from(scope.first_day, scope.last_day)} | {month_of(scope.last_day)})
     actors, share = None, None
     if scope.kind is None and scope.severity is None:
         actors = busiest(connection, scope.area_path, months)
         touched = months[0], month_after(months[-1])
-        if touched == (scope.first_day, scope.last_day + timedelta(days=1)):
-            everything = [whole]
-        else:
-            everything = counted.contents(*touched)
-        annunciated = sum(sum(content.load.values()) for content in everything)
+        is_whole = touched == (scope.first_day, scope.last_day + timedelta(days=1))
+        load = whole.load if is_whole else joined(counted.spans(*touched)).load
+        annunciated = sum(sum(counts) for _first, counts in load)
         share = share_of(sum(actor.triggers for actor in actors), annunciated)
     return Noise(
         chattering=together.counts.get(Count.CHATTERING, 0),
@@ -253,15 +253,21 @@ def _noise(
     )
 
 
-def _false_calls(connection: Connection, counted: _Counted, after: date, kinds: Collection[str]) -> list[SiteCalls]:
-    """Count false calls by site, most first; only the names of those that are shown are looked up."""
-    found: Counter[str] = Counter()
+def _false_calls(counted: _Counted, after: date, kinds: Collection[str]) -> dict[str, int]:
+    """Count false calls by site."""
+    found: dict[str, int] = {}
     for content in counted.texts(after - timedelta(days=CALLS_DAYS), after):
         for sites in read_calls(content, kinds):
-            found.update(sites)
-    ordered = sorted(found.items(), key=lambda one: (-one[1], one[0]))
-    names = _names(connection, [name for name, _calls in ordered[:_SHOWN_SITES]])
-    return [SiteCalls(name, names.get(name, ""), count) for name, count in ordered]
+            for name, count in sites.items():
+                found[name] = found.get(name, 0) + count
+    return found
+
+
+def _worst_sites(connection: Connection, calls: Mapping[str, int]) -> list[SiteCalls]:
+    """Name the sites with most false calls, the worst first."""
+    worst = heapq.nsmallest(_SHOWN_SITES, calls.items(), key=lambda one: (-one[1], one[0]))
+    names = _names(connection, [name for name, _calls in worst])
+    return [SiteCalls(name, names.get(name, ""), count) for name, count in worst]
 
 
 def _names(connection: Connection, sites: Sequence[str]) -> dict[str, str]:
@@ -270,7 +276,7 @@ def _names(connection: Connection, sites: Sequence[str]) -> dict[str, str]:
 
 
 def _devices(
-    connection: Connection, gateways: Gateways, scope: Scope, whole: Content, standing: _Standing
+    connection: Connection, gateways: Gateways, scope: Scope, whole: Together, standing: _Standing
 ) -> Availability:
     lost = merged(one for name, one in whole.by.items() if name.split("/")[0] == DEVICE_LOST)
     return availability(

@@ -29,9 +29,8 @@ from cloud.numbers.tally import (
     content_difference,
     content_of,
     merged_contents,
-    read_content,
-    write_content,
 )
+from cloud.numbers.written import read_content, write_content
 from contract.alarms import Mode, Transition
 
 Place = tuple[str, date]

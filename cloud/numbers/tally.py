@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import TypeVar
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from cloud.desk.core import ClosingCode
 from cloud.desk.noise import FLEETING_WITHIN_US, STALE_AFTER_US
@@ -96,7 +95,7 @@ class Fact(Struct, frozen=True, array_like=True):
     site: str = ""
 
 
-class Tally(Struct, frozen=True, omit_defaults=True):
+class Tally(Struct, frozen=True):
     """A set of occurrences, counted.
 
     Attributes:
@@ -112,7 +111,7 @@ class Tally(Struct, frozen=True, omit_defaults=True):
     times: dict[Stage, Histogram] = {}
 
 
-class Content(Struct, frozen=True, omit_defaults=True):
+class Content(Struct, frozen=True):
     """What happened in one area in one span of time.
 
     Attributes:
@@ -126,16 +125,6 @@ class Content(Struct, frozen=True, omit_defaults=True):
     load: dict[int, int] = {}
     reporting: dict[str, Histogram] = {}
     calls: dict[str, dict[str, int]] = {}
-
-
-class _Calls(Struct, frozen=True):
-    calls: dict[str, Raw] = {}
-
-
-class _Rest(Struct, frozen=True):
-    by: dict[str, Tally] = {}
-    load: dict[int, int] = {}
-    reporting: dict[str, Histogram] = {}
 
 
 NOTHING = Content()
@@ -201,6 +190,20 @@ def content_difference(after: Content, before: Content) -> Content:
     return result
 
 
+def add(result: dict[Key, int], other: Mapping[Key, int], sign: int = 1) -> None:
+    """Add counts to others, or take them away; what becomes zero goes."""
+    if sign > 0 and result.keys().isdisjoint(other):
+        # As of the load of days, and of what is the first.
+        result.update(other)
+        return
+    for key, count in other.items():
+        left = result.get(key, 0) + sign * count
+        if left:
+            result[key] = left
+        else:
+            result.pop(key, None)
+
+
 def _count(tally: Tally, fact: Fact) -> None:
     if fact.mode != Mode.LIVE:
         _bump(tally.counts, Count.TEST if fact.mode == Mode.TEST else Count.DRILL)
@@ -243,68 +246,26 @@ def _add_content(result: Content, other: Content, sign: int) -> None:
         _add_tally(kept, tally, sign)
         if not (kept.counts or kept.closed or kept.within or kept.times):
             del result.by[name]
-    _add(result.load, other.load, sign)
+    add(result.load, other.load, sign)
     _add_inner(result.reporting, other.reporting, sign)
     _add_inner(result.calls, other.calls, sign)
 
 
 def _add_tally(result: Tally, other: Tally, sign: int) -> None:
-    _add(result.counts, other.counts, sign)
-    _add(result.closed, other.closed, sign)
-    _add(result.within, other.within, sign)
+    add(result.counts, other.counts, sign)
+    add(result.closed, other.closed, sign)
+    add(result.within, other.within, sign)
     _add_inner(result.times, other.times, sign)
 
 
 def _add_inner(result: dict[Outer, dict[Key, int]], other: Mapping[Outer, Mapping[Key, int]], sign: int) -> None:
     for name, counts in other.items():
         kept = result.setdefault(name, {})
-        _add(kept, counts, sign)
+        add(kept, counts, sign)
         if not kept:
             del result[name]
-
-
-def _add(result: dict[Key, int], other: Mapping[Key, int], sign: int) -> None:
-    if sign > 0 and result.keys().isdisjoint(other):
-        # As of the load of months: thousands of periods at once.
-        result.update(other)
-        return
-    for key, count in other.items():
-        left = result.get(key, 0) + sign * count
-        if left:
-            result[key] = left
-        else:
-            result.pop(key, None)
 
 
 def _bump(counts: dict[Key, int], key: Key, by: int = 1) -> None:
     if by:
         counts[key] = counts.get(key, 0) + by
-
-
-_encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Content)
-_calls_decoder = msgspec.json.Decoder(_Calls)
-_sites_decoder = msgspec.json.Decoder(dict[str, int])
-_rest_decoder = msgspec.json.Decoder(_Rest)
-
-
-def write_content(content: Content) -> str:
-    """Write it for the database."""
-    return _encoder.encode(content).decode()
-
-
-def read_content(text: str | None) -> Content:
-    """Read what `write_content` wrote; None is nothing."""
-    return NOTHING if text is None else _decoder.decode(text)
-
-
-def read_calls(text: str, kinds: Iterable[str]) -> list[dict[str, int]]:
-    """Read only the false calls of some kinds, by site, of what `write_content` wrote."""
-    calls = _calls_decoder.decode(text).calls
-    return [_sites_decoder.decode(calls[kind]) for kind in kinds if kind in calls]
-
-
-def read_rest(text: str) -> Content:
-    """Read all but the false calls, which are most of a city's month."""
-    rest = _rest_decoder.decode(text)
-    return Content(rest.by, rest.load, rest.reporting)

@@ -21,7 +21,7 @@ from cloud.numbers.availability import availability_by_area
 from cloud.numbers.days import DAY, day_of, span_us
 from cloud.numbers.following import AT_ONCE, follow_changes, rebuild_steps
 from cloud.numbers.lines import availability_line, day_lines
-from cloud.numbers.tally import read_content
+from cloud.numbers.written import read_content
 from cloud.settings import Settings
 
 _log = logging.getLogger(__name__)

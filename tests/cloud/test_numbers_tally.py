@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -33,12 +34,9 @@ from cloud.numbers.tally import (
     difference,
     merged,
     merged_contents,
-    read_calls,
-    read_content,
-    read_rest,
     tally_of,
-    write_content,
 )
+from cloud.numbers.written import joined, read_calls, read_content, read_span, runs_of, write_content
 
 T0_US = 1_700_000_000_000_000
 S_US = 1_000_000
@@ -140,9 +138,47 @@ def test_contents_can_be_merged_taken_apart_and_written(
     assert merged_contents([one, content_difference(whole, one)]) == whole
     written = write_content(whole)
     assert read_content(written) == whole
-    assert read_rest(written) == msgspec.structs.replace(whole, calls={})
+    read = joined([read_span(written)])
+    assert (read.by, read.load, read.reporting) == (whole.by, runs_of(whole.load), whole.reporting)
     panics = whole.calls.get("panic")
     assert read_calls(written, ["panic", "none"]) == ([] if panics is None else [panics])
+
+
+@settings(max_examples=60)
+@given(st.lists(facts(), max_size=8), st.dictionaries(st.integers(100, 160), st.integers(1, 9)), st.data())
+def test_spans_that_follow_each_other_are_told_as_one(
+    some: list[Fact], load: dict[int, int], data: st.DataObject
+) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(100, 161), max_size=4)))
+    contents: list[Content] = []
+    for begin, end in pairwise([100, *cuts, 161]):
+        there = {period: count for period, count in load.items() if begin <= period < end}
+        mine = [one for number, one in enumerate(some) if number % (len(cuts) + 1) == len(contents)]
+        contents.append(content_of(mine, there))
+    # A period that two local days share.
+    if cuts and (shared := load.get(cuts[0])) and shared > 1 and cuts[0] in contents[1].load:
+        contents[0].load[cuts[0]], contents[1].load[cuts[0]] = 1, shared - 1
+    read = joined([read_span(write_content(content)) for content in contents])
+    whole = content_of(some, load)
+    assert (read.by, read.reporting) == (whole.by, whole.reporting)
+    assert {first + at: count for first, counts in read.load for at, count in enumerate(counts) if count} == load
+    whole_load = runs_of(load)
+    for operators in (1, 2):
+        assert flood_periods(read.load, operators) == flood_periods(whole_load, operators)
+
+
+@settings(max_examples=60)
+@given(st.dictionaries(st.integers(0, 60), st.integers(1, 12)), st.integers(1, 3))
+def test_runs_lose_nothing_and_floods_go_by_the_period(load: dict[int, int], operators: int) -> None:
+    runs = runs_of(load)
+    assert {first + at: count for first, counts in runs for at, count in enumerate(counts) if count} == load
+    assert all(counts[0] and counts[-1] for _first, counts in runs)
+    flooded, is_flood = 0, False
+    for period in range(62):
+        count = load.get(period, 0)
+        is_flood = count >= 10 * operators or (is_flood and count >= 5 * operators)
+        flooded += is_flood
+    assert flood_periods(runs, operators) == flooded
 
 
 @settings(max_examples=40)
@@ -244,18 +280,18 @@ def test_every_other_code_is_no_false_call() -> None:
     ],
 )
 def test_a_flood_begins_with_ten_and_ends_below_five(counts: Sequence[int], flooded: int) -> None:
-    assert flood_periods({number: count for number, count in enumerate(counts) if count}) == flooded
+    assert flood_periods(runs_of({number: count for number, count in enumerate(counts) if count})) == flooded
 
 
 def test_the_load_is_shared_by_the_operators() -> None:
-    load = {0: 24, 3: 12, 5: 1}
+    load = runs_of({0: 24, 3: 12, 5: 1})
     alone = measure_load(load, from_us=0, until_us=3_600 * S_US, operators=1)
     assert (alone.alarms, alone.per_hour, alone.worst_ten_minutes, alone.worst_at_us) == (37, 37.0, 24.0, 0)
     assert alone.per_ten_minutes == pytest.approx(37 / 6)
     assert [alone.overfull_share, alone.flood_share] == pytest.approx([2 / 6, 2 / 6])
     two = measure_load(load, from_us=0, until_us=3_600 * S_US, operators=2)
     assert [two.per_hour, two.worst_ten_minutes, two.overfull_share] == pytest.approx([18.5, 12.0, 1 / 6])
-    empty = measure_load({}, from_us=0, until_us=0, operators=1)
+    empty = measure_load([], from_us=0, until_us=0, operators=1)
     assert (empty.alarms, empty.per_hour, empty.worst_at_us) == (0, 0.0, None)
 
 
