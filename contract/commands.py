@@ -51,7 +51,21 @@ class Reset(Struct, frozen=True):
     source: Annotated[str, Meta(min_length=1, max_length=MAX_ATTRIBUTE_CHARS)]
 
 
-Order = Write | SetMode | Reset | TagOrder
+class Pace(Struct, frozen=True):
+    """Ask devices more often, or less, for a time; afterwards, and after a restart, everything is as its site has it.
+
+    Attributes:
+        factor: by what the periods of their points are multiplied: below 1 is more often. Alarm inputs keep theirs.
+        for_s: 0 ends what was ordered before.
+        devices: None: all that the gateway asks.
+    """
+
+    factor: Annotated[float, Meta(ge=0.1, le=10.0)]
+    for_s: Annotated[float, Meta(ge=0.0, le=86_400.0)] = 0.0
+    devices: Annotated[tuple[Id, ...], Meta(max_length=MAX_DEVICES)] | None = None
+
+
+Order = Write | SetMode | Reset | Pace | TagOrder
 
 
 class Command(Struct, frozen=True):
@@ -89,8 +103,8 @@ class Result(Struct, frozen=True):
         outcome: done, refused (it never can be done), failed (it might be another time), expired (not begun).
         at_us: when, microseconds UTC.
         reason: why it is not done; one English sentence.
-        value: what reads back after a write; how many alarms ended after a reset; how many tags are armed after arming
-            or disarming; the version of the stolen list in force after a part of it.
+        value: what reads back after a write; how many alarms ended after a reset; how many devices have another pace;
+            how many tags are armed after arming or disarming; the version of the stolen list in force after a part.
     """
 
     id: str
@@ -119,6 +133,7 @@ _TYPES: dict[str, type[Order]] = {
     "write": Write,
     "mode": SetMode,
     "reset": Reset,
+    "pace": Pace,
     "arm": Arm,
     "disarm": Disarm,
     "stolen": StolenPart,

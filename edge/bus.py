@@ -3,7 +3,7 @@
 import logging
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from math import inf
 from time import monotonic
 from typing import Protocol
@@ -44,6 +44,8 @@ GRAIN_S = 0.001
 LONGEST_REST_S = 5.0
 # Commands that wait for their turn: people press a few, and a rule switches one siren a device.
 MAX_WAITING_WRITES = 64
+# No order draws a period out farther than this.
+LONGEST_PACE = 2.0
 WRITE_LIMIT_S = 30.0
 
 
@@ -76,6 +78,13 @@ class Watch(Protocol):
         """Note that its line cannot be opened."""
 
 
+class _Pace(Struct, frozen=True):
+    """By what the periods of a device are multiplied, and until when."""
+
+    factor: float
+    until: float
+
+
 class _Read(Struct, frozen=True):
     """One planned read with everything its turn needs, looked up once."""
 
@@ -84,6 +93,7 @@ class _Read(Struct, frozen=True):
     block: Block
     timeout_s: float
     turnaround_s: float
+    longest_s: float
     request: bytes
     cells_of: Callable[[bytes], Sequence[int]]
     decoder: BlockDecoder
@@ -124,6 +134,7 @@ class Bus:
         self._writes: deque[tuple[Write, anyio.CancelScope]] = deque()
         self._wrote_last = False
         self._schedule: Schedule | None = None
+        self._paces: dict[str, _Pace] = {}
         self._reads = [
             _plan_read(placed, block)
             for placed in devices
@@ -138,6 +149,36 @@ class Bus:
     def has_device(self, device: str) -> bool:
         """Tell whether the device hangs on this line."""
         return device in self._devices
+
+    def pace(self, devices: Collection[str] | None, factor: float, for_s: float) -> int:
+        """Ask devices of this line more often, or less, for a time; alarm inputs keep their periods.
+
+        Args:
+            devices: ids, also of other lines; None: all.
+            factor: by what the periods are multiplied.
+            for_s: 0 ends it.
+
+        Returns:
+            How many devices of this line are meant.
+        """
+        now = monotonic()
+        meant = [one for one in self._devices if devices is None or one in devices]
+        self._paces |= dict.fromkeys(meant, _Pace(factor, now + for_s))
+        if self._schedule is not None:
+            self._set_pace(self._schedule, meant, now)
+            self._waker.wake()
+        return len(meant)
+
+    def pace_of(self, device: str) -> float:
+        """Tell by what the periods of a device are multiplied now; 1 where nobody ordered anything."""
+        pace = self._paces.get(device)
+        return 1.0 if pace is None or pace.until <= monotonic() else pace.factor
+
+    def _set_pace(self, schedule: Schedule, devices: Collection[str], now: float) -> None:
+        for device in devices:
+            pace = self._paces[device]
+            blocks = {index for index, read in enumerate(self._reads) if read.device == device}
+            schedule.pace(blocks, pace.factor, now=now, until=pace.until)
 
     async def run(self, sink: Sink, stop: anyio.Event) -> None:
         """Poll until `stop`; the transaction under way is finished, its sample handed on.
@@ -196,6 +237,7 @@ class Bus:
     async def _poll(self, sink: Sink, stop: anyio.Event) -> None:
         if self._schedule is None:
             self._schedule = Schedule(self._polls(), now=monotonic())
+            self._set_pace(self._schedule, self._paces, monotonic())
         schedule = self._schedule
         self._answered_at = monotonic()
         while not stop.is_set():
@@ -218,7 +260,8 @@ class Bus:
 
     def _polls(self) -> list[Poll]:
         return [
-            Poll(read.unit, index, read.block.every_s, read.block.is_urgent) for index, read in enumerate(self._reads)
+            Poll(read.unit, index, read.block.every_s, read.block.is_urgent, longest_s=read.longest_s)
+            for index, read in enumerate(self._reads)
         ]
 
     async def _transact(self, schedule: Schedule, poll: Poll, sink: Sink) -> None:
@@ -328,6 +371,8 @@ def _plan_read(placed: PlacedDevice, block: Block) -> _Read:
         block,
         link.timeout_s,
         link.turnaround_s,
+        # Rules call a reading stale after some periods, and supervision a device lost after its own time.
+        max(block.every_s, min(LONGEST_PACE * block.every_s, placed.profile.supervision_s / 2)),
         request,
         reader_of(request),
         BlockDecoder(block.points, block.address),

@@ -242,6 +242,7 @@ class _Gateway:
             breakers=self._breakers,
             stalled=self._watchdog.stalled,
             mode_of=lambda device: self._judge.mode_of(device, self._now()),
+            pace_of=self._requests.pace_of,
         )
 
     async def _supervise(self, stop: anyio.Event) -> None:

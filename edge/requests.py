@@ -6,7 +6,7 @@ import anyio
 import msgspec
 
 from contract.alarms import Mode
-from contract.commands import Command, Order, Reset, SetMode, Write
+from contract.commands import Command, Order, Pace, Reset, SetMode, Write
 from contract.reasons import HEARS_NO_TAGS
 from contract.tags import Arm, Disarm, StolenPart, TagOrder
 from contract.telemetry import Value
@@ -41,7 +41,7 @@ class Requests:
         return await self.carry_out(command.order)
 
     async def carry_out(self, order: Order) -> Value | None:
-        """Carry out an order: what reads back after a write; how many alarms ended after a reset.
+        """Carry out an order: what reads back after a write; how many alarms ended; how many devices have another pace.
 
         Raises:
             CommandError, LinkDownError, LinkTimeoutError, FrameError, DeviceRefusedError: see `Bus.write`.
@@ -58,6 +58,8 @@ class Requests:
                 return None
             case Reset():
                 return float(self._reset(order.source))
+            case Pace():
+                return float(self._pace(order))
             case Arm() | Disarm() | StolenPart():
                 if self._order_tags is None:
                     raise NoTagsError(HEARS_NO_TAGS)
@@ -75,8 +77,19 @@ class Requests:
         async def status(_message: Message) -> Message:
             return encode_snapshot(board.snapshot(anyio.current_time()))
 
-        orders: dict[str, type[Order]] = {"write": Write, "mode": SetMode, "reset": Reset}
+        orders: dict[str, type[Order]] = {"write": Write, "mode": SetMode, "reset": Reset, "pace": Pace}
         return {"status": status, **{word: handler_of(kind) for word, kind in orders.items()}}
+
+    def _pace(self, order: Pace) -> int:
+        """Let the lines of some devices ask them at another pace; who speaks by himself has none."""
+        for device in order.devices or ():
+            if not any(bus.has_device(device) for bus in self._buses):
+                raise UnknownPointError(f"no device {device!r} that is asked")
+        return sum(bus.pace(order.devices, order.factor, order.for_s) for bus in self._buses)
+
+    def pace_of(self, device: str) -> float:
+        """Tell by what the periods of a device are multiplied now."""
+        return next((bus.pace_of(device) for bus in self._buses if bus.has_device(device)), 1.0)
 
     async def _write(self, order: Write) -> Value:
         bus = next((bus for bus in self._buses if bus.has_device(order.device)), None)

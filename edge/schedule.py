@@ -7,9 +7,10 @@ the line; after `MUTE_AFTER` of them in a row (or the first, of a unit that neve
 longer each time; the one try after a rest is the half-open probe, and an answer to it closes the breaker.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from enum import StrEnum
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
+from math import inf
 
 from msgspec import Struct
 
@@ -50,6 +51,8 @@ class Poll(Struct, eq=False):
         is_first: it has not been sent yet.
         phase: its place among the polls of its urgency, above 0 to 1.
         had: how much it has had, by the queue's own count.
+        longest_s: its period is never drawn out beyond this: somebody would think that the device is lost.
+        pace: by what its period is multiplied before `paced_until`.
     """
 
     unit: int
@@ -60,6 +63,19 @@ class Poll(Struct, eq=False):
     is_first: bool = True
     phase: float = 1.0
     had: float = 0.0
+    longest_s: float = inf
+    pace: float = 1.0
+    paced_until: float = 0.0
+
+    def next_after(self, due_at: float) -> float:
+        """Tell when it is due again, at its pace; one that was drawn out does not outlast that."""
+        usual_at = due_at + self.every_s
+        if due_at >= self.paced_until:
+            return usual_at
+        if self.pace < 1.0:
+            return due_at + self.every_s * self.pace
+        slower_s = max(self.every_s, min(self.every_s * self.pace, self.longest_s))
+        return min(due_at + slower_s, max(usual_at, self.paced_until))
 
 
 class UnitState(Struct):
@@ -129,6 +145,11 @@ class _Queue:
         self._virtual, _, _, poll = heappop(self._ready)
         return poll
 
+    def hasten(self) -> None:
+        """Let polls that wait wait no longer than until they are due by now."""
+        self._later = [(min(starts_at, poll.due_at), number, poll) for starts_at, number, poll in self._later]
+        heapify(self._later)
+
     def next_at(self) -> float | None:
         """Return when to look again."""
         if self._ready:
@@ -152,6 +173,7 @@ class Schedule:
             poll.due_at, poll.is_first, poll.had = now, True, 0.0
             by_urgency[poll.is_urgent].append(poll)
             self._queue_of(poll).put(poll, now)
+        self._paced = by_urgency[False]
         for same in by_urgency.values():
             for place, poll in enumerate(same):
                 poll.phase = (place + 1) / len(same)
@@ -174,6 +196,22 @@ class Schedule:
         self._waited_s = self._urgent_run_s if is_urgent_due else 0.0
         self._urgent_run, self._urgent_run_s = 0, 0.0
         return self._others.pop() if is_other_due else None
+
+    def pace(self, blocks: Container[int], factor: float, *, now: float, until: float) -> None:
+        """Multiply the periods of polls for a time; urgent ones keep theirs, and go first as ever.
+
+        Args:
+            blocks: the polls' numbers.
+            factor: below 1 is more often; a line that cannot carry it brings each reading as often as it can, in turn.
+            now: the clock.
+            until: everything is as usual from then on; not after `now`: from now on.
+        """
+        for poll in self._paced:
+            if poll.block in blocks:
+                poll.pace, poll.paced_until = factor, until
+                # Spread, so that no burst stands in front of anybody.
+                poll.due_at = min(poll.due_at, now + poll.every_s * min(factor, 1.0) * poll.phase)
+        self._others.hasten()
 
     def next_at(self) -> float | None:
         """Return when to ask again; None when there are no polls. It may be a little early, never late."""
@@ -245,7 +283,7 @@ class Schedule:
     def _give_back(self, poll: Poll, now: float, *, cost_s: float) -> None:
         # All at once at the beginning, for a quick first picture; from then on spread, so that no burst stands in
         # front of anybody.
-        due_at = poll.due_at + poll.every_s * (poll.phase if poll.is_first else 1.0)
+        due_at = poll.due_at + poll.every_s * poll.phase if poll.is_first else poll.next_after(poll.due_at)
         poll.due_at = max(now, due_at)
         poll.is_first = False
         self._put_back(poll, cost_s=cost_s)

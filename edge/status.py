@@ -29,6 +29,7 @@ class UnitStatus(Struct, frozen=True):
         asked, answered: in the recent past.
         mode: in a test or a drill its alarms are marked, and nobody is sent.
         address: what the line calls it, if it speaks by itself.
+        pace: by what its periods are multiplied now, because somebody ordered it.
     """
 
     device: str
@@ -41,6 +42,7 @@ class UnitStatus(Struct, frozen=True):
     answered: int
     mode: Mode = Mode.LIVE
     address: str = ""
+    pace: float = 1.0
 
 
 class BusStatus(Struct, frozen=True):
@@ -125,6 +127,7 @@ class Board:
         breakers: Callable[[], Breakers],
         stalled: Callable[[float], list[str]],
         mode_of: Callable[[str], Mode] = lambda _device: Mode.LIVE,
+        pace_of: Callable[[str], float] = lambda _device: 1.0,
     ) -> None:
         """Begin the recent past.
 
@@ -138,6 +141,7 @@ class Board:
             breakers: by bus and unit id, the breaker's position now.
             stalled: names the parts without progress at a moment.
             mode_of: tells the mode of a device now.
+            pace_of: tells by what its periods are multiplied now.
         """
         self._site = site
         self._health = health
@@ -148,6 +152,7 @@ class Board:
         self._breakers = breakers
         self._stalled = stalled
         self._mode_of = mode_of
+        self._pace_of = pace_of
         self._past = deque([self._copy(now)], maxlen=round(WINDOW_S / NOTE_EVERY_S))
 
     def note(self, now: float) -> None:
@@ -206,7 +211,8 @@ class Board:
                 recent=_less(self._health.buses[bus.id], past.buses[bus.id]),
                 units=tuple(
                     _unit_status(placed, states[placed.device.id], breakers.get(bus.id, {}).get(placed.unit, ""),
-                                 past.devices[placed.device.id], mode=self._mode_of(placed.device.id))
+                                 past.devices[placed.device.id], mode=self._mode_of(placed.device.id),
+                                 pace=self._pace_of(placed.device.id))
                     for placed in self._site.devices[bus.id]
                 ),
             )
@@ -239,7 +245,7 @@ def decode_snapshot(answer: Mapping[str, Any]) -> Snapshot:
 
 
 def _unit_status(
-    placed: PlacedDevice, state: DeviceState, breaker: str, past: tuple[int, int], *, mode: Mode
+    placed: PlacedDevice, state: DeviceState, breaker: str, past: tuple[int, int], *, mode: Mode, pace: float
 ) -> UnitStatus:
     answered, missed = state.answers - past[0], state.misses - past[1]
     return UnitStatus(
@@ -253,6 +259,7 @@ def _unit_status(
         answered=answered,
         mode=mode,
         address=placed.device.address,
+        pace=pace,
     )
 
 

@@ -87,6 +87,8 @@ def _mode(unit: UnitStatus) -> Iterator[tuple[str, str]]:
     """A device in a test or a drill: nobody is sent when it calls, which whoever looks here must see."""
     if unit.mode is not Mode.LIVE:
         yield (f" {_(unit.mode.value)}", "reverse yellow")
+    if unit.pace != 1.0:
+        yield (f" {_('period')} ×{unit.pace:g}", "yellow")
 
 
 def _breaker(word: str) -> str:

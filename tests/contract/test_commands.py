@@ -10,6 +10,7 @@ from contract.alarms import Mode
 from contract.commands import (
     Command,
     Outcome,
+    Pace,
     Reset,
     Result,
     SetMode,
@@ -35,6 +36,7 @@ some_tags = st.lists(tags, min_size=1, max_size=4).map(tuple)
 orders = st.one_of(
     st.builds(Write, ids, ids, values),
     st.builds(SetMode, st.sampled_from(Mode), st.floats(0, 86_400), st.none() | st.lists(ids, max_size=3).map(tuple)),
+    st.builds(Pace, st.floats(0.1, 10.0), st.floats(0, 86_400), st.none() | st.lists(ids, max_size=3).map(tuple)),
     st.builds(Reset, st.text(min_size=1, max_size=80)),
     st.builds(Arm, some_tags, st.none() | tags),
     st.builds(Disarm, some_tags),
