@@ -12,7 +12,7 @@ SUBCOMMANDS = {
     "alarms": ("cloud", _("Alarm desk: list, acknowledge, close.")),
     "bikes": ("cloud", _("Bike watch: the registry, arming, the stolen list, where a tag was.")),
     "cloud": ("cloud", _("Cloud side: ingest into InfluxDB, alarm desk.")),
-    "demo": ("all", _("Run two simulated sites end to end, live, and count what arrived.")),
+    "demo": ("all", _("Run three simulated sites end to end, live, and count what arrived.")),
     "edge": ("edge", _("Gateway: run it, check its site file.")),
     "fire": ("cloud", _("Fire danger: the fire weather index, stations, fires.")),
     "patrols": ("cloud", _("Patrol tours: points, routes, plans, tours and verdicts.")),

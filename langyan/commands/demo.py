@@ -1,4 +1,4 @@
-"""`langyan demo`: two simulated sites end to end, live."""
+"""`langyan demo`: three simulated sites end to end, live."""
 
 import signal
 import sys
@@ -36,7 +36,7 @@ def demo(
         None, "--dir", help=_("Folder for data and logs; a temporary one, deleted at the end, if left out.")
     ),
 ) -> None:
-    """Run two simulated sites on real mosquitto and InfluxDB, and count what arrived."""
+    """Run three simulated sites on real mosquitto and InfluxDB, and count what arrived."""
     console = Console()
     if report is not None and (report.is_dir() or not report.parent.is_dir()):
         raise fail([_("{file} cannot be written; name a file in a folder that exists").format(file=report)], status=2)
@@ -93,6 +93,10 @@ def _result(found: Report) -> Table:
         (_("messages to people on duty"), f"{found.told}"),
         (_("of them upwards, to the street and the town, because nobody acknowledged"), f"{found.told_upwards}"),
         (_("messages not sent"), f"{found.untold}"),
+        (
+            _("fires on the desk, of that many alarms of detectors"),
+            f"{found.trades.fires} / {found.trades.fire_alarms}",
+        ),
         (_("press during the broker's absence to stored"), _seconds(found.outage_press_to_stored_ms)),
         (_("press during the broker's absence to siren"), _milliseconds(found.outage_press_to_siren_ms)),
     )

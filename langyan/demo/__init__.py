@@ -1,1 +1,1 @@
-"""The demo: two simulated sites, real servers, a story with an outage, and a count of what arrived."""
+"""The demo: three simulated sites, real servers, a story with an outage, and a count of what arrived."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cloud.database import Database
 from cloud.people.roles import Role
-from langyan.demo.sites import SCHOOL, TOWER
+from langyan.demo.sites import SCHOOL, TOWER, WEST_TOWER
 from langyan.own_user import make_user
 
 CHANNEL = "phone"
@@ -53,10 +53,12 @@ steps = [
     "sites.csv": """id,area,name,kind,address,latitude_deg,longitude_deg,transmission_class
 school,grid-7,示范学校 demo school,school,东街一号 1 East Street,29.3011,120.0741,DP2
 forest-station,forest,示范林场 demo forest,forest,望火楼 fire tower,29.4203,120.1102,SP3
+forest-west,forest,西山瞭望塔 west tower,tower,西山 west hill,29.4251,120.0985,SP3
 """,
     "gateways.csv": f"""id,site,name
 {SCHOOL},school,学校网关 school gateway
 {TOWER},forest-station,瞭望塔网关 tower gateway
+{WEST_TOWER},forest-west,西塔网关 west tower gateway
 """,
     "devices.csv": f"""gateway,device,name,place
 {SCHOOL},gate-buttons,校门按钮 gate buttons,门卫室 gate house

@@ -15,10 +15,12 @@ from sqlalchemy import func, select
 from cloud.database.escalation_tables import delivery
 from cloud.desk.core import Alarm
 from cloud.desk.operations import list_alarms
+from cloud.desk.own import OWN_GATEWAY
 from cloud.telling.queue import State
 from contract.ids import GATEWAY_DEVICE
 from langyan.demo.city import UPWARDS
 from langyan.demo.counting import Balance, balance
+from langyan.demo.findings import Findings, find
 from langyan.demo.latency import Spread, press_to_stored_ms, spread
 from langyan.demo.screen import Screen, View
 from langyan.demo.sites import NUMBERED, SIREN, write_sites
@@ -53,6 +55,7 @@ class Report(Struct, frozen=True):
         told_upwards: of these, to the street and the town, because nobody was at the desk.
         untold: messages that were not sent.
         outage_press_to_siren_ms: from the same press until the gateway had switched the siren on; -1 when it did not.
+        trades: what fire watch, bike watch, patrols and vehicles made of it.
         influx_url, influx_db, broker_port: where everything is, for as long as it runs.
     """
 
@@ -69,6 +72,7 @@ class Report(Struct, frozen=True):
     untold: int
     outage_press_to_stored_ms: float
     outage_press_to_siren_ms: float
+    trades: Findings
     influx_url: str
     influx_db: str
     broker_port: int
@@ -80,7 +84,7 @@ class Report(Struct, frozen=True):
         if not self.told or not self.told_upwards or self.untold:
             return False
         counts_agree = not self.lost and not self.duplicates and self.alarms_stored == self.alarms_raised
-        return counts_agree and self.produced > 0 and self.outage_press_to_siren_ms >= 0
+        return self.trades.is_good() and counts_agree and self.produced > 0 and self.outage_press_to_siren_ms >= 0
 
 
 class Options(Struct, frozen=True):
@@ -105,9 +109,11 @@ def play(options: Options, console: Console, *, on_report: Callable[[Report], No
         text = _("{folder} is not empty; an older run in it would be counted too. Give a new folder.")
         raise FolderInUseError(text.format(folder=options.folder))
     folder = options.folder or Path(tempfile.mkdtemp(prefix="langyan-demo-"))
-    stage = Stage(folder.resolve(), write_sites, broker_port=options.broker_port, influx_port=options.influx_port)
+    stage = Stage(
+        folder.resolve(), write_sites, broker_port=options.broker_port, influx_port=options.influx_port, trades=True
+    )
     try:
-        console.print(_("Starting mosquitto, InfluxDB, two gateways, their simulated devices, ingest and desk ..."))
+        console.print(_("Starting mosquitto, InfluxDB, three gateways, their simulated devices, and the cloud ..."))
         with stage:
             _say_where(stage, console)
             report = _play_on(stage, options, console)
@@ -182,7 +188,9 @@ def _count(stage: Stage, pressed: list[Pressed], seconds: float, console: Consol
     stats = {gateway: control.stats() for gateway, control in stage.controls.items()}
     found: Balance = balance(stage.influx.url, DATABASE, stats=stats, numbered=NUMBERED, outputs=[SIREN.point])
     with stage.open_alarms() as database:
-        alarms = list_alarms(database, state="all", limit=MAX_ALARMS)
+        everything = list_alarms(database, state="all", limit=MAX_ALARMS)
+        findings = find(database, everything)
+    alarms = [alarm for alarm in everything if alarm.gateway != OWN_GATEWAY]
     seen = stage.observer.alarms()
     buttons = [press_to_stored_ms(press, seen) for press in pressed if is_button(press) and not press.in_outage]
     told = stage.phones.rung()
@@ -201,6 +209,7 @@ def _count(stage: Stage, pressed: list[Pressed], seconds: float, console: Consol
         untold=_untold(stage),
         outage_press_to_stored_ms=max(outage, default=-1.0),
         outage_press_to_siren_ms=max((press.siren_ms for press in pressed if press.siren_ms is not None), default=-1.0),
+        trades=findings,
         influx_url=stage.influx.url,
         influx_db=DATABASE,
         broker_port=stage.broker.port,
@@ -250,7 +259,7 @@ def _usual_waiting(stage: Stage) -> float:
 
 
 def _say_where(stage: Stage, console: Console) -> None:
-    console.print(_("What you see: two simulated sites; everything else is real."))
+    console.print(_("What you see: three simulated sites; everything else is real."))
     rows = (
         (_("MQTT"), f"mosquitto_sub -p {stage.broker.port} -V 5 -v -t 'langyan/v1/+/up/#'"),
         (_("InfluxDB"), f"influx -port {stage.influx.port} -database {DATABASE}"),

@@ -65,7 +65,7 @@ class Screen:
         head = Text.assemble((f"{min(view.now_s, view.seconds):5.1f} / {view.seconds:.0f} s   ", "dim"),
                              (view.title, "bold"))  # fmt: skip
         broker = _("broker up") if view.broker_is_up else _("BROKER GONE")
-        title = _("Langyan: a school and a forest tower, simulated; the servers are real")
+        title = _("Langyan: a school and two forest towers, simulated; the servers are real")
         return Group(
             Panel(head, title=title, subtitle=Text(broker, style="green" if view.broker_is_up else "bold red")),
             self._gateways(view),

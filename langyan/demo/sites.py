@@ -1,4 +1,4 @@
-"""The two sites of the demo, written as site files: a school with five buses, a forest tower with one."""
+"""The sites of the demo, written as site files: a school with many buses, two forest towers with one each."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from langyan.servers import free_port
 
 SCHOOL = "school-demo"
 TOWER = "tower-demo"
+WEST_TOWER = "tower-west-demo"
 
 _HEAD = """# Written by `langyan demo`; `langyan edge check` and `langyan sim devices` read it too.
 [gateway]
@@ -234,6 +235,30 @@ labels = { button_1 = "护林站 ranger hut" }
 """
 
 
+_WEST_TOWER = """
+[[bus]]
+id = "mast"
+kind = "rtu"
+port = "west-mast.tty"
+baud = 9600
+
+[[device]]
+id = "smoke-west"
+name = "西塔烟感"
+bus = "mast"
+unit = 21
+profile = "calectro/ug-3"
+
+[[device]]
+id = "west-climate"
+name = "西塔气候"
+bus = "mast"
+unit = 11
+profile = "generic/xy-md02"
+every_s = { temperature = 2, humidity = 2 }
+"""
+
+
 class Push(Struct, frozen=True):
     """A button or contact that the story may push: where, and how people call it."""
 
@@ -273,16 +298,20 @@ BICYCLE = Push(SCHOOL, "bicycle-shed", "tag-EAC653D3AA8C")
 
 TOWER_SMOKE = Push(TOWER, "smoke-north", "smoke")
 TOWER_HEAT = Push(TOWER, "crown-climate", "temperature")
+WEST_SMOKE = Push(WEST_TOWER, "smoke-west", "smoke")
+"""The second tower, downwind of the first, sees the same fire some seconds later."""
 
 
 def write_sites(folder: Path, broker_port: int) -> dict[str, Path]:
-    """Write both site files into `folder`; returns them by gateway id."""
+    """Write the site files into `folder`; returns them by gateway id."""
     school = _HEAD.format(gateway=SCHOOL, site="示范学校", name="School gateway", broker_port=broker_port)
     school += _SCHOOL.format(tcp_port=free_port(), host_port=free_port(), reader_port=free_port()) + "".join(
         _LABORATORY.format(number=number) for number in range(1, 5)
     )
     tower = _HEAD.format(gateway=TOWER, site="示范林场", name="Tower gateway", broker_port=broker_port) + _TOWER
-    files = {SCHOOL: folder / "school.toml", TOWER: folder / "tower.toml"}
-    files[SCHOOL].write_text(school, encoding="utf-8")
-    files[TOWER].write_text(tower, encoding="utf-8")
+    west = _HEAD.format(gateway=WEST_TOWER, site="示范林场", name="West tower gateway", broker_port=broker_port)
+    texts = {SCHOOL: school, TOWER: tower, WEST_TOWER: west + _WEST_TOWER}
+    files = {gateway: folder / f"{gateway.removesuffix('-demo')}.toml" for gateway in texts}
+    for gateway, text in texts.items():
+        files[gateway].write_text(text, encoding="utf-8")
     return files

@@ -1,6 +1,7 @@
 """The stage of the demo: real servers and real processes in one folder, on free ports."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -44,6 +45,10 @@ url = "sqlite:///alarms.db"
 [api]
 port = {api_port}
 
+# What comes from simulated towers is a test, whatever it says.
+[fire.detection]
+simulated_gateways = {simulated}
+
 # What a contact's address "phone:..." means: here telephones made of software.
 [[telling.channel]]
 name = "{channel}"
@@ -67,7 +72,13 @@ class Stage:
     """
 
     def __init__(
-        self, folder: Path, write_sites: WriteSites, *, broker_port: int | None = None, influx_port: int | None = None
+        self,
+        folder: Path,
+        write_sites: WriteSites,
+        *,
+        broker_port: int | None = None,
+        influx_port: int | None = None,
+        trades: bool = False,
     ) -> None:
         """Write the files; nothing is started yet.
 
@@ -76,6 +87,7 @@ class Stage:
             write_sites: writes the site files for a broker's port; returns them by gateway id.
             broker_port: None takes a free one.
             influx_port: None takes a free one.
+            trades: run them too.
         """
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +121,7 @@ class Stage:
                 folder, worker, "cloud", worker, str(self.settings),
                 ready=partial(self._has_heard, worker), environment=self._secrets,
             )
-            for worker in ("ingest", "desk")
+            for worker in (("ingest", "desk", "trades") if trades else ("ingest", "desk"))
         }  # fmt: skip
         self.workers["api"] = Langyan(
             folder,
@@ -199,6 +211,7 @@ class Stage:
             api_port=api_port,
             channel=CHANNEL,
             phone_variable=PHONE_VARIABLE,
+            simulated=json.dumps(list(self._sites)),
         )
         for gateway, path in self._sites.items():
             written += _REGISTERED.format(gateway=gateway, site=_site_name(path))

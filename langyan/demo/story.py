@@ -7,7 +7,7 @@ from functools import partial
 from msgspec import Struct, structs
 
 from langyan.demo.city import UPWARDS
-from langyan.demo.sites import BICYCLE, BUTTONS, DUTY_ROOM, SIREN, TOWER_HEAT, TOWER_SMOKE, Push
+from langyan.demo.sites import BICYCLE, BUTTONS, DUTY_ROOM, SIREN, TOWER_HEAT, TOWER_SMOKE, WEST_SMOKE, Push
 from langyan.demo.stage import Stage
 from langyan.i18n import translate as _
 from langyan.servers import wait_until
@@ -66,6 +66,11 @@ def plan(stage: Stage, seconds: float) -> list[Scene]:
         *_walk(stage, quiet_s, seconds * 0.35),
         Scene(seconds * 0.36, _("Fire at the forest tower: heat and smoke."), partial(_fire, stage)),
         Scene(
+            seconds * 0.39,
+            _("The smoke reaches the second tower: on the desk it is one fire, with all that speaks for it."),
+            partial(_spread, stage),
+        ),
+        Scene(
             seconds * 0.41,
             _("Somebody moves an armed e-bike, and nobody is at the alarm desk: the street is told, then the town."),
             partial(_steal, stage),
@@ -123,13 +128,19 @@ def _fire(stage: Stage) -> list[Pressed]:
     return [Pressed(TOWER_HEAT, heat), Pressed(TOWER_SMOKE, smoke)]
 
 
+def _spread(stage: Stage) -> list[Pressed]:
+    smoke = stage.controls[WEST_SMOKE.gateway].set(WEST_SMOKE.device, WEST_SMOKE.point, True)
+    return [Pressed(WEST_SMOKE, smoke)]
+
+
 def _back(stage: Stage) -> list[Pressed]:
     # The street's call brings the officer back.
     wait_until(lambda: any(one.number in UPWARDS for one in stage.phones.rung()), UPWARDS_LIMIT_S)
     stage.officer.attend(attends=True)
     stage.officer.send_somebody(f"{BICYCLE.gateway}/{BICYCLE.device}/{BICYCLE.point}/{THEFT}")
     stage.controls[TOWER_HEAT.gateway].auto(TOWER_HEAT.device, TOWER_HEAT.point)
-    stage.controls[TOWER_SMOKE.gateway].set(TOWER_SMOKE.device, TOWER_SMOKE.point, False)
+    for push in (TOWER_SMOKE, WEST_SMOKE):
+        stage.controls[push.gateway].set(push.device, push.point, False)
     return []
 
 
@@ -145,4 +156,4 @@ def _revive(stage: Stage) -> list[Pressed]:
 
 def is_button(pressed: Pressed) -> bool:
     """Tell whether it is a button, read every 100 ms or said at once, rather than smoke, heat or a bicycle."""
-    return pressed.push not in {TOWER_HEAT, TOWER_SMOKE, BICYCLE}
+    return pressed.push not in {TOWER_HEAT, TOWER_SMOKE, WEST_SMOKE, BICYCLE}

@@ -23,7 +23,7 @@ from langyan.scenario.clock import StoryClock
 from langyan.scenario.commands import Commands
 from langyan.scenario.desk_eyes import DeskEyes
 from langyan.scenario.eyes import Eyes
-from langyan.servers import Influx, Langyan, accepts, free_port
+from langyan.servers import Influx, Langyan, accepts, free_port, wait_until
 from simulators.scenario.loader import SETTINGS_FILE
 from simulators.scenario.relocate import to_toml
 from simulators.scenario.times import fill, has_places
@@ -156,7 +156,8 @@ class ScenarioCloud:
         left_s = self.begin.timestamp() - time.time()
         if left_s < -1.0:
             raise StageError(f"what is prepared took {-left_s:.1f} s too long; files name the beginning by the clock")
-        time.sleep(max(0.0, left_s))
+        ends = time.monotonic() + left_s
+        wait_until(lambda: time.monotonic() >= ends, left_s + 1.0)
 
     def eyes(self, eyes: Eyes) -> DeskEyes:
         """Make what looks at the desk, and asks the API."""
