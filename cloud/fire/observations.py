@@ -99,10 +99,9 @@ def read_observations(data: bytes, file: str, faults: Faults) -> list[Observatio
         than half a year on: then the file is out of order, which is a fault.
     """
     entries = list(read_csv(data, file, _SHEET, faults))
-    if faults.count:
-        return []
     if not entries:
-        faults.add(Where(file), N_("holds no observation"))
+        if not faults.count:
+            faults.add(Where(file), N_("holds no observation"))
         return []
     days = [(entry.row["month"], entry.row["day"]) for entry in entries]
     dated = min((_dated(days, year) for year in _YEARS), key=_cost)
