@@ -52,8 +52,10 @@ def after_moves(
     rows = _bikes(connection, list(of_tag))
     mine = {row.id: of_tag[row.tag] for row in rows if row.tag in of_tag}
     owners = {row.id: row for row in rows if row.owner_tag in of_tag}
-    armings = _armings(connection, [row.id for row in rows])
+    # Rows of bikes before those of armings, and those before cases, as everywhere.
     _watch_owners(connection, rows, of_tag, settings, now_us)
+    armings = _armings(connection, [row.id for row in rows])
+    open_cases = {case.bike: case for case in _open_cases(connection, sorted(mine))}
     changes, wishes = [], []
     for row in rows:
         arming = armings.get(row.id)
@@ -64,7 +66,9 @@ def after_moves(
             one = mine[row.id]
             change = suspect(arming, one.stays, stations, settings=settings, now_us=now_us)
             station = stations.get(one.life.head.station)
-            if station is not None:
+            known = open_cases.get(row.id)
+            # Of a theft that is known every further gateway would only raise one alarm more.
+            if station is not None and (known is None or known.arming != arming.id):
                 wishes.append(Wish(row.tag, station.gateway, is_armed=True, owner=row.owner_tag))
         if row.id in owners and arming.moved_us is not None and not change:
             # Perhaps the owner was near after all.
@@ -74,9 +78,8 @@ def after_moves(
     if changes:
         statement = update(bike_arming).where(bike_arming.c.id == bindparam("which"))
         connection.execute(statement.values({name: bindparam(name) for name in _JUDGED}), changes)
-    if mine:
-        for case in _open_cases(connection, sorted(mine)):
-            cases.seen(connection, case, mine[case.bike].stays)
+    for case in open_cases.values():
+        cases.seen(connection, case, mine[case.bike].stays)
     tell(connection, _unknown(connection, wishes), by=WATCH, now_us=now_us)
 
 
