@@ -41,7 +41,7 @@ class Fence(Struct, frozen=True, dict=True):
 
     Attributes:
         id, name: see the table.
-        area, area_path: whose vehicles; with all areas below.
+        area: whose vehicles, by its id; with all areas below.
         rule: what is an alarm.
         vehicle, fleet: only that one; both None: all of the area.
         center, radius_m: of a circle; None for an outline.
@@ -55,7 +55,6 @@ class Fence(Struct, frozen=True, dict=True):
     id: str
     name: str
     area: str
-    area_path: str
     rule: Rule
     vehicle: str | None = None
     fleet: str | None = None
@@ -70,16 +69,11 @@ class Fence(Struct, frozen=True, dict=True):
     @property
     def key(self) -> str:
         """Name this form of the fence: what was judged by another says nothing of it."""
-        return f"{self.id}@{self.edited_at_us}"
+        return f"fence/{self.id}/{self.edited_at_us}"
 
     def covers(self, vehicle: str, fleet: str, area_path: str) -> bool:
         """Tell whether it concerns a vehicle; one that lies in no area is concerned by none."""
-        return (
-            bool(self.area_path)
-            and area_path.startswith(self.area_path)
-            and self.vehicle in (None, vehicle)
-            and self.fleet in (None, fleet)
-        )
+        return self.area in area_path.split("/") and self.vehicle in (None, vehicle) and self.fleet in (None, fleet)
 
     def side(self, spot: Spot) -> Side:
         """Tell where a report lies; on the line is in."""
@@ -143,14 +137,13 @@ class Fences:
         return [fence for fence in some if fence.covers(vehicle, fleet, area_path)]
 
 
-def fence_of(row: Mapping[str, Any], area_path: str | None) -> Fence:
+def fence_of(row: Mapping[Any, Any]) -> Fence:
     """Read a row of the table."""
     is_circle = row["latitude_deg"] is not None
     return Fence(
         id=row["id"],
         name=row["name"],
         area=row["area"],
-        area_path=area_path or "",
         rule=Rule(row["rule"]),
         vehicle=row["vehicle"],
         fleet=row["fleet"],
