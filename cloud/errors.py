@@ -40,6 +40,10 @@ class DatabaseAwayError(CloudError):
         self.retry_after_s = retry_after_s
 
 
+class DeadlockError(DatabaseAwayError):
+    """Two transactions waited for each other, and the database has ended ours; repeated, it goes through."""
+
+
 class HoldError(CloudError):
     """The database turns us away as a whole (credentials, missing database); the operator mends it.
 
@@ -507,3 +511,19 @@ class UnknownStationError(FireError):
     def __init__(self, station: str) -> None:
         super().__init__(f"no station is called {station[:80]!r}")
         self.station = station
+
+
+class UnknownFireError(FireError):
+    """No fire of that id was found by towers, or not where one may look."""
+
+    hint = "langyan fire list shows all."
+
+    def __init__(self, fire: str) -> None:
+        super().__init__(f"no fire is called {fire[:80]!r}")
+        self.fire = fire
+
+
+class FireRefusedError(FireError):
+    """What is asked of a fire does not fit how it stands."""
+
+    hint = "langyan fire show tells how it stands."

@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from cloud.backoff import Backoff, Outage
 from cloud.counters import Counters
-from cloud.errors import DatabaseAwayError, DatabaseRefusedError
+from cloud.errors import DatabaseAwayError, DatabaseRefusedError, DeadlockError
 from cloud.settings import DatabaseSettings, database_url
 
 _log = logging.getLogger(__name__)
@@ -41,8 +41,11 @@ _MIGRATION_TRIES = 10
 _READS_ONLY = "langyan_reads_only"
 # At once; the engine's pool has 15 connections.
 _READERS = 8
-# Two workers may open one source's row in the same moment: one loses and sees the row at its next try.
+# Two workers may open one source's row in the same moment, or lock the same rows in another order: one loses, and sees
+# what the other has done at its next try.
 _CONFLICT_TRIES = 5
+# PostgreSQL's word for it.
+_DEADLOCK = "40P01"
 # "langyan", so that no other program's advisory lock meets ours.
 _MIGRATION_LOCK = 0x6C616E6779616E
 
@@ -103,7 +106,7 @@ class Database:
         Raises:
             DatabaseAwayError: unreachable, locked too long, full.
             DatabaseRefusedError: the data cannot be stored.
-            IntegrityError: another transaction was first; repeat.
+            IntegrityError, DeadlockError: another transaction was first; repeat.
         """
         try:
             with self._engine.begin() as connection:
@@ -117,7 +120,8 @@ class Database:
             raise DatabaseRefusedError(str(error)) from error
         except (DBAPIError, PoolTimeoutError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
-            raise DatabaseAwayError(f"{self.url.render_as_string()}: {cause}") from error
+            kind = DeadlockError if getattr(cause, "sqlstate", None) == _DEADLOCK else DatabaseAwayError
+            raise kind(f"{self.url.render_as_string()}: {cause}") from error
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -159,6 +163,10 @@ class Database:
             try:
                 with self.transaction() as connection:
                     return work(connection)
+            except DeadlockError:
+                tries += 1
+                if tries == _CONFLICT_TRIES:
+                    raise
             except IntegrityError as error:
                 tries += 1
                 if tries == _CONFLICT_TRIES:

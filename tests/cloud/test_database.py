@@ -1,5 +1,6 @@
 import sqlite3
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -9,13 +10,13 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, insert, inspect, make_url, text
+from sqlalchemy import Connection, insert, inspect, make_url, text, update
 from sqlalchemy.exc import IntegrityError
 
 from cloud.database import Database, DeadLetter, GatewayRow, dead_letters, list_gateways, open_database
 from cloud.database.gateways import note_presence
 from cloud.database.schema import metadata
-from cloud.database.tables import alarm_event, dead_letter, occurrence
+from cloud.database.tables import alarm_event, cursor, dead_letter, occurrence
 from cloud.desk.core import Arrival, opened
 from cloud.desk.keeping import to_row
 from cloud.desk.store import apply_events
@@ -23,7 +24,7 @@ from cloud.errors import DatabaseAwayError, DatabaseRefusedError
 from cloud.settings import DatabaseSettings, Registered
 from contract.errors import Refusal
 from contract.presence import Birth, Death, Device
-from tests.cloud.rig import T0_US, count_of, rows_of
+from tests.cloud.rig import LIMIT_S, T0_US, count_of, rows_of
 from tests.cloud.test_desk_events import again, arrival, event
 
 
@@ -59,6 +60,25 @@ def test_what_an_older_version_stored_is_live_and_stays_joined(tmp_path: Path) -
             command.downgrade(config, "0001")
         (left,) = database.run(lambda connection: connection.execute(text("SELECT triggers FROM occurrence")).all())
         assert left.triggers == 2
+
+
+def test_of_two_that_wait_for_each_other_one_does_it_again(desk_database: Database) -> None:
+    both = threading.Barrier(2)
+    rows = [{"name": name, "change_id": 0} for name in ("a", "b")]
+    desk_database.run(lambda connection: connection.execute(insert(cursor), rows))
+    first = threading.local()
+
+    def work(connection: Connection, names: str) -> None:
+        for name in names:
+            mine = update(cursor).where(cursor.c.name == name)
+            connection.execute(mine.values(change_id=cursor.c.change_id + 1))
+            if desk_database.url.get_backend_name() == "postgresql" and not hasattr(first, "is_over"):
+                first.is_over = True
+                both.wait(LIMIT_S)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda names: desk_database.run(partial(work, names=names)), ("ab", "ba")))
+    assert [row["change_id"] for row in rows_of(desk_database, cursor)] == [2, 2]
 
 
 def test_many_processes_may_migrate_at_once(tmp_path: Path) -> None:
