@@ -151,7 +151,7 @@ def begin(
     }
     inserted = insert(control).values(lasting_key=_key(kind, target), **values).returning(control.c.id)
     begun = _to_control({"id": connection.execute(inserted).scalar_one(), **values})
-    _carry_out(connection, begun, _FORMS[kind].begun, actor=actor, why=begun.why, now_us=now_us)
+    _carry_out(connection, [(begun, _FORMS[kind].begun)], actor=actor, why=begun.why, now_us=now_us)
     return begun
 
 
@@ -173,7 +173,8 @@ def end(connection: Connection, kind: ControlKind, target: str, *, actor: Actor,
     lasting = _find(connection, kind, target)
     if lasting is None:
         raise ControlError(f"{target!r} is not {kind.value}")
-    return _end(connection, lasting, actor=actor, why=clean(why, MAX_WHY_CHARS), now_us=now_us)
+    (ended,) = _end(connection, [lasting], actor=actor, why=clean(why, MAX_WHY_CHARS), now_us=now_us)
+    return ended
 
 
 def end_expired(connection: Connection, *, now_us: int) -> int:
@@ -183,8 +184,7 @@ def end_expired(connection: Connection, *, now_us: int) -> int:
         return 0
     lock_controls(connection)
     rows = connection.execute(due.order_by(control.c.until_us).limit(_EXPIRED_AT_ONCE)).mappings().all()
-    for row in rows:
-        _end(connection, _to_control(row), actor=DESK, why="", now_us=now_us)
+    _end(connection, [_to_control(row) for row in rows], actor=DESK, why="", now_us=now_us)
     return len(rows)
 
 
@@ -313,29 +313,56 @@ def _check(kind: ControlKind, target: str, why: str, *, now_us: int, until_us: i
         raise ControlError(f"{target}: the end lies in the past")
 
 
-def _end(connection: Connection, lasting: Control, *, actor: Actor, why: str, now_us: int) -> Control:
+def _end(connection: Connection, lasting: Sequence[Control], *, actor: Actor, why: str, now_us: int) -> list[Control]:
     ended = {"ended_us": now_us, "ended_by": actor.name}
-    connection.execute(update(control).where(control.c.id == lasting.id).values(lasting_key=None, **ended))
-    _carry_out(connection, lasting, _FORMS[lasting.kind].ended, actor=actor, why=why, now_us=now_us)
-    return msgspec.structs.replace(lasting, **ended)
+    ids = [one.id for one in lasting]
+    connection.execute(update(control).where(control.c.id.in_(ids)).values(lasting_key=None, **ended))
+    over = [(one, _FORMS[one.kind].ended) for one in lasting]
+    _carry_out(connection, over, actor=actor, why=why, now_us=now_us)
+    return [msgspec.structs.replace(one, **ended) for one in lasting]
 
 
-def _carry_out(connection: Connection, one: Control, what: What, *, actor: Actor, why: str, now_us: int) -> None:
-    """Change every open alarm under a control that has just begun or ended, and write down that it has."""
-    gateway, device, *_ = [*one.target.split("/"), ""]
-    under = (occurrence.c.source == one.target) | occurrence.c.source.startswith(f"{one.target}/", autoescape=True)
-    query = select(occurrence).where(occurrence.c.gateway == gateway, occurrence.c.closed_at_us.is_(None), under)
-    rows = connection.execute(query.order_by(occurrence.c.alarm_id).with_for_update()).mappings()
-    alarms = [to_alarm(row) for row in rows]
-    silences = find_silences(connection, {alarm.source for alarm in alarms})
+def _carry_out(
+    connection: Connection, controls: Sequence[tuple[Control, What]], *, actor: Actor, why: str, now_us: int
+) -> None:
+    """Change every open alarm under controls that have just begun or ended, and write down that they have."""
+    under = [_ids_under(connection, one.target) for one, _what in controls]
+    alarms = _lock_open(connection, {alarm_id for ids in under for alarm_id in ids})
+    silences = find_silences(connection, {alarm.source for alarm in alarms.values()})
     changes = []
-    for alarm in alarms:
-        after = silenced(alarm, one.kind, silences[alarm.source], target=one.target)
-        if after is not None:
-            changes.append(Changed(alarm, after, what, actor, now_us, why))
+    for (one, what), ids in zip(controls, under, strict=True):
+        for alarm in [alarms[alarm_id] for alarm_id in ids if alarm_id in alarms]:
+            after = silenced(alarm, one.kind, silences[alarm.source], target=one.target)
+            if after is not None:
+                changes.append(Changed(alarm, after, what, actor, now_us, why))
+                alarms[alarm.alarm_id] = after
     keep(connection, changes)
-    place = find_places(connection, {(gateway, device)})[gateway, device]
-    note(connection, what, target=one.target, area_path=place.area_path, actor=actor, at_us=now_us, why=why)
+    places = find_places(connection, {_device_of(one.target) for one, _what in controls})
+    for one, what in controls:
+        path = places[_device_of(one.target)].area_path
+        note(connection, what, target=one.target, area_path=path, actor=actor, at_us=now_us, why=why)
+
+
+def _ids_under(connection: Connection, target: str) -> Sequence[str]:
+    is_under = (occurrence.c.source == target) | occurrence.c.source.startswith(f"{target}/", autoescape=True)
+    gateway, _device = _device_of(target)
+    query = select(occurrence.c.alarm_id).where(occurrence.c.gateway == gateway, occurrence.c.closed_at_us.is_(None))
+    return connection.execute(query.where(is_under).order_by(occurrence.c.alarm_id)).scalars().all()
+
+
+def _lock_open(connection: Connection, ids: Collection[str]) -> dict[str, Alarm]:
+    """Lock those that are still open: all of them before the history, and in one order, as everybody does."""
+    query = select(occurrence).where(occurrence.c.closed_at_us.is_(None)).order_by(occurrence.c.alarm_id)
+    found: dict[str, Alarm] = {}
+    for some in chunked(sorted(ids)):
+        rows = connection.execute(query.where(occurrence.c.alarm_id.in_(some)).with_for_update()).mappings()
+        found |= {row["alarm_id"]: to_alarm(row) for row in rows}
+    return found
+
+
+def _device_of(target: str) -> tuple[str, str]:
+    gateway, device, *_ = [*target.split("/"), ""]
+    return gateway, device
 
 
 def _find(connection: Connection, kind: ControlKind, target: str) -> Control | None:

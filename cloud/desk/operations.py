@@ -120,16 +120,15 @@ def mark_shown(connection: Connection, alarm_ids: Collection[str], *, actor: Act
     Returns:
         How many were shown for the first time.
     """
-    shown = 0
+    alarms: list[Alarm] = []
     for some in chunked(sorted(set(alarm_ids))):
         unseen = occurrence.c.shown_at_us.is_(None), occurrence.c.closed_at_us.is_(None)
         query = select(occurrence).where(occurrence.c.alarm_id.in_(some), *unseen).order_by(occurrence.c.alarm_id)
-        alarms = [to_alarm(row) for row in connection.execute(query.with_for_update()).mappings()]
-        seen = [msgspec.structs.replace(alarm, shown_at_us=now_us) for alarm in alarms]
-        by = _known(actor)
-        keep(connection, [Changed(*pair, What.SHOWN, by, now_us) for pair in zip(alarms, seen, strict=True)])
-        shown += len(alarms)
-    return shown
+        alarms += [to_alarm(row) for row in connection.execute(query.with_for_update()).mappings()]
+    by = _known(actor)
+    seen = [msgspec.structs.replace(alarm, shown_at_us=now_us) for alarm in alarms]
+    keep(connection, [Changed(*pair, What.SHOWN, by, now_us) for pair in zip(alarms, seen, strict=True)])
+    return len(alarms)
 
 
 def acknowledge(

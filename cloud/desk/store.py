@@ -53,8 +53,7 @@ def apply_events(connection: Connection, arrivals: Sequence[Arrival], *, actor: 
     Raises:
         IntegrityError: another worker was first with a source or an event; repeat the transaction.
     """
-    lock_controls(connection, shared=True)
-    _lock_sources(connection, {arrival.event.source for arrival in arrivals})
+    lock_for(connection, {arrival.event.source for arrival in arrivals})
     fresh = _new_ones(connection, arrivals)
     if fresh:
         known = _read(connection, [arrival.event for arrival in fresh])
@@ -62,6 +61,15 @@ def apply_events(connection: Connection, arrivals: Sequence[Arrival], *, actor: 
         keep(connection, [*folded.changes, *end_by_rise(connection, folded.changes)])
         _keep_events(connection, fresh, folded)
     return len(fresh)
+
+
+def lock_for(connection: Connection, sources: Collection[str]) -> None:
+    """Take what stands before the rows of alarms in the order of locks, for events of these sources.
+
+    `apply_events` does it; whoever locks rows before he calls that does it first.
+    """
+    lock_controls(connection, shared=True)
+    _lock_sources(connection, sources)
 
 
 def _new_ones(connection: Connection, arrivals: Sequence[Arrival]) -> list[Arrival]:

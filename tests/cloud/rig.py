@@ -20,7 +20,7 @@ from paho.mqtt.client import Client, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from sqlalchemy import Table, func, select
+from sqlalchemy import Engine, Table, event, func, select
 
 from cloud.counters import Counters
 from cloud.database import Database
@@ -185,6 +185,21 @@ def rows_of(database: Database, table: Table) -> list[dict[str, Any]]:
 
 def count_of(database: Database, table: Table) -> int:
     return database.run(lambda connection: connection.execute(select(func.count()).select_from(table)).scalar_one())
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """Note what all databases are told within the block."""
+    said: list[str] = []
+
+    def hear(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        said.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", hear)
+    try:
+        yield said
+    finally:
+        event.remove(Engine, "before_cursor_execute", hear)
 
 
 def write_settings(path: Path, text: str) -> Path:

@@ -32,7 +32,7 @@ from cloud.errors import (
     UnknownAlarmError,
 )
 from contract.alarms import AlarmEvent, Mode
-from tests.cloud.rig import T0_US, rows_of
+from tests.cloud.rig import T0_US, rows_of, statements
 from tests.cloud.test_desk_events import again, apply, arrival, check_history, event, memory, tried
 
 WANG, LI = Actor("王芳", "10.0.0.7"), Actor("李强", "10.0.0.8")
@@ -223,6 +223,35 @@ def test_a_shelf_ends_by_itself_and_what_lasts_is_news(desk_database: Database) 
     assert (alarm.state, alarm.shelved_until_us) == (State.UNACKNOWLEDGED, None)
     assert desk_database.run(controls.list_controls) == []
     check_history(desk_database)
+
+
+def test_who_ends_many_shelves_locks_before_he_writes_history(desk_database: Database) -> None:
+    """The other way round he would wait for who acknowledges, who waits for the history."""
+    presses = [arrival(msgspec.structs.replace(event(0), device=f"button-{number}")) for number in range(3)]
+    desk_database.run(partial(apply_events, arrivals=presses))
+    for one in presses:
+        shelve(desk_database, one.event.alarm_id)
+    # One alarm under two controls that end together.
+    device = "/".join(presses[0].event.source.split("/")[:2])
+    shelving = partial(controls.begin, kind=ControlKind.SHELVED, target=device, actor=WANG, why="x")
+    desk_database.run(partial(shelving, now_us=T0_US + MINUTE_US, until_us=T0_US + 20 * MINUTE_US))
+    with statements() as said:
+        assert desk_database.run(partial(controls.end_expired, now_us=T0_US + 60 * MINUTE_US)) == 4
+    history = next(number for number, one in enumerate(said) if one.startswith("INSERT INTO change"))
+    assert not [one for one in said[history:] if "FROM occurrence" in one]
+    assert {alarm.state for alarm in list_alarms(desk_database)} == {State.UNACKNOWLEDGED}
+    check_history(desk_database)
+
+
+def test_a_long_list_is_locked_before_any_of_it_is_written(desk_database: Database) -> None:
+    presses = [arrival(msgspec.structs.replace(event(0), device=f"button-{number}")) for number in range(501)]
+    desk_database.run(partial(apply_events, arrivals=presses))
+    ids = [one.event.alarm_id for one in presses]
+    with statements() as said:
+        shown = partial(operations.mark_shown, alarm_ids=ids, actor=WANG, now_us=T0_US + MINUTE_US)
+        assert desk_database.run(shown) == len(ids)
+    history = next(number for number, one in enumerate(said) if one.startswith("INSERT INTO change"))
+    assert not [one for one in said[history:] if "FROM occurrence" in one]
 
 
 def test_shelving_needs_a_reason_and_an_end_that_is_not_too_far(desk_database: Database) -> None:
