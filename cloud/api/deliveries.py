@@ -21,7 +21,7 @@ HIDDEN = "***"
 
 
 class DeliveryView(BaseModel):
-    """One message to one person or web hook; `state` is pending, sending, sent, failed or withheld.
+    """One message to one person or web hook; `state` is pending, sending, sent or failed.
 
     Attributes:
         address: "***" where the contact belongs to no area of one's own.

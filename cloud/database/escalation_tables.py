@@ -39,7 +39,7 @@ delivery = Table(
     # Of a web hook: the change that it tells, which also gives the order within an alarm.
     Column("change_id", BigInteger, nullable=True),
     Column("created_us", BigInteger, nullable=False),
-    # pending, sending, sent, failed, withheld.
+    # pending, sending, sent, failed.
     Column("state", String(16), nullable=False),
     # When it may go, or go again; while it is being sent, when its sender counts as dead.
     Column("due_us", BigInteger, nullable=False),

@@ -12,7 +12,7 @@ tally = Table(
     # day or month.
     Column("span", String(8), primary_key=True),
     Column("first_day", Date, primary_key=True),
-    # A `Content`, see `cloud.numbers.written`. `own`: of a day, what happened in the area itself; `total`: with all below
+    # As `cloud.numbers.written` has it. `own`: of a day, what happened in the area itself; `total`: with all below
     # it, NULL while that is the same.
     Column("own", Text, nullable=True),
     Column("total", Text, nullable=True),

@@ -81,7 +81,7 @@ occurrence = Table(
     Column("area_path", PATH, nullable=False, server_default=""),
     # What the policy of its place and severity asked for when it was raised.
     Column("target_s", Integer, nullable=True),
-    # Moments of its latest triggers, at most 8, and whether three of them ever lay within a minute.
+    # Moments of its latest triggers, at most 8, and whether three of these lie within a minute.
     Column("recent_us", JSON, nullable=False, server_default="[]"),
     Column("chattering", Boolean, nullable=False, server_default=false()),
     # The open list, an area's list, and an area's list of a span of time.

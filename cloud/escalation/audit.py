@@ -9,15 +9,15 @@ from enum import StrEnum
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy import Connection, delete, func, literal, select, text
 
 from cloud.areas.chunks import chunked
-from cloud.database.escalation_tables import delivery, escalation
+from cloud.database.escalation_tables import delivery, escalation, web_hook
 from cloud.database.tables import alarm_event, occurrence
 from cloud.desk.changes import DESK
 from cloud.desk.core import Alarm, Arrival
 from cloud.desk.keeping import to_alarm
-from cloud.desk.store import apply_events
+from cloud.desk.store import apply_events, lock_for
 from cloud.errors import GarbledPlanError
 from cloud.escalation.follow import begin_plans, facts_of
 from cloud.escalation.plan import advance
@@ -25,6 +25,7 @@ from cloud.escalation.settings import Escalation
 from cloud.escalation.store import to_escalation
 from cloud.escalation.taking import Rules
 from cloud.i18n import CHINESE, ENGLISH, N_, translate_to
+from cloud.telling.history import channel_of
 from cloud.telling.queue import State
 from contract.alarms import AlarmEvent, Severity, Transition
 
@@ -115,7 +116,10 @@ def find_gaps(connection: Connection, now_us: int, rules: Rules, limits: Escalat
         gaps += _gaps_of(connection, alarms, now_us, rules, limits)
     waits = delivery.c.state.in_([State.PENDING.value, State.SENDING.value])
     is_due = delivery.c.due_us < now_us - int(limits.stuck_after_s * 1_000_000)
-    unsent = connection.execute(select(func.count()).select_from(delivery).where(waits, is_due)).scalar_one()
+    # What waits for a web hook that wants no more waits for a person to enable it, and that was said.
+    disabled = select(literal(channel_of("")) + web_hook.c.name).where(web_hook.c.disabled_us.is_not(None))
+    meant = waits, is_due, delivery.c.channel.not_in(disabled)
+    unsent = connection.execute(select(func.count()).select_from(delivery).where(*meant)).scalar_one()
     if unsent:
         gaps.append(Gap(GapKind.UNSENT, why=str(unsent)))
     own = _own(connection)
@@ -137,6 +141,7 @@ def mend(connection: Connection, found: Found, now_us: int, rules: Rules, limits
     """
     if not _has_turn(connection):
         return None
+    lock_for(connection, {_SOURCE.source})
     mended: list[Gap] = []
     for some in chunked(sorted(gap.alarm_id for gap in found.gaps if gap.kind not in _FOR_PEOPLE)):
         still_open = occurrence.c.alarm_id.in_(some) & occurrence.c.open_key.is_not(None)

@@ -46,8 +46,6 @@ class State(StrEnum):
     SENDING = "sending"
     SENT = "sent"
     FAILED = "failed"
-    WITHHELD = "withheld"
-    """It is not sent, and `error` says why: its web hook is gone."""
 
 
 class Facts(Struct, frozen=True, omit_defaults=True):

@@ -38,7 +38,6 @@ STATES = {
     State.SENDING: _("being sent"),
     State.SENT: _("sent"),
     State.FAILED: _("failed"),
-    State.WITHHELD: _("withheld"),
 }
 
 

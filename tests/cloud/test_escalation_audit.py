@@ -7,14 +7,16 @@ import pytest
 from sqlalchemy import delete, insert, select
 
 from cloud.database import Database
-from cloud.database.escalation_tables import delivery, escalation
+from cloud.database.escalation_tables import delivery, escalation, web_hook
 from cloud.database.tables import occurrence
 from cloud.desk.core import Alarm
 from cloud.desk.keeping import to_alarm
 from cloud.escalation.audit import Found, Gap, GapKind, find_gaps, mend
 from cloud.escalation.settings import Escalation
+from cloud.telling.history import channel_of
 from contract.alarms import Mode, Severity
 from tests.cloud.escalating import RULES, S_US, T0_US, Town
+from tests.cloud.rig import statements
 
 LIMITS = Escalation()
 
@@ -210,6 +212,29 @@ def test_what_only_people_can_mend_is_said_once_while_it_stands(
         said = own(town)
         assert said is not None
         assert (said.triggers, said.cleared_at_us) == (1, None)
+
+
+def test_what_waits_for_a_disabled_web_hook_is_nobodys_fault(town: Town) -> None:
+    unsent(town)
+    rows = {"name": "city", "url": "http://city", "disabled_us": T0_US, "disabled_why": "410"}
+    town.database.run(lambda connection: connection.execute(insert(web_hook).values(rows)))
+    named = {"channel": channel_of("city"), "kind": "event"}
+    town.database.run(lambda connection: connection.execute(delivery.update().values(named)))
+    town.now_us = T0_US + int(LIMITS.stuck_after_s * S_US) + 1
+    assert look(town).gaps == ()
+    town.database.run(lambda connection: connection.execute(web_hook.update().values(disabled_us=None)))
+    assert [gap.kind for gap in look(town).gaps] == [GapKind.UNSENT]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_locks_are_taken_in_the_order_of_all(town: Town) -> None:
+    remove(town, town.press())
+    found = look(town)
+    with statements() as said:
+        town.database.run(lambda connection: mend(connection, found, town.now_us, RULES, LIMITS))
+    rows = next(number for number, one in enumerate(said) if "FOR UPDATE" in one)
+    assert any("pg_advisory_xact_lock_shared" in one for one in said[:rows])
+    assert any("unnest" in one for one in said[:rows])
 
 
 def test_who_closed_it_meanwhile_was_right(town: Town) -> None:
