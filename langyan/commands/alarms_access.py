@@ -25,6 +25,12 @@ _SCOPES = (
     "shelve-critical",
     "dispatch",
     "arrive",
+    "see-bikes",
+    "see-tracks",
+    "see-owners",
+    "arm-bikes",
+    "watch-bikes",
+    "edit-bikes",
 )
 
 
