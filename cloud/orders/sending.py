@@ -182,7 +182,8 @@ def _under_way(connection: Connection) -> Counter[str]:
     at = gateway_order.c
     joined = gateway_order.outerjoin(gateway, at.gateway == gateway.c.id)
     query = select(at.gateway, func.count()).select_from(joined).where(at.state == State.SENT.value, _is_there())
-    return Counter(dict(connection.execute(query.group_by(at.gateway)).tuples().all()))
+    rows = connection.execute(query.group_by(at.gateway)).all()
+    return Counter({row[0]: row[1] for row in rows})
 
 
 def _with_presence() -> Select[Any]:

@@ -126,7 +126,7 @@ EVENTS = st.one_of(
 )
 
 
-def happen(world: World, event: tuple[object, ...]) -> None:
+def happen(world: World, event: tuple[object, ...]) -> None:  # noqa: C901 - a case an event
     match event:
         case ("look",):
             world.look()
