@@ -12,7 +12,8 @@ from cloud.database import Database, PersistentDatabase
 
 # Between the batches of one rush lies less.
 CALM_S = 0.1
-# So long a step of escalation may wait for alarms that come.
+# So long a step of escalation may wait for alarms that come, however often it asks the database. What lasts longer is
+# no rush but the load of the day, which all share.
 LONGEST_RUSH_S = 2.0
 
 Result = TypeVar("Result")
@@ -24,11 +25,13 @@ class Rush:
     def __init__(self) -> None:
         self._over = anyio.Event()
         self._over.set()
-        self._ended_s = -math.inf
+        self._began_s = self._ended_s = -math.inf
 
     def is_on(self) -> None:
         """Say that alarms are in hand."""
         if self._over.is_set():
+            if anyio.current_time() - self._ended_s >= CALM_S:
+                self._began_s = anyio.current_time()
             self._over = anyio.Event()
 
     def is_over(self) -> None:
@@ -38,8 +41,8 @@ class Rush:
             self._over.set()
 
     async def pass_by(self) -> None:
-        """Wait until nothing has come for a moment, at most `LONGEST_RUSH_S`."""
-        with anyio.move_on_after(LONGEST_RUSH_S):
+        """Wait until nothing has come for a moment, at most until the rush has lasted for `LONGEST_RUSH_S`."""
+        with anyio.CancelScope(deadline=self._began_s + LONGEST_RUSH_S):
             while (quiet_s := anyio.current_time() - self._ended_s) < CALM_S or not self._over.is_set():
                 await self._over.wait()
                 await anyio.sleep(max(0.0, CALM_S - quiet_s))

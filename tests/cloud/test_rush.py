@@ -6,6 +6,7 @@ from cloud.counters import Counters
 from cloud.database import Database
 from cloud.desk import rush
 from cloud.desk.rush import BesideIntake, Rush
+from tests.cloud.rig import LIMIT_S
 
 pytestmark = pytest.mark.anyio
 
@@ -33,6 +34,18 @@ async def test_a_rush_without_an_end_holds_nothing_up_for_ever(
     alarms = Rush()
     alarms.is_on()
     assert await BesideIntake(database, counters=Counters(), rush=alarms).ask(_word) == "loop"
+
+
+async def test_a_rush_holds_nothing_up_a_second_time(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rush, "LONGEST_RUSH_S", 0.5)
+    alarms = Rush()
+    beside = BesideIntake(database, counters=Counters(), rush=alarms)
+    with anyio.fail_after(LIMIT_S):
+        for _ in range(2 * int(LIMIT_S / rush.LONGEST_RUSH_S)):
+            # Batch after batch, hardly a moment between.
+            alarms.is_on()
+            assert await beside.ask(_word) == "loop"
+            alarms.is_over()
 
 
 def _word(connection: Connection) -> str:
