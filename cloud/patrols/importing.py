@@ -228,7 +228,7 @@ def _check(
             where = origins.get(name, {}).get(key)
             for fault, values in _row_faults(sheet, row, after, paths, sites, is_new=where is not None):
                 faults.add(where or Where("database"), fault, **({"row": sheet.shown(key)} | values))
-    for name, key, fault, values in whole_faults(after):
+    for name, key, fault, values in whole_faults(_whole_rows(after)):
         faults.add(origins.get(name, {}).get(key) or Where("database"), fault, **values)
     if scope is not None:
         for sheet, key, row in _touched(standing, after):
@@ -238,6 +238,18 @@ def _check(
                     N_("{row} lies outside your area"),
                     row=sheet.shown(key),
                 )
+
+
+def _whole_rows(after: State) -> State:
+    """Leave out rows of which a cell was bad, which has been told."""
+    return {
+        name: {
+            key: row
+            for key, row in rows.items()
+            if all(row[column.name] is not None for column in SHEETS[name].columns if column.is_required)
+        }
+        for name, rows in after.items()
+    }
 
 
 def _row_faults(

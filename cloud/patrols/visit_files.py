@@ -30,20 +30,23 @@ _TIME = re.compile(
 _PLAIN_TIME = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})")
 
 # Headings of makers' tables, without blanks and in small letters, by what they mean to us.
-HEADINGS: Mapping[str, tuple[str, ...]] = {
-    "time": ("time", "datetime", "date/time", "date&time", "readtime", "checktime", "patroltime", "时间", "日期时间",
-             "打卡时间", "巡更时间", "巡检时间", "读卡时间", "刷卡时间", "采集时间", "到达时间"),
-    "date": ("date", "day", "日期", "巡更日期", "巡检日期", "打卡日期"),
-    "device": ("device", "deviceno", "deviceid", "machine", "machineno", "reader", "readerid", "wand", "devicesn", "设备",
-               "设备号", "设备编号", "设备序列号", "机号", "机器号", "巡更棒", "巡更棒号", "巡更机", "巡更机号", "巡检器", "巡检机号"),
-    "person": ("person", "guard", "patrolman", "employee", "name", "user", "staff", "人员", "姓名", "巡更员", "巡更人员",
-               "巡检员", "巡检人员", "巡逻员", "保安"),
-    "checkpoint": ("checkpoint", "point", "place", "location", "site", "position", "checkpointname", "地点", "地点名称",
-                   "巡更点", "巡检点", "巡更地点", "巡检地点", "巡逻点", "点位"),
-    "event": ("event", "eventname", "status", "事件", "事件名称", "状态"),
-    "card": ("card", "cardid", "cardno", "cardnumber", "tag", "tagid", "checkpointid", "卡号", "地点卡号", "钮号", "信息钮号",
-             "信息钮", "巡更点卡号", "点卡号", "标签号"),
-}  # fmt: skip
+HEADINGS: Mapping[str, frozenset[str]] = {
+    name: frozenset(words.split())
+    for name, words in {
+        "time": "time datetime date/time date&time readtime checktime patroltime 时间 日期时间 打卡时间 巡更时间 "
+        "巡检时间 读卡时间 刷卡时间 采集时间 到达时间",
+        "date": "date day 日期 巡更日期 巡检日期 打卡日期",
+        "device": "device deviceno deviceid devicesn machine machineno reader readerid wand 设备 设备号 "
+        "设备编号 设备序列号 机号 机器号 巡更棒 巡更棒号 巡更机 巡更机号 巡检器 巡检机号",
+        "person": "person guard patrolman employee name user staff 人员 姓名 巡更员 巡更人员 巡检员 巡检人员 "
+        "巡逻员 保安",
+        "checkpoint": "checkpoint checkpointname point place location site position 地点 地点名称 巡更点 "
+        "巡检点 巡更地点 巡检地点 巡逻点 点位",
+        "event": "event eventname status 事件 事件名称 状态",
+        "card": "card cardid cardno cardnumber tag tagid checkpointid 卡号 地点卡号 钮号 信息钮 信息钮号 "
+        "巡更点卡号 点卡号 标签号",
+    }.items()
+}
 
 
 class FileVisit(Struct, frozen=True):
@@ -142,8 +145,7 @@ def _columns(headings: Sequence[str], where: Where, reading: Reading, faults: Fa
     known = {word: meaning for meaning, words in HEADINGS.items() for word in words}
     known |= {_folded(heading): meaning for heading, meaning in reading.columns.items()}
     columns = [known.get(_folded(heading), "") for heading in headings]
-    # A table with a column for the day calls the other one "time" all the same.
-    missing = [name for name in ("time",) if name not in columns]
+    missing = [] if "time" in columns else ["time"]
     if "card" not in columns and "checkpoint" not in columns:
         missing.append("card")
     for name in missing:

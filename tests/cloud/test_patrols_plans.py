@@ -1,6 +1,7 @@
 """From plans to tours: the wall clock, midnight, and the nights in which the clock is changed."""
 
 from datetime import UTC, date, datetime, time
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -159,7 +160,7 @@ def test_tours_made_bit_by_bit_are_those_made_at_once(
     whole = tours_of(some, ROUTE, from_us=bounds[0], until_us=bounds[-1], zone=zone, catch=CATCH)
     parts = [
         tour
-        for one, other in zip(bounds, bounds[1:], strict=False)
+        for one, other in pairwise(bounds)
         for tour in tours_of(some, ROUTE, from_us=one, until_us=other, zone=zone, catch=CATCH)
     ]
     assert parts == whole
