@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,16 @@ def test_the_example_comes_in_is_looked_at_and_goes_out_again(folder: Path) -> N
     assert [counted(again, name)[:3] for name in ("areas", "contacts", "duties", "sites")] == [[0, 0, 0]] * 4
     told(run("export", "maps", "--format", "geojson"))
     assert (folder / "maps" / "map.geojson").read_text("utf-8").count('"Feature"') == 13
+
+
+def test_a_policy_that_cannot_be_read_is_shown_as_what_holds(folder: Path) -> None:
+    told(run("import", "city"))
+    with sqlite3.connect(folder / "cloud.db") as connection:
+        connection.execute("UPDATE policy SET policy = '{\"target_s\": \"soon\"}'")
+    connection.close()
+    shown = told(run("show", "320506001-01"))
+    assert re.search(r"critical +│ 300 s +│.*│ default, as that of 320506 cannot be read", shown)
+    assert "target_s" in told(run("check"), 1)
 
 
 def test_faults_are_told_line_by_line_and_nothing_is_changed(folder: Path) -> None:

@@ -5,6 +5,7 @@ duty, does the rest within a moment. So an alarm is never stored without its nex
 intake one statement.
 """
 
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,15 +14,16 @@ from msgspec import Struct
 from sqlalchemy import Boolean, Connection, and_, bindparam, delete, insert, or_, select, update
 
 from cloud.areas.chunks import chunked
-from cloud.areas.policies import Wanted, find_policies
+from cloud.areas.policies import FoundPolicy, Wanted, find_policies
 from cloud.areas.tree import Level, ids_of
 from cloud.database.area_tables import area
 from cloud.database.escalation_tables import escalation
 from cloud.desk.changes import Changed, What
 from cloud.desk.core import Alarm
 from cloud.escalation.plan import DEFAULTS, Above, Facts, Idle, Plan, Policy, make_plan
-from contract.alarms import Mode
+from contract.alarms import Mode, Severity
 
+_log = logging.getLogger(__name__)
 _NOTHING_TAKEN: Mapping[str, Any] = {"taken": [], "reminded_of_us": None}
 _PRESSED_AGAIN = (What.RAISED, What.RETRIGGERED)
 
@@ -79,11 +81,13 @@ def target_seconds(connection: Connection, wanted: Collection[Wanted]) -> dict[W
 
 
 def policies_of(connection: Connection, wanted: Collection[Wanted]) -> dict[Wanted, Policy]:
-    """Find the policy of each (area path, severity): of the nearest area that says one, else the built-in one."""
+    """Find the policy of each (area path, severity): of the nearest area that says one, else the built-in one.
+
+    One that somebody has garbled in the database, or that another version has written, keeps no alarm from being
+    stored: the built-in one holds instead, and the log says so.
+    """
     found = find_policies(connection, wanted)
-    return {
-        key: msgspec.convert(found[key].policy, Policy) if key in found else DEFAULTS[key[1]] for key in set(wanted)
-    }
+    return {key: _policy(found[key], key[1]) if key in found else DEFAULTS[key[1]] for key in set(wanted)}
 
 
 def plans_of(connection: Connection, alarms: Iterable[Alarm]) -> dict[Wanted, Plan]:
@@ -186,6 +190,14 @@ def _make_due(connection: Connection, touched: Sequence[_Touched]) -> None:
     if rows:
         named = escalation.c.alarm_id == bindparam("touched_id")
         connection.execute(update(escalation).where(named).values(next_at_us=bindparam("at_us"), idle_why=None), rows)
+
+
+def _policy(found: FoundPolicy, severity: Severity) -> Policy:
+    try:
+        return msgspec.convert(found.policy, Policy)
+    except msgspec.ValidationError as error:
+        _log.error("the policy of area %s for %s alarms cannot be read: %s", found.area, severity, error)
+        return DEFAULTS[severity]
 
 
 def _levels(connection: Connection, area_ids: Collection[str]) -> dict[str, Level]:

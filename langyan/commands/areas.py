@@ -249,9 +249,13 @@ def _print_area(view: AreaView) -> None:
     policies = _table(_("severity"), _("target"), _("steps"), _("said by"))
     for severity in Severity:
         found = view.policies.get(severity)
-        policy = DEFAULTS[severity] if found is None else msgspec.convert(found.policy, Policy)
+        policy, said_by = DEFAULTS[severity], _("default")
+        if found is not None and policy_fault(found.policy) is None:
+            policy, said_by = msgspec.convert(found.policy, Policy), found.area
+        elif found is not None:
+            said_by = _("default, as that of {area} cannot be read").format(area=found.area)
         steps = ", ".join(f"{step.wait_s} s {step.whom}" for step in policy.steps)
-        policies.add_row(severity.value, f"{policy.target_s} s", steps, _("default") if found is None else found.area)
+        policies.add_row(severity.value, f"{policy.target_s} s", steps, said_by)
     for table in (people, duty, policies):
         out.print(table)
 

@@ -8,7 +8,7 @@ from sqlalchemy import delete, select, update
 
 from cloud.areas.places import find_places
 from cloud.database import Database
-from cloud.database.area_tables import duty
+from cloud.database.area_tables import duty, policy
 from cloud.database.tables import occurrence
 from cloud.desk.changes import Changed, What
 from cloud.desk.keeping import keep
@@ -59,6 +59,19 @@ def test_the_target_is_that_of_the_nearest_policy(town: Town) -> None:
     with town.database.transaction() as connection:
         assert target_seconds(connection, wanted) == dict(zip(wanted, (600, 900, 300), strict=True))
     assert town.alarm(town.press(severity=Severity.HIGH)).target_s == 600
+
+
+def test_a_policy_that_nobody_can_read_keeps_no_alarm_from_being_stored(
+    town: Town, caplog: pytest.LogCaptureFixture
+) -> None:
+    town.say_policy("g", Severity.CRITICAL, Policy(target_s=900))
+    with town.database.transaction() as connection:
+        connection.execute(update(policy).values(policy={"target_s": "soon"}))
+    alarm = town.press()
+    town.work()
+    assert town.alarm(alarm).target_s == 300
+    assert town.told(alarm) == [("alarm", "1-g"), ("alarm", "2-g")]
+    assert "the policy of area g for critical alarms cannot be read" in caplog.text
 
 
 def test_a_plan_is_that_of_the_moment_of_the_raise(town: Town) -> None:
