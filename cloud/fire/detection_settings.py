@@ -21,6 +21,7 @@ class Detection(Struct, frozen=True, forbid_unknown_fields=True):
         sight_m: how far a bearing is trusted.
         simulated_gateways: what comes from them is a test, whatever it says: CAP status Test.
         sender: who sends CAP messages; no space, comma, `<` or `&`.
+        addresses: for whom private CAP messages are; the sender where none is named.
         cap_expires_s: so long a CAP message holds.
         pace_high, pace_very_high, pace_extreme: by what the periods of a tower's points are multiplied while the danger
             is so high; 1 leaves them.
@@ -32,6 +33,7 @@ class Detection(Struct, frozen=True, forbid_unknown_fields=True):
     sight_m: Annotated[float, Meta(ge=100, le=100_000)] = 20_000.0
     simulated_gateways: Annotated[tuple[Id, ...], Meta(max_length=10_000)] = ()
     sender: Annotated[str, Meta(pattern=_CAP_SENDER)] = "langyan"
+    addresses: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=200)], ...], Meta(max_length=50)] = ()
     cap_expires_s: Annotated[float, Meta(ge=300, le=604_800)] = 3_600.0
     pace_high: Factor = 0.5
     pace_very_high: Factor = 0.5

@@ -5,14 +5,17 @@ workers never make two fires of one, and nobody's judgement is passed over.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 from sqlalchemy import Connection
 
 from cloud.areas.places import find_places
+from cloud.desk.changes import DESK
 from cloud.desk.following import take_changes
 from cloud.feed.measures import line_of, put
+from cloud.fire.cap import Scope
+from cloud.fire.cap_store import issue
 from cloud.fire.detection import Detection, Reach, assess, group
 from cloud.fire.detection_reading import read_news
 from cloud.fire.detection_settings import Detection as DetectionSettings
@@ -35,6 +38,7 @@ from cloud.fire.detection_telling import Touched, find_own_alarm, follow_ended, 
 from cloud.settings import Settings
 
 CURSOR = "fires"
+_NEWS = ("told", "towers", "alarm_stands", "alarm_severity", "judgement", "merged_into")
 
 
 def reach_of(settings: DetectionSettings) -> Reach:
@@ -98,7 +102,7 @@ def _settle(
     # One that takes no more evidence joins nothing through what it has.
     near = [one for one in near if held[fire_of[one.id]].ended_at_us is None]
     takes = {one.id: fire_of[one.id] for one in near}
-    news = _News({key: held[key] for key in touched if key in held})
+    news = _News({key: held[key] for key in touched if key in held}, held)
     by_id = {one.id: one for one in (*new, *known)}
     for found in group([*new, *(one for one in known if one.id in takes)], near, takes, reach):
         members = [by_id[key] for key in found.new if key not in takes]
@@ -117,8 +121,9 @@ def _settle(
 class _News:
     """What becomes of the fires that some news are about."""
 
-    def __init__(self, fires: dict[str, Fire]) -> None:
+    def __init__(self, fires: dict[str, Fire], held: Mapping[str, Fire]) -> None:
         self.fires = fires
+        self.held = held
         self.joined: dict[str, list[Detection]] = defaultdict(list)
         self.notes: dict[str, list[str]] = defaultdict(list)
         self.placed: dict[str, str] = {}
@@ -164,8 +169,19 @@ def _weigh(connection: Connection, news: _News, settings: Settings, now_us: int)
     ]
     after = tell(connection, touched, desk=settings.desk, now_us=now_us)
     keep_fires(connection, after, known=[one.id for one in after])
+    for one in after:
+        if _is_news(news.held.get(one.id), one):
+            issue(connection, one, evidence[one.id], settings=settings, scope=Scope.PRIVATE, by=DESK.name,
+                  now_us=now_us)  # fmt: skip
     lines = [_line(one, len(evidence[one.id]), now_us + number) for number, one in enumerate(after) if one.told]
     put(connection, lines, limit=settings.trades.measures)
+
+
+def _is_news(before: Fire | None, after: Fire) -> bool:
+    """Tell whether those who heard of a fire must hear of it again."""
+    if not after.told or (after.ended_at_us is not None and after.merged_into is None):
+        return False
+    return before is None or any(getattr(before, name) != getattr(after, name) for name in _NEWS)
 
 
 def _line(one: Fire, evidence: int, at_us: int) -> bytes | None:

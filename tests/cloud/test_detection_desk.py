@@ -13,7 +13,7 @@ from cloud.fire.detection import Wind
 from cloud.fire.detection_store import evidence_of, source_of
 from cloud.fire.detection_taking import take_surroundings
 from contract.alarms import Mode, Severity
-from tests.cloud.fire_rig import S, T0, WANG, FireRig
+from tests.cloud.detection_rig import T0, WANG, FireRig, S
 
 MINUTE = 60 * S
 
@@ -41,7 +41,9 @@ def test_four_towers_are_one_open_alarm_with_growing_evidence(rig: FireRig) -> N
         surer.append(fire.confidence)
         assert [alarm.source for alarm in rig.heard()] == [fire.source]
     assert fire is not None
-    assert surer == sorted(surer) and surer[0] == 0.4 and surer[-1] > 0.8
+    assert surer == sorted(surer)
+    assert surer[0] == 0.4
+    assert surer[-1] > 0.8
     assert fire.towers == ("tower-1", "tower-2", "tower-3", "tower-4")
     assert [rig.alarm(smoke_of(number)).suppressed_by for number in range(1, 5)] == [fire.source] * 4
     own = rig.alarm(fire.source)
@@ -70,12 +72,15 @@ def test_it_clears_when_all_its_detectors_did_and_waits_for_a_reset(rig: FireRig
     rig.smoke("tower-2", T0 + 2 * MINUTE, raised_at_us=T0 + 2)
     rig.detect(T0 + 2 * MINUTE)
     own = rig.alarm(fire.source)
-    assert own.cleared_at_us == T0 + 2 * MINUTE and own.latched and own.is_open
+    assert own.cleared_at_us == T0 + 2 * MINUTE
+    assert own.latched
+    assert own.is_open
     # It burns again: the same fire, the same row, sounding again.
     rig.smoke("tower-3", T0 + 3 * MINUTE)
     rig.detect(T0 + 3 * MINUTE)
     assert len(rig.fires()) == 1
-    assert rig.alarm(fire.source).cleared_at_us is None and len(rig.alarms(fire.source)) == 1
+    assert rig.alarm(fire.source).cleared_at_us is None
+    assert len(rig.alarms(fire.source)) == 1
 
 
 def test_who_closes_the_fire_closes_what_is_over_and_hears_what_is_not(rig: FireRig) -> None:
@@ -89,8 +94,11 @@ def test_who_closes_the_fire_closes_what_is_over_and_hears_what_is_not(rig: Fire
     rig.act(lambda connection: close(connection, now_us=T0 + 2 * MINUTE))
     rig.detect(T0 + 2 * MINUTE)
     first, second = rig.alarm(smoke_of(1)), rig.alarm(smoke_of(2))
-    assert (first.closing_code, first.closed_by) == (ClosingCode.GENUINE, "王芳") and "扑灭" in (first.comment or "")
-    assert second.is_open and second.suppressed_by is None and second.acknowledged_at_us is None
+    assert (first.closing_code, first.closed_by) == (ClosingCode.GENUINE, "王芳")
+    assert "扑灭" in (first.comment or "")
+    assert second.is_open
+    assert second.suppressed_by is None
+    assert second.acknowledged_at_us is None
     # What comes now is another fire, and those of before stay with theirs.
     rig.smoke("tower-3", T0 + 3 * MINUTE)
     rig.detect(T0 + 3 * MINUTE)
@@ -109,7 +117,9 @@ def test_wind_that_becomes_known_makes_one_fire_of_two(desk_database: Database) 
     windy = msgspec.structs.replace(seen, wind=Wind(180.0, 6.0, "south/weather"))
     rig.act(lambda connection: take_surroundings(connection, [windy], rig.settings, T0 + 2 * MINUTE))
     stays, gone = rig.fires()
-    assert stays.id == south.id and stays.towers == ("north", "south") and gone.merged_into == south.id
+    assert stays.id == south.id
+    assert stays.towers == ("north", "south")
+    assert gone.merged_into == south.id
     assert [alarm.source for alarm in rig.heard()] == [stays.source]
     # Downwind, so it counts whole.
     assert stays.confidence == 0.64
@@ -123,15 +133,19 @@ def test_a_tower_between_two_fires_makes_them_one(desk_database: Database) -> No
     rig.smoke("c", T0 + S)
     rig.detect(T0 + S)
     older, younger = rig.fires()
-    assert older.towers == ("a",) and younger.towers == ("c",)
+    assert older.towers == ("a",)
+    assert younger.towers == ("c",)
     rig.smoke("b", T0 + MINUTE)
     rig.detect(T0 + MINUTE)
     stays, gone = rig.fires()
-    assert stays.id == older.id and stays.towers == ("a", "b", "c")
-    assert gone.id == younger.id and gone.merged_into == older.id
+    assert stays.id == older.id
+    assert stays.towers == ("a", "b", "c")
+    assert gone.id == younger.id
+    assert gone.merged_into == older.id
     assert [alarm.source for alarm in rig.heard()] == [stays.source]
     closed = rig.alarm(gone.source)
-    assert not closed.is_open and source_of(older.id) in (closed.comment or "")
+    assert not closed.is_open
+    assert source_of(older.id) in (closed.comment or "")
     assert rig.alarm("c/smoke/smoke/smoke").suppressed_by == stays.source
 
 
@@ -163,7 +177,8 @@ def test_temperature_alone_is_no_fire_but_adds_to_one(rig: FireRig) -> None:
     rig.detect(T0 + MINUTE)
     assert [alarm.kind for alarm in rig.heard()] == ["fire"]
     (fire,) = rig.fires()
-    assert fire.confidence > 0.4 and fire.towers == ("tower-1", "tower-2")
+    assert fire.confidence > 0.4
+    assert fire.towers == ("tower-1", "tower-2")
 
 
 def test_who_is_out_of_service_or_shelved_makes_no_fire_until_it_is_heard(rig: FireRig) -> None:
@@ -182,7 +197,8 @@ def test_a_detector_that_is_more_urgent_than_the_fire_makes_it_as_urgent(rig: Fi
     rig.smoke("tower-1", T0, severity=Severity.CRITICAL)
     rig.detect(T0)
     (fire,) = rig.fires()
-    assert fire.confidence == 0.4 and rig.alarm(fire.source).severity is Severity.CRITICAL
+    assert fire.confidence == 0.4
+    assert rig.alarm(fire.source).severity is Severity.CRITICAL
 
 
 def test_the_same_news_twice_change_nothing(rig: FireRig) -> None:

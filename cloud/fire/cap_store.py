@@ -1,0 +1,126 @@
+"""CAP messages about fires, kept as they were sent: numbered, each naming those before."""
+
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, insert, select
+
+from cloud.database.area_tables import area, site
+from cloud.database.detection_tables import fire_cap
+from cloud.database.fire_tables import fire_day, fire_station
+from cloud.fire.cap import (
+    MOST_REFERENCES,
+    MsgType,
+    Notice,
+    Scope,
+    Sent,
+    Weather,
+    identifier_of,
+    status_of,
+    to_sent,
+    write,
+)
+from cloud.fire.classes import danger_of
+from cloud.fire.detection import Detection
+from cloud.fire.detection_store import Fire, Judgement
+from cloud.geo import Spot, distance_m
+from cloud.settings import Settings
+
+# A station farther away stands in other weather.
+_FARTHEST_STATION_M = 100_000.0
+_MOST_STATIONS = 2_000
+
+
+def issue(
+    connection: Connection,
+    one: Fire,
+    evidence: Sequence[Detection],
+    *,
+    settings: Settings,
+    scope: Scope,
+    by: str,
+    now_us: int,
+) -> str | None:
+    """Make and keep the next message about a fire, in the transaction that found the reason; the caller holds its row.
+
+    The first is an Alert, those that follow Updates; of a fire that is none, or is another, a Cancel.
+
+    Returns:
+        Its identifier; None: there is nothing to cancel.
+    """
+    detection = settings.fire.detection
+    latest = select(fire_cap).where(fire_cap.c.fire == one.id).order_by(fire_cap.c.number.desc())
+    before = connection.execute(latest.limit(MOST_REFERENCES)).all()
+    is_none = one.judgement is Judgement.FALSE or one.merged_into is not None
+    if is_none and (not before or before[0].msg_type == MsgType.CANCEL.value):
+        return None
+    is_first = not before or before[0].msg_type == MsgType.CANCEL.value
+    number = before[0].number + 1 if before else 1
+    notice = Notice(
+        identifier=identifier_of(detection.sender, one.id, number),
+        sender=detection.sender,
+        sent_at_us=now_us,
+        expires_at_us=now_us + round(detection.cap_expires_s * 1e6),
+        zone=ZoneInfo(settings.desk.timezone),
+        status=status_of(one.mode, one.towers, detection.simulated_gateways),
+        msg_type=MsgType.CANCEL if is_none else MsgType.ALERT if is_first else MsgType.UPDATE,
+        scope=scope,
+        addresses=detection.addresses or (detection.sender,),
+        references=() if is_first else [Sent(row.sender, row.identifier, row.sent) for row in reversed(before)],
+        fire=one.id,
+        began_at_us=one.began_at_us,
+        is_over=one.cleared_at_us is not None,
+        certainty=one.certainty,
+        confidence=one.confidence,
+        place=_place_of(connection, one),
+        latitude_deg=one.latitude_deg,
+        longitude_deg=one.longitude_deg,
+        radius_m=one.radius_m,
+        evidence=evidence,
+        weather=_weather(connection, one, settings),
+    )
+    row = {
+        "identifier": notice.identifier,
+        "fire": one.id,
+        "number": number,
+        "sent_at_us": now_us,
+        "msg_type": notice.msg_type.value,
+        "status": notice.status.value,
+        "scope": scope.value,
+        "sender": notice.sender,
+        "sent": to_sent(now_us, notice.zone),
+        "by": by,
+        "xml": write(notice),
+    }
+    connection.execute(insert(fire_cap).values(row))
+    return notice.identifier
+
+
+def last_scope(connection: Connection, fire_id: str) -> Scope | None:
+    """Tell the widest scope of the messages about a fire: who heard of it must hear of its end; None: nobody did."""
+    found = set(connection.execute(select(fire_cap.c.scope).where(fire_cap.c.fire == fire_id).distinct()).scalars())
+    return None if not found else Scope.PUBLIC if Scope.PUBLIC.value in found else Scope.PRIVATE
+
+
+def _place_of(connection: Connection, one: Fire) -> str:
+    """Say where in words: the area, and the site of the tower that it was found by."""
+    names = [
+        connection.execute(select(table.c.name).where(table.c.id == key)).scalar_one_or_none()
+        for table, key in ((area, one.area), (site, one.site))
+        if key is not None
+    ]
+    return " ".join(name for name in names if name) or "-"
+
+
+def _weather(connection: Connection, one: Fire, settings: Settings) -> Weather | None:
+    """Find the latest index of the nearest station."""
+    spot = Spot(one.latitude_deg, one.longitude_deg)
+    at = fire_station.c
+    stations = connection.execute(select(at.id, at.latitude_deg, at.longitude_deg).limit(_MOST_STATIONS)).all()
+    ranked = sorted((distance_m(spot, Spot(row.latitude_deg, row.longitude_deg)), row.id) for row in stations)
+    for far_m, station in ranked[:3]:
+        query = select(fire_day.c.fwi).where(fire_day.c.station == station, fire_day.c.fwi.is_not(None))
+        fwi = connection.execute(query.order_by(fire_day.c.day.desc()).limit(1)).scalar_one_or_none()
+        if fwi is not None and far_m <= _FARTHEST_STATION_M:
+            return Weather(station, fwi, danger_of(fwi, settings.fire.scheme).word)
+    return None
