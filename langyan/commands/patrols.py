@@ -156,7 +156,7 @@ def import_visits(
     file: Path = typer.Argument(..., metavar="FILE", help=_("A CSV file, UTF-8 or GBK.")),
     settings_file: Path = SETTINGS,
     *,
-    column: list[str] = typer.Option([], "--column", help=_("What a heading means: \"Wache=person\"; time, date, "
+    column: list[str] = typer.Option([], "--column", help=_("What a heading means: Wache=person; time, date, "
                                                             "device, person, checkpoint, event, card.")),
     time_format: str = typer.Option("", "--time-format", help=_("How times are written, as strptime has it.")),
     dry_run: bool = DRY_RUN,
