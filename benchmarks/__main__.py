@@ -24,6 +24,7 @@ from benchmarks import (
     presence,
     press_to_stored,
     rtu,
+    stolen_push,
     telling_rate,
     throughput,
     two_desks,
@@ -58,6 +59,7 @@ BENCHMARKS: dict[str, Callable[[], msgspec.Struct]] = {
     "area_import": area_import.measure,
     "two_desks": two_desks.measure,
     "telling_rate": telling_rate.measure,
+    "stolen_push": stolen_push.measure,
 }
 # Beside other gateways: only when named, as they need the peers' harness.
 PEERS: dict[str, Callable[[], msgspec.Struct]] = {name: partial(rows.measure, name) for name in rows.ROWS}

@@ -149,9 +149,9 @@ def _storm(gateways: Sequence["Gateway"], stream: "Stream", alarms: int, times: 
         times=times,
         lost=alarms * times - (len(whole) - twice),
         twice=twice,
-        to_desk=_delay([ms for times_ms in to_desk for ms in times_ms]),
-        to_stream=_delay(whole),
-        worst_p99_ms=max(_delay(times_ms).p99 for times_ms in to_stream),
+        to_desk=delay_of([ms for times_ms in to_desk for ms in times_ms]),
+        to_stream=delay_of(whole),
+        worst_p99_ms=max(delay_of(times_ms).p99 for times_ms in to_stream),
     )
 
 
@@ -290,10 +290,11 @@ def _prepare(url: str, password: str) -> str:
     with Database(full.set(password=password) if password else full) as database:
         database.migrate()
         database.run(_fill)
-        return database.run(_make_viewer)
+        return database.run(make_viewer)
 
 
-def _make_viewer(connection: Connection) -> str:
+def make_viewer(connection: Connection) -> str:
+    """Make a user who may see all alarms, and a token; returns the token."""
     now_us, actor = time.time_ns() // 1_000, Actor("bench", "127.0.0.1")
     new = NewUser("viewer", Role.VIEWER)
     hashed = hash_password(random_password().value)
@@ -350,7 +351,8 @@ def _listens(port: int) -> bool:
     return False
 
 
-def _delay(milliseconds: Sequence[float]) -> Delay:
+def delay_of(milliseconds: Sequence[float]) -> Delay:
+    """Rank delays."""
     order = sorted(milliseconds) or [math.nan]
 
     def rank(share: float) -> float:
