@@ -6,7 +6,20 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, exists, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from cloud.areas.chunks import chunked
 from cloud.areas.places import NOWHERE
@@ -170,7 +183,8 @@ def _silent(row: Any, stations: Stations, now_us: int) -> Said:
 def _is_silent(settings: Settings, now_us: int) -> ColumnElement[bool] | None:
     """Whom nobody has heard for as long as its bike says, else the settings; None: nobody counts."""
     default_us = round(settings.bikes.silent_after_s * 1e6)
-    own = and_(bike.c.silent_after_s.is_not(None), bike_tag.c.heard_us < now_us - bike.c.silent_after_s * 1_000_000)
+    own_us = cast(bike.c.silent_after_s, BigInteger) * 1_000_000
+    own = and_(bike.c.silent_after_s.is_not(None), bike_tag.c.heard_us < now_us - own_us)
     usual = and_(bike.c.silent_after_s.is_(None), bike_tag.c.heard_us < now_us - default_us)
     is_late = or_(own, usual) if default_us else own
     last_heard = select(func.max(station_table.c.heard_us)).scalar_subquery()

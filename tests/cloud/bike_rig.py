@@ -47,7 +47,14 @@ class BikeRig:
         database.run(lambda connection: begin_here(connection, thefts.READER))
 
     def add(self, bike_id: str = "b1", tag: str | None = TAG, owner_tag: str | None = None, **more: Any) -> None:
-        values = {"id": bike_id, "area": "east", "tag": tag, "owner_tag": owner_tag, "plate": f"苏E {bike_id}", "note": ""}
+        values = {
+            "id": bike_id,
+            "area": "east",
+            "tag": tag,
+            "owner_tag": owner_tag,
+            "plate": f"苏E {bike_id}",
+            "note": "",
+        }
         self.database.run(lambda connection: connection.execute(insert(bike).values(values | more)))
 
     def own(self, bike_id: str = "b1") -> None:
@@ -133,7 +140,9 @@ class BikeRig:
         return found
 
     def set(self, bike_id: str = "b1", **values: Any) -> None:
-        self.database.run(lambda connection: connection.execute(update(bike).where(bike.c.id == bike_id).values(values)))
+        self.database.run(
+            lambda connection: connection.execute(update(bike).where(bike.c.id == bike_id).values(values))
+        )
 
 
 def observation(gateway: str, word: str, tag: str, at_us: int, now_us: int, **more: Any) -> Observation:
