@@ -223,6 +223,13 @@ def evidence_of(connection: Connection, fires: Collection[str]) -> dict[str, lis
     return found
 
 
+def find_to_look_at(connection: Connection, now_us: int, *, limit: int) -> list[Detection]:
+    """Read the evidence around which somebody should look now, the longest due first."""
+    query = select(fire_evidence).where(fire_evidence.c.look_at_us <= now_us)
+    query = query.order_by(fire_evidence.c.look_at_us, fire_evidence.c.id).limit(limit)
+    return [_to_detection(row) for row in connection.execute(query).mappings()]
+
+
 def keep_surroundings(connection: Connection, one: Detection) -> None:
     """Note the wind, the readings and the bearing found for a detection; no more is looked for."""
     row = _to_row(one)

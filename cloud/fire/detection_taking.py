@@ -8,9 +8,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from cloud.areas.places import find_places
+from cloud.database.tables import cursor
 from cloud.desk.changes import DESK
 from cloud.desk.following import take_changes
 from cloud.feed.measures import line_of, put
@@ -59,6 +60,11 @@ def take_news(connection: Connection, settings: Settings, now_us: int) -> int:
     for one in lock_fires(connection, news.fires).values():
         _end_closed(connection, one, now_us)
     return len(changes)
+
+
+def hold_cursor(connection: Connection) -> None:
+    """Let nobody else make or merge fires until the commit."""
+    connection.execute(select(cursor.c.change_id).where(cursor.c.name == CURSOR).with_for_update())
 
 
 def take_surroundings(connection: Connection, found: Sequence[Detection], settings: Settings, now_us: int) -> None:

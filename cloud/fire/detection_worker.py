@@ -1,20 +1,29 @@
 """The loops: fires found by towers together, what is measured around them, and how often towers look."""
 
 import logging
+import uuid
 from collections.abc import Callable
 from functools import partial
 
 import anyio
+from sqlalchemy import Connection
 
 from cloud.clock import now_us
 from cloud.database import PersistentDatabase
 from cloud.desk.following import begin_here, has_changes
+from cloud.errors import DatabaseRefusedError
+from cloud.feed.lease import hold
+from cloud.fire.detection_pace import give_paces
+from cloud.fire.detection_surroundings import run_surroundings
 from cloud.fire.detection_taking import CURSOR, take_news
 from cloud.settings import Settings
 
 _log = logging.getLogger(__name__)
 IDLE_S = 0.25
 """How often it looks for news when there was none: so long an alarm of a tower sounds alone at most."""
+PACE_EVERY_S = 60.0
+# Who dies with it in hand is followed by another after two looks.
+_LEASE_S = 150.0
 
 
 async def run_detection(database: PersistentDatabase, settings: Settings, *, clock: Callable[[], int] = now_us) -> None:
@@ -24,13 +33,12 @@ async def run_detection(database: PersistentDatabase, settings: Settings, *, clo
         database: waited for when it is away.
         settings: as loaded; InfluxDB may be away for ever, fires are found all the same.
         clock: wall time, microseconds UTC.
-
-    Raises:
-        DatabaseRefusedError: a fire cannot be stored.
     """
     await database.call(partial(begin_here, name=CURSOR))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_follow, database, settings, clock)
+        tasks.start_soon(run_surroundings, database, settings, clock)
+        tasks.start_soon(_keep_pace, database, settings, clock)
 
 
 async def _follow(database: PersistentDatabase, settings: Settings, clock: Callable[[], int]) -> None:
@@ -38,4 +46,24 @@ async def _follow(database: PersistentDatabase, settings: Settings, clock: Calla
         if not await database.ask(partial(has_changes, name=CURSOR)):
             await anyio.sleep(IDLE_S)
             continue
-        await database.call(lambda connection: take_news(connection, settings, clock()))
+        try:
+            await database.call(lambda connection: take_news(connection, settings, clock()))
+        except DatabaseRefusedError as error:
+            # The towers' own alarms stay as they are, and heard; the next news may be good.
+            _log.error("fires: not taken: %s", error)
+            await anyio.sleep(IDLE_S)
+
+
+async def _keep_pace(database: PersistentDatabase, settings: Settings, clock: Callable[[], int]) -> None:
+    holder = uuid.uuid4().hex
+    while True:
+        try:
+            await database.call(partial(_pace, settings=settings, holder=holder, at_us=clock()))
+        except DatabaseRefusedError as error:
+            _log.error("the towers' pace: not ordered: %s", error)
+        await anyio.sleep(PACE_EVERY_S)
+
+
+def _pace(connection: Connection, settings: Settings, holder: str, at_us: int) -> None:
+    if hold(connection, "tower-pace", holder=holder, now_us=at_us, for_s=_LEASE_S):
+        give_paces(connection, settings.fire.detection, at_us)

@@ -1,0 +1,207 @@
+"""What is measured around fires, how often towers look, and the loops."""
+
+from collections.abc import Sequence
+from datetime import date
+from functools import partial
+
+import anyio
+import anyio.to_thread
+import msgspec
+import pytest
+from sqlalchemy import Connection, insert, select
+
+from cloud.counters import Counters
+from cloud.database import Database, PersistentDatabase
+from cloud.database.detection_tables import tower_pace
+from cloud.database.fire_tables import fire_level, fire_station
+from cloud.database.tables import cursor
+from cloud.fire.classes import Danger
+from cloud.fire.detection import Detection, Reading, Wind
+from cloud.fire.detection_pace import EVERY_US, give_paces
+from cloud.fire.detection_store import evidence_of, find_to_look_at
+from cloud.fire.detection_surroundings import Neighbour, find_neighbours, look_around, question
+from cloud.fire.detection_taking import take_surroundings
+from cloud.fire.detection_worker import run_detection
+from cloud.influx.lines import tag_prefix
+from cloud.influx.query import InfluxReader, Series
+from cloud.orders.orders import list_orders
+from cloud.settings import Influx1, Settings
+from langyan.servers import Influx
+from tests.cloud.detection_rig import T0, FireRig, S
+from tests.cloud.rig import fetch, fresh
+from tests.cloud.test_detection import seen
+
+MINUTE = 60 * S
+HOUR = 3_600 * S
+
+
+def series(gateway: str, device: str, **columns: Sequence[tuple[int, object]]) -> Series:
+    times = sorted({at_us for rows in columns.values() for at_us, _value in rows})
+    values = [[at_us, *(dict(rows).get(at_us) for rows in columns.values())] for at_us in times]
+    return Series("telemetry", {"gateway": gateway, "device": device}, ("time", *columns), values)
+
+
+def around(name: str, km: float) -> Neighbour:
+    return Neighbour(name, seen(name, north_m=km * 1_000).spot)
+
+
+def usual(value: float) -> list[tuple[int, object]]:
+    return [(T0 - minutes * MINUTE, value) for minutes in range(15, 180, 15)]
+
+
+def test_the_wind_is_that_of_the_nearest_station_that_measures_it() -> None:
+    found = look_around(
+        seen("a"),
+        [around("a", 0), around("b", 2), around("c", 5)],
+        [
+            series("c", "weather", wind_direction=[(T0, 90.0)], wind_speed=[(T0, 3.0)]),
+            series("b", "weather", wind_direction=[(T0 - MINUTE, 350.0)], wind_speed=[(T0 - MINUTE, 4.5)]),
+            series("a", "smoke", wind_direction=[(T0 - HOUR, 10.0)], wind_speed=[(T0 - HOUR, 4.5)]),
+        ],
+    )
+    assert found.wind == Wind(350.0, 4.5, "b/weather")
+
+
+@pytest.mark.parametrize("speed", [0.0, -3.0, 200.0])
+def test_a_wind_that_is_none_or_cannot_be_is_not_known(speed: float) -> None:
+    answer = [series("a", "weather", wind_direction=[(T0, 90.0)], wind_speed=[(T0, speed)])]
+    assert look_around(seen("a"), [around("a", 0)], answer).wind is None
+
+
+def test_a_reading_is_raised_when_it_is_far_above_what_is_usual_there() -> None:
+    answer = [
+        series("b", "air", pm2_5=[*usual(30.0), (T0, 180.0)], temperature=[*usual(28.0), (T0, 33.0)]),
+        series("c", "air", pm2_5=[*usual(200.0), (T0, 260.0)], temperature=[*usual(20.0), (T0 + MINUTE, 31.0)]),
+        series("a", "air", pm2_5=[*usual(30.0), (T0, 900.0)]),
+        series("stranger", "air", pm2_5=[*usual(30.0), (T0, 900.0)]),
+    ]
+    found = look_around(seen("a"), [around("a", 0), around("b", 2), around("c", 4)], answer)
+    assert found.readings == (
+        Reading("b", "air", "pm2_5", 180.0, 30.0, T0),
+        Reading("c", "air", "temperature", 31.0, 20.0, T0),
+    )
+
+
+def test_a_camera_says_where_it_looks_in_a_reading() -> None:
+    answer = [series("a", "camera", bearing=[(T0 + S, 271.5)]), series("a", "other", bearing=[(T0, 10.0)])]
+    looked = look_around(seen("a", device="camera"), [around("a", 0)], answer)
+    assert looked.bearing_deg == 271.5
+    # What its alarm has said holds.
+    said = msgspec.structs.replace(seen("a", device="camera"), bearing_deg=90.0)
+    assert look_around(said, [around("a", 0)], answer).bearing_deg == 90.0
+
+
+def test_nothing_measured_is_no_harm() -> None:
+    assert look_around(seen("a"), [around("a", 0)], []) == seen("a")
+
+
+def test_the_question_is_one_that_influxdb_answers(influx: Influx) -> None:
+    database = fresh("fires")
+    fetch(f"{influx.url}/query?q=CREATE+DATABASE+%22{database}%22", body=b"")
+    lines = [
+        f"{tag_prefix({'gateway': 'tower-1', 'device': 'weather'})} wind_direction=182.0,wind_speed=4.0 {T0 - MINUTE}",
+        *(
+            f"{tag_prefix({'gateway': 'tower-2', 'device': 'air'})} pm2_5={value} {at_us}"
+            for at_us, value in (*usual(30.0), (T0, 180.0))
+        ),
+    ]
+    fetch(f"{influx.url}/write?db={database}&precision=u", body="\n".join(lines).encode())
+    near = [around("tower-1", 0), around("tower-2", 2), around("no'body", 3)]
+
+    async def ask() -> Detection:
+        async with InfluxReader(Influx1(url=influx.url, database=database)) as reader:
+            return look_around(seen("tower-1"), near, await reader.query(question(seen("tower-1"), near)))
+
+    found = anyio.run(ask)
+    assert found.wind == Wind(182.0, 4.0, "tower-1/weather")
+    assert [(one.gateway, one.point, one.value) for one in found.readings] == [("tower-2", "pm2_5", 180.0)]
+
+
+def test_each_piece_of_evidence_is_looked_around_once(desk_database: Database) -> None:
+    rig = FireRig(desk_database)
+    rig.tower("tower-1", 0.0)
+    rig.tower("tower-2", 3.0)
+    rig.tower("far", 30.0)
+    rig.tower("school", 1.0, kind="school")
+    rig.smoke("tower-1", T0)
+    rig.detect(T0)
+    look = partial(find_to_look_at, now_us=T0 + S, limit=10)
+    (one,) = rig.database.read(look)
+    near = rig.database.read(partial(find_neighbours, spot=one.spot, settings=rig.settings.fire.detection))
+    assert [each.gateway for each in near] == ["tower-1", "tower-2"]
+    found = msgspec.structs.replace(
+        one, wind=Wind(180.0, 3.0, "tower-1/weather"), readings=(Reading("tower-2", "air", "pm2_5", 180.0, 30.0, T0),)
+    )
+    rig.act(lambda connection: take_surroundings(connection, [found], rig.settings, T0 + S))
+    assert rig.database.read(look) == []
+    (fire,) = rig.fires()
+    assert fire.confidence == 0.46
+    (kept,) = rig.database.read(lambda connection: evidence_of(connection, [fire.id])[fire.id])
+    assert kept == found
+
+
+def danger(rig: FireRig, level: Danger, *, area: str = "forest") -> None:
+    def work(connection: Connection) -> None:
+        connection.execute(fire_level.delete())
+        if connection.execute(select(fire_station.c.id)).first() is None:
+            station = {
+                "id": "ridge", "name": "ridge", "area": area, "gateway": "tower-1", "device": "weather",
+                "temperature": "temperature", "humidity": "humidity", "wind": "wind_speed", "wind_unit": "m/s",
+                "rain": "rain", "rain_kind": "counter", "latitude_deg": 29.0, "longitude_deg": 119.0,
+                "start_ffmc": 85.0, "start_dmc": 6.0, "start_dc": 15.0, "active": "yes",
+            }  # fmt: skip
+            connection.execute(insert(fire_station).values(station))
+        row = {"station": "ridge", "day": date(2026, 9, 21), "level": int(level)}
+        connection.execute(insert(fire_level).values(row))
+
+    rig.act(work)
+
+
+def test_towers_look_more_often_while_the_danger_is_high_and_are_told_each_hour(desk_database: Database) -> None:
+    rig = FireRig(desk_database)
+    for name in ("tower-1", "tower-2"):
+        rig.tower(name, 1.0)
+    rig.tower("town-tower", 1.0, area_id="town")
+    rig.tower("school", 1.0, kind="school")
+    give = partial(give_paces, settings=rig.settings.fire.detection)
+    danger(rig, Danger.MODERATE)
+    assert rig.database.run(partial(give, now_us=T0)) == 0
+    danger(rig, Danger.HIGH)
+    assert rig.database.run(partial(give, now_us=T0)) == 2
+    assert rig.database.run(partial(give, now_us=T0 + EVERY_US - 1)) == 0
+    assert rig.database.run(partial(give, now_us=T0 + EVERY_US)) == 2
+    danger(rig, Danger.EXTREME)
+    assert rig.database.run(partial(give, now_us=T0 + EVERY_US + MINUTE)) == 2
+    danger(rig, Danger.LOW)
+    assert rig.database.run(partial(give, now_us=T0 + 2 * EVERY_US)) == 2
+    assert rig.database.run(partial(give, now_us=T0 + 9 * EVERY_US)) == 0
+    orders = rig.database.read(partial(list_orders, limit=100))
+    assert {one.gateway for one in orders} == {"tower-1", "tower-2"}
+    assert {one.kind for one in orders} == {"pace"}
+    # The latest wish of each is the one that is left.
+    assert sorted(one.gateway for one in orders if one.state == "waiting") == ["tower-1", "tower-2"]
+    assert [one.why for one in orders if one.state == "waiting"] == ["danger has fallen"] * 2
+    assert rig.database.read(lambda connection: connection.execute(select(tower_pace)).all()) == []
+
+
+@pytest.mark.anyio
+async def test_the_loops_find_a_fire_without_influxdb(desk_database: Database) -> None:
+    settings = Settings(influx=Influx1(url="http://127.0.0.1:9", timeout_s=1))
+    rig = FireRig(desk_database, settings, detection=False)
+    rig.tower("tower-1", 0.0)
+    database = PersistentDatabase(desk_database, counters=Counters())
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(run_detection, database, settings, clock=lambda: T0 + S))
+            while not await anyio.to_thread.run_sync(_follows, rig):  # noqa: ASYNC110 - the database has no event
+                await anyio.sleep(0.02)
+            await anyio.to_thread.run_sync(lambda: rig.smoke("tower-1", T0))
+            while not await anyio.to_thread.run_sync(rig.fires):  # noqa: ASYNC110
+                await anyio.sleep(0.02)
+            tasks.cancel_scope.cancel()
+    assert [alarm.source for alarm in rig.heard()] == [rig.fires()[0].source]
+
+
+def _follows(rig: FireRig) -> bool:
+    query = select(cursor.c.name).where(cursor.c.name == "fires")
+    return rig.database.read(lambda connection: connection.execute(query).first()) is not None
