@@ -244,7 +244,7 @@ class WatchOrder(BaseModel):
     area: Word
     person: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00]+$")]
     wand: Word | None = None
-    tour: Annotated[str, Field(min_length=1, max_length=90)] | None = None
+    tour: Annotated[str, Field(min_length=1, max_length=90, pattern=r"^[^\x00]+$")] | None = None
     interval_s: Annotated[int, Field(ge=60, le=86_400)]
 
 

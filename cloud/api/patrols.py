@@ -296,7 +296,7 @@ async def import_sheets(
 
     def work(connection: Connection) -> SheetsTaken:
         faults = Faults()
-        sources = [Source(name, text.encode()) for name, text in sorted(body.files.items())]
+        sources = [Source(name, text.encode("utf-8", "surrogatepass")) for name, text in sorted(body.files.items())]
         try:
             outcome = bring_in(
                 connection, read_sheets(sources, faults), faults, actor=caller.actor, now_us=now_us,

@@ -5,7 +5,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import msgspec
 from sqlalchemy import select
 
 from cloud.areas.faults import Faults
@@ -23,7 +22,7 @@ from cloud.patrols.settings import Patrols
 from cloud.patrols.worker import has_work, take_observations, work_once
 from cloud.settings import Settings
 from contract.telemetry import Point, Sample
-from tests.cloud.api_rig import Rig
+from tests.cloud.api_rig import Rig, _lay_out
 
 CONSOLE = Actor("console test", "console")
 SHEETS = {
@@ -51,11 +50,15 @@ class Patrol:
         now_us: of the virtual clock.
     """
 
-    def __init__(self, database: Database, sheets: dict[str, str] | None = None, **ours: Any) -> None:
+    def __init__(
+        self, database: Database, sheets: dict[str, str] | None = None, *, rig: Rig | None = None, **ours: Any
+    ) -> None:
         self.database = database
         self.settings = Settings(patrols=Patrols(**({"settle_s": 0} | ours)))
-        self.rig = Rig(database, self.settings)
+        self.rig = rig
         self.now_us = at("12:00")
+        if rig is None:
+            database.run(_lay_out)
         database.run(lambda connection: begin_here(connection, CURSOR))
         self.bring(SHEETS if sheets is None else sheets)
         self.work()
@@ -73,7 +76,9 @@ class Patrol:
             due = self.database.read(lambda connection: list(connection.execute(
                 select(patrol_tour.c.due_us).where(patrol_tour.c.due_us.is_not(None))).scalars()))  # fmt: skip
             coming = [one for one in due if self.now_us < one <= at(text)]
-            self.now_us = self.rig.now_us = min(coming, default=at(text))
+            self.now_us = min(coming, default=at(text))
+            if self.rig is not None:
+                self.rig.now_us = self.now_us
             self.work()
             if not coming:
                 return
@@ -134,8 +139,3 @@ def visit(card: str, when: str | int, *, machine: str = "0102030405") -> Sample:
 def docking(at_us: int, *, machine: str = "0102030405", hits: float = 0) -> Sample:
     return Sample("wand-1", at_us, (Point("machine", machine), Point("records", 3.0), Point("hits", hits),
                                     Point("clock_error", 0.5)))  # fmt: skip
-
-
-def copied(value: Any) -> Any:
-    """A value as JSON has it."""
-    return msgspec.json.decode(msgspec.json.encode(value))

@@ -1,0 +1,166 @@
+"""Patrols over the API: what each role sees and does in its part of the city; and the worker that judges it all."""
+
+from functools import partial
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from cloud.counters import Counters
+from cloud.database import Database, PersistentDatabase
+from cloud.feed import queue
+from cloud.feed.queue import Waiting
+from cloud.feed.sorting import Trade, write_samples
+from cloud.patrols.settings import Patrols
+from cloud.patrols.worker import run_patrols
+from cloud.people.roles import Role
+from cloud.settings import Settings
+from tests.cloud.api_rig import Rig
+from tests.cloud.patrols_rig import SHEETS, Patrol, at, docking, visit
+from tests.cloud.rig import rows_of
+
+pytestmark = pytest.mark.anyio
+TOUR = "/api/v1/patrols/tours/night.20261123T2200"
+
+
+@pytest.fixture
+def patrol(desk_database: Database) -> Patrol:
+    settings = Settings(patrols=Patrols(settle_s=0))
+    patrol = Patrol(desk_database, rig=Rig(desk_database, settings))
+    patrol.to("24 01:30")
+    patrol.upload(("C1", "22:05"), ("C1", "22:06"), ("C3", "23:10"))
+    return patrol
+
+
+def rig_of(patrol: Patrol) -> Rig:
+    assert patrol.rig is not None
+    patrol.rig.now_us = patrol.now_us
+    return patrol.rig
+
+
+async def test_the_board_of_a_day_and_one_tour_with_its_history(patrol: Patrol) -> None:
+    rig = rig_of(patrol)
+    async with rig.client(rig.add("wang", Role.VIEWER, "east")) as desk:
+        board = (await desk.get("/api/v1/patrols/tours", params={"day": "2026-11-23"})).json()
+        (tour,) = board["tours"]
+        assert (tour["state"], tour["visited"], tour["counts"]) == ("missed", 2, {"missed": 1, "on-time": 2})
+        today = (await desk.get("/api/v1/patrols/tours")).json()["tours"]
+        assert [one["id"] for one in today] == ["night.20261124T2200"]
+        for asked, count in (
+            ({"state": "missed"}, 1),
+            ({"state": "done"}, 0),
+            ({"route": "x"}, 0),
+            ({"area": "east"}, 1),
+        ):
+            found = await desk.get("/api/v1/patrols/tours", params={"day": "2026-11-23"} | asked)
+            assert len(found.json()["tours"]) == count, asked
+        shown = (await desk.get(TOUR)).json()
+    assert [(one["name"], one["verdict"], one["must"]) for one in shown["stops"]] == [
+        ("东门", "on-time", False), ("实验室", "missed", True), ("楼顶", "on-time", False)]  # fmt: skip
+    assert [(one["verdict"], one["point"]) for one in shown["extras"]] == [("repeated", "gate")]
+    assert [one["after"] for one in shown["history"] if one["position"] == 1] == ["pending", "missed"]
+    assert (shown["people"], shown["wands"]) == (["wang"], ["w1"])
+
+
+async def test_what_lies_outside_ones_area_is_not_there(patrol: Patrol) -> None:
+    rig = rig_of(patrol)
+    async with rig.client(rig.add("li", Role.MANAGER, "west")) as desk:
+        assert (await desk.get(TOUR)).status_code == 404
+        for path, key, count in (
+            ("tours?day=2026-11-23", "tours", 0), ("points", "points", 1), ("routes", "routes", 0),
+            ("plans", "plans", 0), ("wands", "wands", 0), ("watches", "watches", 0),
+        ):  # fmt: skip
+            assert len((await desk.get(f"/api/v1/patrols/{path}")).json()[key]) == count, path
+        for order in ({"point": "gate"}, {"point": "park", "wand": "w1"}, {"point": "nowhere"}):
+            assert (await desk.post("/api/v1/patrols/visits", json=order)).status_code == 404
+        watch = {"area": "east", "person": "wang", "interval_s": 600}
+        assert (await desk.post("/api/v1/patrols/watches", json=watch)).status_code == 404
+        refused = await desk.post("/api/v1/patrols/import", json={"files": {"people.csv": SHEETS["people.csv"]}})
+        assert refused.status_code == 200, "nothing of it is new"
+        changed = {"people.csv": "id,area,name\nwang,west,王芳\n"}
+        refused = await desk.post("/api/v1/patrols/import", json={"files": changed})
+        assert (refused.status_code, refused.json()["code"]) == (422, "import-refused")
+
+
+async def test_points_routes_plans_and_wands(patrol: Patrol) -> None:
+    rig = rig_of(patrol)
+    async with rig.client(rig.add("wang", Role.VIEWER, "east")) as desk:
+        points = (await desk.get("/api/v1/patrols/points", params={"limit": 2})).json()
+        assert ([one["id"] for one in points["points"]], points["next"]) == (["gate", "lab"], "lab")
+        assert points["points"][0]["cards"] == ["C1"]
+        more = (await desk.get("/api/v1/patrols/points", params={"after": "lab"})).json()
+        assert [one["id"] for one in more["points"]] == ["roof"]
+        (route,) = (await desk.get("/api/v1/patrols/routes")).json()["routes"]
+        assert [one["point"] for one in route["points"]] == ["gate", "lab", "roof"]
+        (plan,) = (await desk.get("/api/v1/patrols/plans")).json()["plans"]
+        assert (plan["starts"], plan["people"], len(plan["weekdays"])) == (["22:00"], ["wang"], 7)
+        (wand,) = (await desk.get("/api/v1/patrols/wands")).json()["wands"]
+        assert (wand["synced_at_us"], wand["silent_since_us"], wand["hits_us"]) == (at("24 01:30"), None, [])
+        assert (await desk.post("/api/v1/patrols/visits", json={"point": "gate"})).status_code == 403
+
+
+async def test_a_visit_by_hand_corrects_a_tour_and_is_audited(patrol: Patrol) -> None:
+    rig = rig_of(patrol)
+    order = {"point": "lab", "wand": "w1", "visited_at_us": at("22:40")}
+    async with rig.client(rig.add("chen", Role.OPERATOR, "east")) as desk:
+        answers = [(await desk.post("/api/v1/patrols/visits", json=order)).json() for _ in range(2)]
+        assert answers[0] == {"is_new": True, "tours": ["night.20261123T2200"]}
+        assert not answers[1]["is_new"]
+        ahead = await desk.post("/api/v1/patrols/visits", json=order | {"visited_at_us": patrol.now_us + 10**9})
+        assert ahead.status_code == 422
+        assert (await desk.post("/api/v1/patrols/visits", json={})).status_code == 422
+        patrol.work()
+        assert (await desk.get(TOUR)).json()["state"] == "done"
+    assert patrol.told() == [("patrol-missed", "high", False)]
+    async with rig.client(rig.add("admin", Role.ADMIN)) as desk:
+        audit = (await desk.get("/api/v1/audit", params={"what": "patrol-visit-handed-in"})).json()
+    assert {one["by"] for one in audit["entries"]} == {"chen"}
+
+
+async def test_somebody_alone_over_the_api(patrol: Patrol) -> None:
+    rig = rig_of(patrol)
+    async with rig.client(rig.add("chen", Role.OPERATOR, "east")) as desk:
+        order = {"area": "east", "person": "wang", "wand": "w1", "interval_s": 600}
+        watch = (await desk.post("/api/v1/patrols/watches", json=order)).json()
+        path = f"/api/v1/patrols/watches/{watch['id']}"
+        rig.now_us += 60_000_000
+        assert (await desk.post(f"{path}/check-in")).json()["due_us"] == rig.now_us + 600_000_000
+        assert len((await desk.get("/api/v1/patrols/watches")).json()["watches"]) == 1
+        assert (await desk.post(f"{path}/end")).json()["state"] == "ended"
+        for what in ("check-in", "end"):
+            assert (await desk.post(f"{path}/{what}")).json()["code"] == "watch-ended"
+        assert (await desk.get("/api/v1/patrols/watches")).json()["watches"] == []
+        assert len((await desk.get("/api/v1/patrols/watches?ended=true")).json()["watches"]) == 1
+        assert (await desk.post("/api/v1/patrols/watches/nobody/end")).status_code == 404
+
+
+async def test_sheets_come_over_the_api_all_or_nothing(patrol: Patrol) -> None:
+    rig = rig_of(patrol)
+    async with rig.client(rig.add("boss", Role.MANAGER, "east")) as desk:
+        good = {"people.csv": "id,area,name\nzhao,east,赵敏\n"}
+        dry = await desk.post("/api/v1/patrols/import", json={"files": good, "dry_run": True})
+        assert dry.json()["sheets"]["people"] == {"added": 1, "changed": 0, "removed": 0, "unchanged": 1}
+        bad = good | {"plans.csv": "id,route,starts,duration_min\nx,gone,22:00,60\n"}
+        refused = (await desk.post("/api/v1/patrols/import", json={"files": bad})).json()
+        assert {fault["where"] for fault in refused["faults"]} == {"plans.csv:2"}
+        assert (await desk.post("/api/v1/patrols/import", json={"files": {"x.txt": ""}})).status_code == 422
+        assert (await desk.post("/api/v1/patrols/import", json={"files": good})).status_code == 200
+        again = await desk.post("/api/v1/patrols/import", json={"files": good})
+        assert again.json()["sheets"]["people"]["unchanged"] == 2
+
+
+async def test_the_worker_takes_what_waits_and_judges_it(desk_database: Database) -> None:
+    patrol = Patrol(desk_database)
+    patrol.now_us = at("24 01:30")
+    samples = write_samples([docking(patrol.now_us), visit("C1", "22:05"), visit("C2", "22:30"), visit("C3", "23:10")])
+    waiting = [Waiting(Trade.PATROLS, "gate-east", patrol.now_us, samples)]
+    desk_database.run(partial(queue.put, waiting=waiting, limit=1_000))
+    database = PersistentDatabase(desk_database, counters=Counters())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(run_patrols, database, patrol.settings, clock=lambda: patrol.now_us))
+        with anyio.fail_after(30):
+            while patrol.row()["state"] != "done":
+                await checkpoint()
+        tasks.cancel_scope.cancel()
+    assert patrol.told() == []
+    assert rows_of(desk_database, queue.observation) == []
