@@ -98,7 +98,7 @@ class Stage:
         Raises:
             ServerError: a server is missing or does not come up.
             SimulatorError: a device cannot be simulated, or a port cannot be had.
-            CommandFailedError: what was to be prepared failed.
+            CommandFailedError, StageError: what was to be prepared failed.
         """
         with contextlib.ExitStack() as opening:
             opening.enter_context(self.broker)
@@ -127,11 +127,7 @@ class Stage:
         self._open.close()
 
     def begin(self) -> None:
-        """Let the story begin.
-
-        Raises:
-            StageError: what was prepared says when it begins, and that moment is over.
-        """
+        """Let the story begin, at the moment that was named where one was."""
         if self.cloud is not None:
             self.cloud.wait_for_begin()
         self.clock.begin()

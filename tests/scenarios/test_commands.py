@@ -1,7 +1,7 @@
 """Commands of a scenario: what fails ends it, in its own words; what should fail and does not, too."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -84,3 +84,27 @@ def test_what_names_the_beginning_is_done_last_and_the_story_waits_for_it(tmp_pa
     at = datetime.strptime(f"{made.begin.date()} {written} +0800", "%Y-%m-%d %H:%M:%S %z")
     assert (at - made.begin).total_seconds() % 86_400 == 10
     assert made.begin.second == int(made.begin.astimezone(UTC).timestamp()) % 60
+
+
+class Slow(Recorder):
+    """The first time it is done only after the beginning."""
+
+    def __init__(self, made: ScenarioCloud) -> None:
+        super().__init__()
+        self._made = made
+
+    def run(self, words: tuple[str, ...]) -> None:
+        super().run(words)
+        if len(self.said) == 1 and self._made.begin is not None:
+            self._made.begin -= timedelta(hours=1)
+
+
+def test_what_was_not_done_by_the_beginning_is_done_again_for_a_later_one(tmp_path: Path) -> None:
+    made = cloud(tmp_path, trades=True, files={"plans.csv": "{day} {begin}"}, prepare=(("import", "plans.csv"),))
+    recorder = Slow(made)
+    made.commands = recorder  # type: ignore[assignment]
+    made.prepare()
+    assert len(recorder.said) == 2
+    assert made.begin is not None
+    assert made.begin > datetime.now(UTC)
+    assert (tmp_path / "plans.csv").read_text("utf-8") == f"{made.begin:%Y-%m-%d %H:%M:%S}"
