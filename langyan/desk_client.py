@@ -152,6 +152,19 @@ class DeskClient:
         """
         return self._send("DELETE", path)
 
+    def download(self, path: str, **params: Any) -> Iterator[bytes]:
+        """Read a file piece by piece.
+
+        Raises:
+            DeskError: refused, or no answer, or not a whole one.
+        """
+        told = {key: value for key, value in params.items() if value is not None}
+        with self._told(), self._http.stream("GET", path, params=told) as answer:
+            if answer.is_error or answer.is_redirect:
+                answer.read()
+                raise _refused(answer)
+            yield from answer.iter_bytes()
+
     def follow(self, *, after: int | None = None) -> Iterator[Event]:
         """Follow the live stream until it ends; go on after the last event's number.
 
