@@ -124,14 +124,14 @@ def _dated(days: Iterable[tuple[int, int]], year: int) -> list[date | None]:
     """Give days their years; None for one that the calendar does not have in any year it may be."""
     found: list[date | None] = []
     before: tuple[int, int] = (0, 0)
-    for month, day in days:
-        if (month, day) <= before:
-            year += 1
-        before = (month, day)
+    for one in days:
+        this_year = year + (one <= before)
         try:
-            found.append(date(year, month, day))
+            found.append(date(this_year, *one))
         except ValueError:
             found.append(None)
+        else:
+            year, before = this_year, one
     return found
 
 

@@ -79,21 +79,40 @@ def _work_out(
     standing = _read_rows(connection, station.id, before.day if before else None)
     if not turns or not (days or standing):
         return 0
-    picked = {day: _picked_of(row) for day, row in standing.items()} | days
+    heard = {day: _picked_of(row) for day, row in standing.items()}
+    stale = _stale(heard, days)
+    picked = heard | days
     noons: dict[date, Noon] = {day: one.noon for day, one in picked.items()}
     last = max(noons)
     done = run_days(noons, turns, last=last, missed_days=settings.fire.missed_days, before=before)
     rows: list[Row] = []
     for one in done:
         row = _row_of(station.id, one, picked.get(one.day, Picked()))
-        looked = one.day in days
-        row["picked_at_us"] = now_us if looked else standing[one.day]["picked_at_us"] if one.day in standing else 0
+        if one.day in days:
+            row["picked_at_us"] = now_us
+        else:
+            is_known = one.day in standing and one.day not in stale
+            row["picked_at_us"] = standing[one.day]["picked_at_us"] if is_known else 0
         rows.append(row)
     corrected = _write(connection, rows, standing, now_us)
     place = places_of(connection, [station])[station.id]
     _measure(connection, station, place, rows, standing, settings=settings, offset_s=offset_s)
     _tell(connection, station, place, settings=settings, now_us=now_us)
     return corrected
+
+
+def _stale(heard: Mapping[date, Picked], days: Mapping[date, Picked]) -> set[date]:
+    """Find the days to look at again, because readings of a day before have come since: a counter of rain counted on.
+
+    These are the days that follow, up to the first one on which the counter was heard.
+    """
+    found: set[date] = set()
+    for day in (day for day, one in days.items() if day in heard and heard[day].rain != one.rain):
+        for later in sorted(one for one in heard if one > day):
+            found.add(later)
+            if heard[later].rain.verdict is not Verdict.MISSING:
+                break
+    return found - days.keys()
 
 
 def _anchor(connection: Connection, station: str, since: date) -> Done | None:

@@ -1,4 +1,4 @@
-"""Questions to InfluxDB in InfluxQL: /query of 1.x, which 2.x and 3.x answer too; reads, never writes.
+"""Questions to InfluxDB in InfluxQL: /query of 1.x, which 2.x and 3.x answer too.
 
 2.x answers for a bucket through a mapping of database and retention policy, which it makes by itself for a bucket
 called as the database is; 3.x answers for its databases. Source: "InfluxDB 1.x compatibility API", InfluxDB 2 and 3.
@@ -101,7 +101,6 @@ class InfluxReader:
 
     async def _get(self, params: dict[str, str]) -> bytes:
         try:
-            # GET changes nothing, whatever the question says: the server refuses to write for it.
             async with self._session.get(self._url, params=params, allow_redirects=False) as answer:
                 body = await self._capped(answer)
         except (aiohttp.InvalidURL, UnicodeError) as error:

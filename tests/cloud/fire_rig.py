@@ -1,119 +1,126 @@
-"""Towers on a line through a forest, their alarms through the desk's own door, and detection done when a test says."""
+"""Stations, their weather, and a pass of the loop on a virtual clock."""
 
-from collections.abc import Callable
-from functools import partial
+import re
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any, cast
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
-from cloud.database import Database
-from cloud.database.area_tables import area, registered_gateway, site
-from cloud.database.detection_tables import fire
-from cloud.database.tables import change, occurrence
+from cloud.areas.faults import Faults
+from cloud.counters import Counters
+from cloud.database import Database, PersistentDatabase
+from cloud.database.fire_tables import fire_day
 from cloud.desk.changes import Actor
-from cloud.desk.core import Alarm, Arrival
-from cloud.desk.following import begin_here
-from cloud.desk.keeping import to_alarm
-from cloud.desk.store import apply_events
-from cloud.fire.detection_store import Fire, to_fire
-from cloud.fire.detection_taking import CURSOR, take_news
-from cloud.fire.settings import Fire as FireSettings
+from cloud.errors import CloudError
+from cloud.fire.noon import HOUR_US, noon_of
+from cloud.fire.registry import register
+from cloud.fire.stations import Outcome, check_references, read_stations
+from cloud.fire.worker import Watch
+from cloud.influx.query import InfluxReader, Series
 from cloud.settings import Settings
-from contract.alarms import AlarmEvent, Mode, Severity, Transition
 
-S = 1_000_000
-T0 = 1_790_000_000 * S
-WANG = Actor("王芳", "203.0.113.7")
-# A kilometre to the north.
-KM_DEG = 0.0089932
-LATITUDE_DEG, LONGITUDE_DEG = 29.0, 119.0
+OFFSET_S = 8 * 3_600
+FIRST = date(2026, 4, 13)
+CONSOLE = Actor("console test", "console")
+HEAD = "id,name,gateway,device,latitude_deg,longitude_deg"
+ROW = "s1,Ridge,gate-east,weather,31.3,120.6"
+_SPAN = re.compile(r"time >= (\d+)u AND time < (\d+)u")
 
 
-class FireRig:
-    """A desk with towers; `km` says where each stands on a line to the north."""
+def day(number: int) -> date:
+    return FIRST + timedelta(days=number)
 
-    def __init__(self, database: Database, settings: Settings | None = None, *, detection: bool = True) -> None:
-        self.database = database
-        self.settings = settings or Settings(fire=FireSettings())
-        database.run(_lay_out)
-        if detection:
-            database.run(partial(begin_here, name=CURSOR))
 
-    def tower(self, name: str, km: float, *, east_km: float = 0.0, area_id: str = "forest", kind: str = "tower") -> None:
-        """Register a tower."""
+def moment_us(number: int, hour: float) -> int:
+    """An hour of a day, local standard time."""
+    return noon_of(day(number), OFFSET_S) + round((hour - 12) * HOUR_US)
 
-        def work(connection: Connection) -> None:
+
+class Sky:
+    """Answers for an InfluxDB with the readings that were put in; all stations have the same weather.
+
+    Attributes:
+        error: raised in place of an answer.
+        asked: how many questions.
+    """
+
+    def __init__(self) -> None:
+        self.rows: dict[int, dict[str, float]] = {}
+        self.error: CloudError | None = None
+        self.asked = 0
+
+    def put(self, at_us: int, **values: float) -> None:
+        self.rows.setdefault(at_us, {}).update(values)
+
+    def fine(self, number: int, **changed: float) -> None:
+        """A day's readings, every three hours until 15 h; `changed` at all of them."""
+        for hour in range(0, 16, 3):
             values = {
-                "id": f"site-{name}", "area": area_id, "name": name, "kind": kind, "address": "",
-                "latitude_deg": LATITUDE_DEG + km * KM_DEG, "longitude_deg": LONGITUDE_DEG + east_km * KM_DEG / 0.8746,
-                "transmission_class": None,
-            }  # fmt: skip
-            connection.execute(insert(site).values(values))
-            values = {"id": name, "site": f"site-{name}", "name": name, "address": ""}
-            connection.execute(insert(registered_gateway).values(values))
+                "temperature": 14 + hour / 4,
+                "humidity": 60 - hour * 1.5,
+                "wind_speed": 5 + hour / 12,
+                "rain": 0.0,
+            }
+            self.put(moment_us(number, hour), **(values | changed))
+        self.put(moment_us(number, 14), **({"temperature": 20.0, "humidity": 41.0, "wind_speed": 6.0} | changed))
 
-        self.database.run(work)
-
-    def says(
-        self,
-        source: str,
-        at_us: int,
-        *,
-        raised_at_us: int | None = None,
-        kind: str = "smoke",
-        severity: Severity = Severity.HIGH,
-        mode: Mode = Mode.LIVE,
-        value: float | None = None,
-        came_at_us: int | None = None,
-    ) -> None:
-        """Have a detector raise (or clear, when told what) its alarm."""
-        gateway, device, point, rule = source.split("/")
-        transition = Transition.RAISED if raised_at_us is None else Transition.CLEARED
-        event = AlarmEvent(
-            gateway, device, point, rule, transition, at_us if raised_at_us is None else raised_at_us, at_us, kind,
-            severity, value=value, mode=mode,
-        )  # fmt: skip
-        stored_us = at_us if came_at_us is None else came_at_us
-        self.database.run(partial(apply_events, arrivals=[Arrival(event, stored_us, stored_us, late=False)]))
-
-    def smoke(self, tower: str, at_us: int, **more: object) -> None:
-        self.says(f"{tower}/smoke/smoke/smoke", at_us, **more)  # type: ignore[arg-type]
-
-    def detect(self, now_us: int) -> int:
-        """Take all news there are."""
-        done = 0
-        while count := self.database.run(partial(take_news, settings=self.settings, now_us=now_us)):
-            done += count
-        return done
-
-    def act(self, work: Callable[[Connection], object]) -> None:
-        self.database.run(work)
-
-    def fires(self) -> list[Fire]:
-        query = select(fire).order_by(fire.c.began_at_us, fire.c.id)
-        return self.database.read(lambda connection: [to_fire(row) for row in connection.execute(query).mappings()])
-
-    def alarms(self, source: str) -> list[Alarm]:
-        query = select(occurrence).where(occurrence.c.source == source).order_by(occurrence.c.raised_at_us)
-        return self.database.read(lambda connection: [to_alarm(row) for row in connection.execute(query).mappings()])
-
-    def alarm(self, source: str) -> Alarm:
-        return self.alarms(source)[-1]
-
-    def heard(self) -> list[Alarm]:
-        """Open alarms that nothing silences."""
-        query = select(occurrence).where(occurrence.c.closed_at_us.is_(None), occurrence.c.suppressed_by.is_(None))
-        return self.database.read(lambda connection: [to_alarm(row) for row in connection.execute(query).mappings()])
-
-    def history(self, source: str) -> list[tuple[str, str]]:
-        query = select(change.c.what, change.c.why).where(change.c.source == source).order_by(change.c.id)
-        return self.database.read(lambda connection: [(row.what, row.why) for row in connection.execute(query)])
+    async def query(self, influxql: str) -> list[Series]:
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        found = _SPAN.search(influxql)
+        assert found, influxql
+        begin, end = int(found[1]), int(found[2])
+        rows = [(at, values) for at, values in sorted(self.rows.items()) if begin <= at < end]
+        if "last(" in influxql:
+            counts = [(at, values["rain"]) for at, values in rows if "rain" in values]
+            return [Series("telemetry", {}, ("time", "last"), [[*counts[-1]]])] if counts else []
+        names = re.findall(r'"(\w+)" AS', influxql)
+        values = [[at, *(row.get(name) for name in names)] for at, row in reversed(rows)]
+        return [Series("telemetry", {}, ("time", *names), values)] if values else []
 
 
-def _lay_out(connection: Connection) -> None:
-    rows = [("city", None, "city", "city/"), ("forest", "city", "county", "city/forest/"),
-            ("town", "city", "county", "city/town/")]  # fmt: skip
-    connection.execute(
-        insert(area),
-        [{"id": id_, "parent": above, "level": level, "name": id_, "path": path, "latitude_deg": None,
-          "longitude_deg": None, "outline": None} for id_, above, level, path in rows],
-    )  # fmt: skip
+class Post:
+    """A desk's database with a station, the weather, and the loop's pass."""
+
+    def __init__(self, database: Database, settings: Settings | None = None) -> None:
+        self.database = database
+        self.settings = settings or Settings()
+        self.sky = Sky()
+        self.now_us = moment_us(0, 0)
+        self.watch = self.make_watch()
+
+    def make_watch(self) -> Watch:
+        """Another worker, or the same after a restart."""
+        reader = cast("InfluxReader", self.sky)
+        database = PersistentDatabase(self.database, counters=Counters())
+        return Watch(database, reader, self.settings, clock=lambda: self.now_us)
+
+    def register(self, text: str = f"{HEAD}\n{ROW}\n") -> Outcome:
+        faults = Faults()
+        entries = read_stations(text.encode(), "stations.csv", faults)
+
+        def work(connection: Connection) -> Outcome:
+            check_references(connection, entries, faults)
+            faults.settle()
+            return register(connection, entries, settings=self.settings, actor=CONSOLE, now_us=self.now_us)
+
+        return self.database.run(work)
+
+    async def pass_at(self, number: int, hour: float) -> None:
+        """Move the clock and do all that is due."""
+        self.now_us = moment_us(number, hour)
+        while await self.watch.run_pass():
+            pass
+
+    def days(self) -> list[Mapping[str, Any]]:
+        query = select(fire_day).order_by(fire_day.c.station, fire_day.c.day)
+        return self.database.read(lambda connection: [dict(row) for row in connection.execute(query).mappings()])
+
+    def rules(self) -> str:
+        return " ".join(row["rule"][0] for row in self.days())
+
+    def codes(self) -> list[tuple[Any, ...]]:
+        """What came out of the days, without when they were looked at."""
+        return [tuple(value for name, value in row.items() if name != "picked_at_us") for row in self.days()]
