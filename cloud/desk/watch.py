@@ -25,6 +25,7 @@ from cloud.desk.controls import end_expired
 from cloud.desk.core import ClosingCode, lived
 from cloud.desk.keeping import keep, to_alarm
 from cloud.desk.life import Event
+from cloud.desk.watch_followers import free, next_freed_us
 from cloud.desk.watch_links import LinkWatch, clear_closed_losses, silence, tell_links
 from cloud.errors import DatabaseRefusedError
 from cloud.settings import Desk, Settings
@@ -217,6 +218,7 @@ def make_duties() -> tuple[Duty, ...]:
         Duty("shelves", _next_shelf_us, _end_shelves),
         Duty("re-alarm", _next_realarm_us, _realarm),
         Duty("lost gateways", LinkWatch().next_us, _follow_links),
+        Duty("followers", next_freed_us, free),
     )
 
 

@@ -21,6 +21,7 @@ from cloud.desk.core import URGENCY, Alarm, ClosingCode, lived
 from cloud.desk.keeping import keep, to_alarm
 from cloud.desk.life import Event
 from cloud.desk.own import OWN_GATEWAY, Said, say
+from cloud.desk.watch_followers import given_back
 from cloud.fire.detection import Certainty, Detection, Sign
 from cloud.fire.detection_reading import FIRE_DEVICE, FIRE_SOURCE
 from cloud.fire.detection_store import POINT, RULE, Fire, source_of, to_fire
@@ -245,7 +246,7 @@ def _follow(
     """Suppress the alarms of a fire's detectors while it speaks for them; close or give back what it let go."""
     fire_of = _fires_of(connection, followers, known)
     changes: list[Changed] = []
-    given_back: list[Alarm] = []
+    freed: list[Alarm] = []
     for alarm in followers:
         found = fire_of.get(alarm.alarm_id)
         reason = found.source if found is not None and found.speaks else None
@@ -267,15 +268,9 @@ def _follow(
             closed = _closed(alarm, end.closing_code, end.closed_by or DESK.name, why, now_us)
             changes.append(Changed(alarm, closed, What.CLOSED, DESK, now_us, why))
         else:
-            given_back.append(alarm)
-    controls = find_silences(connection, {alarm.source for alarm in given_back})
-    for alarm in given_back:
-        was = alarm.suppressed_by or ""
-        if (control := controls[alarm.source].suppressed_by) is not None:
-            after = msgspec.structs.replace(alarm, suppressed_by=control)
-            changes.append(Changed(alarm, after, What.SUPPRESSED, DESK, now_us, control))
-        elif (heard := lived(alarm, Event.UNSUPPRESS)) is not None:
-            changes.append(Changed(alarm, heard, What.UNSUPPRESSED, DESK, now_us, was))
+            freed.append(alarm)
+    controls = find_silences(connection, {alarm.source for alarm in freed})
+    changes += [given_back(alarm, controls[alarm.source].suppressed_by, now_us) for alarm in freed]
     keep(connection, changes)
 
 

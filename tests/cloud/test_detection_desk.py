@@ -9,11 +9,13 @@ from cloud.database import Database
 from cloud.desk import controls, operations
 from cloud.desk.controls import ControlKind
 from cloud.desk.core import ClosingCode
+from cloud.desk.watch import make_duties
 from cloud.fire.detection import Wind
 from cloud.fire.detection_store import evidence_of, source_of
 from cloud.fire.detection_taking import take_surroundings
 from contract.alarms import Mode, Severity
 from tests.cloud.detection_rig import T0, WANG, FireRig, S
+from tests.cloud.test_watch import watch_all
 
 MINUTE = 60 * S
 
@@ -147,6 +149,25 @@ def test_a_tower_between_two_fires_makes_them_one(desk_database: Database) -> No
     assert not closed.is_open
     assert source_of(older.id) in (closed.comment or "")
     assert rig.alarm("c/smoke/smoke/smoke").suppressed_by == stays.source
+
+
+def test_what_burns_again_after_its_fire_was_over_is_heard_though_nobody_looks_for_fires(rig: FireRig) -> None:
+    rig.smoke("tower-1", T0)
+    rig.detect(T0)
+    rig.smoke("tower-1", T0 + MINUTE, raised_at_us=T0)
+    rig.detect(T0 + MINUTE)
+    later = partial(watch_all, rig.database, rig.settings, duties=make_duties())
+    assert later(at_us=T0 + MINUTE) == 0
+    assert rig.alarm(smoke_of(1)).suppressed_by is not None
+    # The row of the desk is the same, and still the old fire's; no worker makes another of it.
+    rig.smoke("tower-1", T0 + 24 * 60 * MINUTE)
+    later(at_us=T0 + 24 * 60 * MINUTE)
+    assert smoke_of(1) in [alarm.source for alarm in rig.heard()]
+    # One that comes back makes its fire, which speaks for it again.
+    rig.detect(T0 + 24 * 60 * MINUTE + S)
+    old, new = rig.fires()
+    assert rig.alarm(smoke_of(1)).suppressed_by == new.source != old.source
+    assert later(at_us=T0 + 24 * 60 * MINUTE + S) == 0
 
 
 def test_a_fire_of_test_alarms_is_a_test_and_joins_no_real_one(rig: FireRig) -> None:
