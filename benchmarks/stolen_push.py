@@ -146,7 +146,7 @@ def _measure(
         for turn in range(size.differences)
     ]
     cpu_s = {name: round(cpu_s_of(part) - before[name], 1) for name, part in parts.items()}
-    found = fleet.ask(op="lists")
+    found = fleet.ask(limit_s=_LIMIT_S, op="lists")
     right: int = found["lists"].get(database.read(confirmed).checksum, 0)
     with Stream(api_port, token) as stream:
         to_desk, to_stream, per_s = _hit(fleet, stream, broker_port, size)
@@ -187,7 +187,7 @@ def _hit(fleet: Remote, stream: Stream, broker_port: int, size: Size) -> tuple[l
     fleet.ask(op="speak", stations=size.stations, per_s=size.samples_per_s)
     pause(_WARM_S)
     chance, sent_us = random.Random(1), dict[str, int]()  # noqa: S311 - no secret
-    said, began = fleet.ask(op="lists")["said"], time.monotonic()
+    said, began = fleet.ask(op="said")["said"], time.monotonic()
     with contextlib.ExitStack() as opened:
         gateways = [opened.enter_context(Gateway(broker_port, f"hit-{number}")) for number in range(_HIT_GATEWAYS)]
         moments = sorted(chance.uniform(0.0, size.hits_s) for _ in range(size.hits))
@@ -198,7 +198,7 @@ def _hit(fleet: Remote, stream: Stream, broker_port: int, size: Size) -> tuple[l
             gateway.prepare(event)
             sent_us[event.source] = time.time_ns() // 1_000
             gateway.send()
-        per_s = (fleet.ask(op="lists")["said"] - said) / (time.monotonic() - began)
+        per_s = (fleet.ask(op="said")["said"] - said) / (time.monotonic() - began)
         wait_until(partial(stream.has_told, size.hits), 30.0, every_s=0.05)
     seen = [one for one in stream.raises() if one.source in sent_us]
     to_desk = [(one.stored_us - sent_us[one.source]) / 1e3 for one in seen]

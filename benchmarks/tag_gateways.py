@@ -1,7 +1,7 @@
 """Gateways with readers, many in one process: they take stolen lists as the edge does, and send what their tags do.
 
 `python -m benchmarks.tag_gateways --control PORT --broker PORT --gateways N`; told what to do by JSON datagrams, see
-`benchmarks.remote`: `ping`, `speak` (samples a second over how many stations), `lists` (who has which list).
+`benchmarks.remote`: `ping`, `speak` (samples a second over how many stations), `said`, `lists` (how many have which).
 """
 
 import argparse
@@ -159,9 +159,11 @@ class Fleet:
                 begin = time.monotonic()
                 self._batches = [(begin + _BATCH_EVERY_S * number / stations, number) for number in range(stations)]
                 return {"ok": True}
+            case "said":
+                return {"said": self._said}
             case _:
                 lists = Counter(checksum_of(gateway.stolen.notes) for gateway in self._gateways)
-                return {"lists": lists, "parts": sum(one.parts for one in self._gateways), "said": self._said}
+                return {"lists": lists, "parts": sum(one.parts for one in self._gateways)}
 
 
 def _wall_us() -> int:
