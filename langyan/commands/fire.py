@@ -17,7 +17,7 @@ from cloud.areas.importing import read_sources
 from cloud.fire import observations
 from cloud.fire.classes import Scheme
 from cloud.fire.fwi import Codes
-from langyan.commands import fire_stations
+from langyan.commands import fire_stations, fires
 from langyan.commands.alarm_words import complaint
 from langyan.commands.common import fail
 from langyan.desk_client import DeskClient, DeskError, read_access
@@ -26,6 +26,7 @@ from langyan.i18n import translate as _
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(fire_stations.app, name="stations")
+fires.hook(app)
 
 AREA = typer.Option(None, "--area", help=_("Only this area, by its id, and all below it."))
 AS_JSON = typer.Option(False, "--json", help=_("One JSON object a line."))
