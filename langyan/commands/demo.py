@@ -78,7 +78,7 @@ def _result(found: Report) -> Table:
     table = Table(title=_("What was produced, and what is in the databases"), title_justify="left")
     table.add_column("")
     table.add_column("", justify="right")
-    took = found.press_to_stored_ms
+    took, trades = found.press_to_stored_ms, found.trades
     rows = (
         (_("readings produced by the simulated devices"), f"{found.produced}"),
         (_("readings stored in InfluxDB"), f"{found.stored}"),
@@ -93,10 +93,10 @@ def _result(found: Report) -> Table:
         (_("messages to people on duty"), f"{found.told}"),
         (_("of them upwards, to the street and the town, because nobody acknowledged"), f"{found.told_upwards}"),
         (_("messages not sent"), f"{found.untold}"),
-        (
-            _("fires on the desk, of that many alarms of detectors"),
-            f"{found.trades.fires} / {found.trades.fire_alarms}",
-        ),
+        (_("fires on the desk, of that many alarms of detectors"), f"{trades.fires} / {trades.fire_alarms}"),
+        (_("stations on the trail of the stolen e-bike"), f"{trades.trail_stations}"),
+        (_("visits of the night patrol, judged"), f"{trades.patrol_visits}"),
+        (_("vehicles with a last position"), f"{trades.vehicles_seen}"),
         (_("press during the broker's absence to stored"), _seconds(found.outage_press_to_stored_ms)),
         (_("press during the broker's absence to siren"), _milliseconds(found.outage_press_to_siren_ms)),
     )

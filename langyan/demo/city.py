@@ -1,10 +1,12 @@
 """The corner of a city that the demo's sites lie in: areas, who is on duty, what must happen; files to import."""
 
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from cloud.database import Database
 from cloud.people.roles import Role
-from langyan.demo.sites import SCHOOL, TOWER, WEST_TOWER
+from langyan.demo.sites import BUS, CARDS, MACHINE, SCHOOL, TAG, TOWER, WEST_TOWER
 from langyan.own_user import make_user
 
 CHANNEL = "phone"
@@ -63,18 +65,66 @@ forest-west,forest,西山瞭望塔 west tower,tower,西山 west hill,29.4251,120
     "devices.csv": f"""gateway,device,name,place
 {SCHOOL},gate-buttons,校门按钮 gate buttons,门卫室 gate house
 {SCHOOL},bicycle-shed,车棚读卡器 bicycle shed,车棚 bicycle shed
+{SCHOOL},gate-reader,校门读卡器 gate reader,校门 gate
 {TOWER},smoke-north,北侧烟感 smoke north,塔顶 tower top
 """,
 }
 
 
-def write_city(folder: Path) -> Path:
-    """Write the files that `langyan cloud areas import` reads; returns their folder."""
-    place = folder / "areas"
-    place.mkdir()
-    for name, text in _FILES.items():
-        (place / name).write_text(text, encoding="utf-8")
-    return place
+_BIKES = {
+    "bikes.csv": f"""id,area,tag,plate
+B-117,grid-7,{TAG},浙A12345
+""",
+    "owners.csv": """bike,name,phone
+B-117,王芳,13800000000
+""",
+}
+_PATROLS = {
+    "points.csv": "id,area,name,cards\n" + "".join(
+        f"{point},grid-7,{name},{CARDS[point]}\n"
+        for point, name in (("gate", "校门 gate"), ("kitchen", "厨房 kitchen"), ("dormitory", "宿舍 dormitory"))
+    ),
+    # An hour early is early enough: the night of the demo begins within the minute.
+    "routes.csv": """id,area,site,name,order,early_min,late_min
+night,grid-7,school,夜间巡更 night patrol,ordered,60,0
+""",
+    "route_points.csv": """route,position,point
+night,1,gate
+night,2,kitchen
+night,3,dormitory
+""",
+    "wands.csv": f"""id,area,name,machine,gateway,device
+wand,grid-7,巡更棒 wand,{MACHINE},{SCHOOL},wand
+""",
+}  # fmt: skip
+_VEHICLES = {
+    "vehicles.csv": f"""id,plate,name,kind,fleet,area,gateway,device
+bus-1,浙A00001,一号校车 school bus 1,bus,校车 school buses,grid-7,{BUS.gateway},{BUS.device}
+""",
+}
+_PLAN = """id,route,starts,duration_min,wands
+night,night,{starts},60,wand
+"""
+# Tours are made from the import of their plan on; however slow the machine is, that is over by then.
+_AHEAD = timedelta(minutes=3)
+_ZONE = ZoneInfo("Asia/Shanghai")
+"""Of the desk, unless its settings say otherwise."""
+
+
+def write_city(folder: Path) -> dict[str, Path]:
+    """Write what is imported, a folder for each command: `areas`, `bikes`, `patrols`, `vehicles`."""
+    plan = _PLAN.format(starts=(datetime.now(_ZONE) + _AHEAD).strftime("%H:%M"))
+    groups = {
+        "areas": _FILES,
+        "bikes": _BIKES,
+        "patrols": _PATROLS | {"plans.csv": plan},
+        "vehicles": _VEHICLES,
+    }
+    for group, files in groups.items():
+        (folder / group).mkdir()
+        for name, text in files.items():
+            (folder / group / name).write_text(text, encoding="utf-8")
+    return {group: folder / group for group in groups}
 
 
 def make_duty_token(database: Database) -> str:

@@ -59,6 +59,40 @@ kind = "tcp_server"
 host = "127.0.0.1"
 port = {reader_port}
 
+# A bus of the school, and the cradle in which the night patrol's wand is read out.
+[[bus]]
+id = "road"
+kind = "tcp_server"
+host = "127.0.0.1"
+port = {road_port}
+
+[[bus]]
+id = "cradle"
+kind = "serial"
+port = "cradle.tty"
+baud = 115200
+
+[[device]]
+id = "school-bus"
+name = "校车"
+bus = "road"
+address = "13912345678"
+profile = "generic/jt808-2019"
+
+[[device]]
+id = "wand"
+name = "巡更棒"
+bus = "cradle"
+address = "{machine}"
+profile = "generic/eb-wand"
+
+[[device]]
+id = "gate-reader"
+name = "校门读卡器"
+bus = "bicycles"
+address = "CCB97E7361A5"
+profile = "ingics/igs"
+
 [[device]]
 id = "bicycle-shed"
 name = "车棚"
@@ -71,7 +105,7 @@ sightings = 1
 utc_offset = "+08:00"
 
 [[presence.tag]]
-id = "EAC653D3AA8C"
+id = "{tag}"
 name = "红色电动车 red e-bike"
 
 [[presence.arming]]
@@ -293,8 +327,18 @@ NUMBERED = {
 }
 """By gateway and device, the point that numbers its readings (`count_in` above)."""
 
-BICYCLE = Push(SCHOOL, "bicycle-shed", "tag-EAC653D3AA8C")
+TAG = "EAC653D3AA8C"
+BICYCLE = Push(SCHOOL, "bicycle-shed", f"tag-{TAG}")
 """The tag of a bicycle that somebody moves although it is armed."""
+AT_THE_GATE = Push(SCHOOL, "gate-reader", f"tag-{TAG}")
+"""The same tag, where it is heard next."""
+
+BUS = Push(SCHOOL, "school-bus", "latitude")
+WAND = Push(SCHOOL, "wand", "docked")
+MACHINE = "0102030401"
+"""Of the wand: which one it is."""
+CARDS = {"gate": "1A2B3C4D01", "kitchen": "1A2B3C4D02", "dormitory": "1A2B3C4D03"}
+"""What the wand reads at the points of the night patrol."""
 
 TOWER_SMOKE = Push(TOWER, "smoke-north", "smoke")
 TOWER_HEAT = Push(TOWER, "crown-climate", "temperature")
@@ -305,7 +349,8 @@ WEST_SMOKE = Push(WEST_TOWER, "smoke-west", "smoke")
 def write_sites(folder: Path, broker_port: int) -> dict[str, Path]:
     """Write the site files into `folder`; returns them by gateway id."""
     school = _HEAD.format(gateway=SCHOOL, site="示范学校", name="School gateway", broker_port=broker_port)
-    school += _SCHOOL.format(tcp_port=free_port(), host_port=free_port(), reader_port=free_port()) + "".join(
+    ports = {f"{name}_port": free_port() for name in ("tcp", "host", "reader", "road")}
+    school += _SCHOOL.format(machine=MACHINE, tag=TAG, **ports) + "".join(
         _LABORATORY.format(number=number) for number in range(1, 5)
     )
     tower = _HEAD.format(gateway=TOWER, site="示范林场", name="Tower gateway", broker_port=broker_port) + _TOWER

@@ -22,7 +22,7 @@ from langyan.demo.observer import Observer
 from langyan.demo.phone import Phones
 from langyan.demo.sites import Push
 from langyan.desk_client import Access, keep_access
-from langyan.servers import Influx, Langyan, Mosquitto, ServerError, accepts, free_port
+from langyan.servers import Influx, Langyan, Mosquitto, ServerError, accepts, die_with_parent, free_port
 from simulators.control_client import Control, ControlError
 
 DATABASE = "langyan"
@@ -94,7 +94,8 @@ class Stage:
         self.broker = Mosquitto(folder / "mosquitto", port=broker_port)
         self.influx = Influx(folder / "influxd", port=influx_port)
         sites = self._sites = write_sites(folder, self.broker.port)
-        self._areas = write_city(folder)
+        self._city = write_city(folder)
+        self._has_trades = trades
         self.phones = Phones()
         self._secrets = {PHONE_VARIABLE: self.phones.url}
         api_port = free_port()
@@ -143,6 +144,7 @@ class Stage:
             opening.callback(self.observer.close)
             opening.enter_context(self.phones)
             token = self._people_the_desk()
+            registries = self._register(opening) if self._has_trades else []
             # Started together, waited for together: most of a start is importing.
             for group in ((*self.workers.values(), *self.simulators.values()), self.gateways.values()):
                 for process in group:
@@ -150,6 +152,8 @@ class Stage:
                     process.start(wait=False)
                 for process in group:
                     process.wait_ready()
+            for registry in registries:
+                _finish(registry)
             self.officer = opening.enter_context(DutyOfficer(Access(self.url, token)))
             self.controls = {gateway: opening.enter_context(Control(port)) for gateway, port in self._ports.items()}
             self._open = opening.pop_all()
@@ -219,20 +223,49 @@ class Stage:
 
     def _people_the_desk(self) -> str:
         """Import the areas, and make the duty officer; `langyan alarms` finds the access in the folder."""
-        argv = [sys.executable, "-m", "langyan", "cloud", "areas", "import", str(self._areas), "-s", str(self.settings)]
-        done = subprocess.run(
-            argv, check=False, capture_output=True, timeout=_IMPORT_LIMIT_S, env=os.environ | self._secrets
-        )
-        if done.returncode:
-            raise ServerError(f"{' '.join(argv[2:6])}: {done.stderr.decode(errors='replace')[-800:]}")
+        _finish(self._import("cloud", "areas", "import", str(self._city["areas"])))
         with self.open_alarms() as database:
             token = make_duty_token(database)
         keep_access(Access(self.url, token), {"XDG_CONFIG_HOME": str(self.folder)})
         return token
 
+    def _register(self, opening: contextlib.ExitStack) -> list[subprocess.Popen[bytes]]:
+        """Begin to import bikes, patrols and vehicles, while everything else starts."""
+        files = {trade: [str(path) for path in sorted(folder.iterdir())] for trade, folder in self._city.items()}
+        found = [self._import(trade, "import", *files[trade]) for trade in ("bikes", "patrols", "vehicles")]
+        for one in found:
+            opening.callback(one.kill)
+        return found
+
+    def _import(self, *words: str) -> subprocess.Popen[bytes]:
+        argv = [sys.executable, "-m", "langyan", *words, "-s", str(self.settings)]
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=os.environ | self._secrets,
+            preexec_fn=die_with_parent,  # noqa: PLW1509
+        )
+
     def open_alarms(self) -> Database:
         """Open the alarm database, as the desk does."""
         return open_database(load_settings(self.settings, database_only=True).database)
+
+
+def _finish(importing: subprocess.Popen[bytes]) -> None:
+    """Wait until an import is done.
+
+    Raises:
+        ServerError: it failed; quotes what it said.
+    """
+    try:
+        said, _ = importing.communicate(timeout=_IMPORT_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        importing.kill()
+        said, _ = importing.communicate()
+    if importing.returncode:
+        raise ServerError(f"{importing.args!r}: {said.decode(errors='replace')[-800:]}")
 
 
 def _site_name(path: Path) -> str:

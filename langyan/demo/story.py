@@ -7,7 +7,19 @@ from functools import partial
 from msgspec import Struct, structs
 
 from langyan.demo.city import UPWARDS
-from langyan.demo.sites import BICYCLE, BUTTONS, DUTY_ROOM, SIREN, TOWER_HEAT, TOWER_SMOKE, WEST_SMOKE, Push
+from langyan.demo.sites import (
+    AT_THE_GATE,
+    BICYCLE,
+    BUTTONS,
+    CARDS,
+    DUTY_ROOM,
+    SIREN,
+    TOWER_HEAT,
+    TOWER_SMOKE,
+    WAND,
+    WEST_SMOKE,
+    Push,
+)
 from langyan.demo.stage import Stage
 from langyan.i18n import translate as _
 from langyan.servers import wait_until
@@ -64,6 +76,7 @@ def plan(stage: Stage, seconds: float) -> list[Scene]:
     scenes = [
         Scene(0.0, _("Quiet: every bus is polled, every reading is on its way to InfluxDB."), partial(_park, stage)),
         *_walk(stage, quiet_s, seconds * 0.35),
+        *_patrol(stage, seconds * 0.05, seconds * 0.3),
         Scene(seconds * 0.36, _("Fire at the forest tower: heat and smoke."), partial(_fire, stage)),
         Scene(
             seconds * 0.39,
@@ -75,6 +88,7 @@ def plan(stage: Stage, seconds: float) -> list[Scene]:
             _("Somebody moves an armed e-bike, and nobody is at the alarm desk: the street is told, then the town."),
             partial(_steal, stage),
         ),
+        Scene(seconds * 0.47, _("The e-bike is heard at the gate: its trail grows."), partial(_ride, stage)),
         Scene(
             seconds * 0.53, _("The duty officer is back and sends a patrol. The fire is out."), partial(_back, stage)
         ),
@@ -100,6 +114,32 @@ def _walk(stage: Stage, start_s: float, end_s: float) -> Iterator[Scene]:
         yield Scene(start_s + number * step_s, title, partial(_press, stage, push))
 
 
+def _patrol(stage: Stage, start_s: float, end_s: float) -> Iterator[Scene]:
+    """A guard walks with a wand, and puts it into its cradle at the end."""
+    step_s = (end_s - start_s) / (len(CARDS) + 1)
+    for number, (point, card) in enumerate(CARDS.items()):
+        title = _("Night patrol: the wand reads the card at {point}; nobody knows yet.").format(point=point)
+        yield Scene(start_s + number * step_s, title, partial(_visit, stage, card))
+    yield Scene(end_s, _("Night patrol: the wand is read out, and every visit is judged."), partial(_dock, stage))
+
+
+def _visit(stage: Stage, card: str) -> list[Pressed]:
+    stage.controls[WAND.gateway].set(WAND.device, "card", card)
+    return []
+
+
+def _dock(stage: Stage) -> list[Pressed]:
+    stage.controls[WAND.gateway].set(WAND.device, WAND.point, True)
+    return []
+
+
+def _ride(stage: Stage) -> list[Pressed]:
+    control = stage.controls[BICYCLE.gateway]
+    control.set(AT_THE_GATE.device, AT_THE_GATE.point, NEAR_DBM)
+    control.set(BICYCLE.device, BICYCLE.point, False)
+    return []
+
+
 def _press(stage: Stage, push: Push) -> list[Pressed]:
     return [Pressed(push, stage.controls[push.gateway].press(push.device, push.point, for_s=PRESS_FOR_S))]
 
@@ -114,6 +154,8 @@ def _press_for_siren(stage: Stage) -> list[Pressed]:
 
 def _park(stage: Stage) -> list[Pressed]:
     stage.controls[BICYCLE.gateway].set(BICYCLE.device, BICYCLE.point, NEAR_DBM)
+    # The guard takes the wand out of its cradle.
+    stage.controls[WAND.gateway].set(WAND.device, WAND.point, False)
     return []
 
 

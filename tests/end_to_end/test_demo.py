@@ -51,6 +51,9 @@ def test_the_story_is_played_and_counted(tmp_path: Path) -> None:
     assert 0 < took["p50"] <= took["p99"] <= took["max"]
     assert found["outage_press_to_stored_ms"] > took["p50"]
     assert found["outage_press_to_siren_ms"] > 0
+    trades = found["trades"]
+    assert (trades["fires"], trades["fire_alarms"], trades["fire_evidence"]) == (1, 3, 2)
+    assert (trades["trail_stations"], trades["patrol_visits"], trades["vehicles_seen"]) == (2, 3, 1)
     assert (found["influx_url"], found["influx_db"]) == (f"http://127.0.0.1:{influx_port}", "langyan")
     assert found["broker_port"] == broker_port
     assert "Nothing lost, nothing stored twice." in played.stdout
