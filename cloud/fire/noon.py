@@ -5,6 +5,7 @@ wind the mean of the ten minutes around it, rain the sum of the 24 hours up to i
 moved for too long, or cannot be, is kept with its verdict and does not count.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -178,7 +179,9 @@ def pick(readings: Readings, noon_us: int, limits: Limits) -> Picked:
 
 def nearest(readings: Sequence[Reading], at_us: int, within_us: int) -> Reading | None:
     """Find the reading nearest to a moment, the earlier of two as near; None: none is near enough."""
-    found = min(readings, key=lambda one: (abs(one[0] - at_us), one[0]), default=None)
+    index = bisect_left(readings, at_us, key=_when)
+    around = readings[max(0, index - 1) : index + 1]
+    found = min(around, key=lambda one: (abs(one[0] - at_us), one[0]), default=None)
     return found if found and abs(found[0] - at_us) <= within_us else None
 
 
@@ -208,7 +211,8 @@ def judge_wind(readings: Readings, at_us: int, limits: Limits) -> Judged:
     found = nearest(readings.wind_kmh, at_us, limits.window_us)
     if found is None:
         return Judged()
-    around = [value for when_us, value in readings.wind_kmh if abs(when_us - found[0]) <= _WIND_HALF_US]
+    ten_minutes = _between(readings.wind_kmh, found[0] - _WIND_HALF_US, found[0] + _WIND_HALF_US + 1)
+    around = [value for _, value in ten_minutes]
     mean = sum(around) / len(around)
     if min(around) < 0:
         return Judged(mean, Verdict.IMPOSSIBLE)
@@ -226,9 +230,9 @@ def judge_rain(readings: Readings, from_us: int, until_us: int, limits: Limits) 
         if found is None:
             return Judged()
         return Judged(found[1], Verdict.GOOD if 0 <= found[1] <= _MOST_RAIN_MM else Verdict.IMPOSSIBLE)
-    steps = [one for one in readings.rain_mm if from_us < one[0] <= until_us]
-    earlier = [one for one in readings.rain_mm if one[0] <= from_us]
-    base = earlier[-1] if earlier else readings.rain_before
+    steps = _between(readings.rain_mm, from_us + 1, until_us + 1)
+    index = bisect_left(readings.rain_mm, from_us + 1, key=_when)
+    base = readings.rain_mm[index - 1] if index else readings.rain_before
     if not steps or steps[-1][0] < until_us - limits.window_us:
         return Judged()
     if base is None and steps[0][0] > from_us + limits.window_us:
@@ -253,6 +257,15 @@ def _counted(counts: Sequence[Reading], wrap_mm: float | None) -> Judged:
     return Judged(total, Verdict.GOOD if total <= _MOST_RAIN_MM else Verdict.IMPOSSIBLE)
 
 
+def _between(readings: Sequence[Reading], from_us: int, until_us: int) -> Sequence[Reading]:
+    """Take the readings of a time, its end excluded."""
+    return readings[bisect_left(readings, from_us, key=_when) : bisect_left(readings, until_us, key=_when)]
+
+
+def _when(reading: Reading) -> int:
+    return reading[0]
+
+
 def _is_air(temp_c: float) -> bool:
     return _TEMPERATURES_C[0] <= temp_c <= _TEMPERATURES_C[1]
 
@@ -260,9 +273,8 @@ def _is_air(temp_c: float) -> bool:
 def _moving(readings: Sequence[Reading], last: Reading, frozen_us: int) -> Verdict:
     """Tell whether a value has moved within a time before its last reading."""
     since_us, count = last[0], 0
-    for at_us, value in reversed(readings):
-        if at_us > last[0]:
-            continue
+    for index in range(bisect_left(readings, last[0], key=_when), -1, -1):
+        at_us, value = readings[index]
         if value != last[1]:
             break
         since_us, count = at_us, count + 1

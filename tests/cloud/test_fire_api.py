@@ -52,7 +52,7 @@ async def test_stations_levels_days_and_quality_of_ones_own_subtree_alone(both: 
         (one,) = stations["stations"]
         assert one["level"] == "moderate"
         assert one["latest"]["china"]["source"].startswith("World Journal of Forestry 2020")
-        assert (one["latest"]["china"]["colour"], one["latest"]["china"]["signal"]) == ("blue", None)
+        assert (one["latest"]["china"]["colour"], one["latest"]["china"]["signal"]) == ("yellow", "yellow")
 
         levels = (await top.get("/api/v1/fire/levels")).json()
         assert [(each["station"], each["word"]) for each in levels["levels"]] == [
@@ -199,7 +199,7 @@ def test_the_day_of_a_leap_year_is_no_gap(tmp_path: Path) -> None:
 
 
 def test_every_fault_is_told_with_its_line_and_what_to_do(tmp_path: Path) -> None:
-    rows = ["4,13,17,140,25,0", "4,14,17,40,200,-1", "2,31,1,1,1,1", "4,x,1,1,1,1", "4,16,warm,1,1,", "4,16,1,1,1,1",
+    rows = ["4,13,17,140,25,0", "4,14,17,40,200,-1", "2,31,1,1,1,1", "4,x,1,1,1,1", "4,16,warm,1,1,", "4,17,1,1,1,1",
             "4,15,1,1,1,1"]  # fmt: skip
     status, out, told = fwi(tmp_path, OBSERVED + "\n".join(rows) + "\n")
     assert (status, out) == (2, "")
