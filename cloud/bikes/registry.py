@@ -4,9 +4,11 @@ import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO
 
 from msgspec import Struct
+from msgspec.msgpack import Decoder, Encoder
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
 
 from cloud.areas.chunks import chunked
@@ -28,6 +30,9 @@ IMPORTED = "bikes-imported"
 EXPORTED = "bike-owners-exported"
 OWNER_FORGOTTEN = "bike-owner-forgotten"
 """What the audit calls them."""
+
+_LENGTH_BYTES = 4
+_decoder = Decoder(tuple[str, list[Row]])
 
 OnRows = Callable[[int], None]
 
@@ -51,8 +56,8 @@ def bring_in(
 ) -> dict[str, Brought]:
     """Bring in files of bikes and owners: new rows are added, others changed, none removed.
 
-    All or nothing, in one transaction; what columns a file does not have stays as it is. Memory: the ids and tags of
-    the files, and 500 rows.
+    All or nothing, in one transaction; what columns a file does not have stays as it is. Reading and checking holds up
+    no writer. Memory: the ids and tags of the files, and 500 rows; the rows themselves wait in a temporary file.
 
     Args:
         database: the desk's.
@@ -60,40 +65,56 @@ def bring_in(
         actor: who imports.
         at_us: when.
         dry_run: only find the faults, and say what would change.
-        on_rows: told of rows taken.
+        on_rows: told of rows taken, once as they are read and once as they are written.
 
     Raises:
         ImportRefusedError: with every fault; nothing was written.
         DatabaseAwayError, DatabaseRefusedError: as `Database.run`.
     """
-    return database.run(partial(_bring_in, paths, actor, at_us, dry_run, on_rows))
+    with TemporaryFile() as spool:
+        brought = database.read(partial(_check, paths, spool, on_rows))
+        if not dry_run:
+            brought = database.run(partial(_bring_in, spool, actor, at_us, on_rows))
+        return brought
 
 
-def _bring_in(
-    paths: Sequence[Path], actor: Actor, at_us: int, dry_run: bool, on_rows: OnRows, connection: Connection  # noqa: FBT001
+def _check(
+    paths: Sequence[Path], spool: BinaryIO, on_rows: OnRows, connection: Connection
 ) -> dict[str, Brought]:  # fmt: skip
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _IMPORT_LOCK})
-    faults = Faults()
+    """Read all files into the spool, and tell what would change."""
+    faults, encoder = Faults(), Encoder()
     brought: dict[str, Brought] = {}
-    nested = connection.begin_nested()
+    new_bikes: set[str] = set()
     for sheet in SHEETS.values():
-        known = _Known(connection, sheet)
+        known = _Known(connection, sheet, new_bikes)
         for path in paths:
             if find_sheet(path) is sheet:
-                entries = known.sound(read_file(path, sheet, faults), faults)
-                for some in _pieces(entries):
-                    counts = brought.setdefault(sheet.name, Brought())
-                    _write(connection, sheet, known.checked(some, faults), counts)
+                for some in _pieces(known.sound(read_file(path, sheet, faults), faults)):
+                    rows = known.checked(some, faults)
+                    _compare(connection, sheet, rows, brought.setdefault(sheet.name, Brought()))
+                    data = encoder.encode((sheet.name, rows))
+                    spool.write(len(data).to_bytes(_LENGTH_BYTES) + data)
                     on_rows(len(some))
     for path in paths:
         if find_sheet(path) is None:
             faults.lose(Where(str(path)), N_("is called like none of {names}"), names="bikes*.csv, owners*.csv")
     faults.settle()
-    if dry_run:
-        nested.rollback()
-        return brought
-    nested.commit()
+    return brought
+
+
+def _bring_in(
+    spool: BinaryIO, actor: Actor, at_us: int, on_rows: OnRows, connection: Connection
+) -> dict[str, Brought]:  # fmt: skip
+    """Write what is in the spool."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _IMPORT_LOCK})
+    brought: dict[str, Brought] = {}
+    spool.seek(0)
+    while length := spool.read(_LENGTH_BYTES):
+        name, rows = _decoder.decode(spool.read(int.from_bytes(length)))
+        sheet = SHEETS[name]
+        _write(connection, sheet, *_compare(connection, sheet, rows, brought.setdefault(name, Brought())))
+        on_rows(len(rows))
     if any(one.added or one.changed for one in brought.values()):
         details = {name: {"added": one.added, "changed": one.changed} for name, one in brought.items()}
         note(connection, actor=actor, what=IMPORTED, object_=", ".join(details), details=details, at_us=at_us)
@@ -103,11 +124,13 @@ def _bring_in(
 class _Known:
     """What rows of a sheet may say: areas that there are, tags that are free, bikes that there are."""
 
-    def __init__(self, connection: Connection, sheet: Sheet) -> None:
+    def __init__(self, connection: Connection, sheet: Sheet, new_bikes: set[str]) -> None:
         self._connection = connection
         self._sheet = sheet
         self._areas = set(connection.execute(select(area.c.id)).scalars()) if sheet is BIKES else set()
-        self._keys: set[str] = set()
+        # What the files name; of bikes, for their owners too.
+        self._new_bikes = new_bikes
+        self._keys: set[str] = new_bikes if sheet is BIKES else set()
         self._tags: set[str] = set()
 
     def sound(self, entries: Iterator[Entry], faults: Faults) -> Iterator[Entry]:
@@ -134,7 +157,7 @@ class _Known:
             wanted = [entry.row["bike"] for entry in entries]
             found = set(self._connection.execute(select(bike.c.id).where(bike.c.id.in_(wanted))).scalars())
             for entry in entries:
-                if entry.row["bike"] not in found:
+                if entry.row["bike"] not in found and entry.row["bike"] not in self._new_bikes:
                     faults.add(entry.where, N_("there is no bike {bike}"), bike=entry.row["bike"])
         else:
             tags = {entry.row["tag"]: entry for entry in entries if entry.row.get("tag") is not None}
@@ -157,36 +180,46 @@ def _pieces(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
         yield piece
 
 
-def _write(connection: Connection, sheet: Sheet, rows: Sequence[Row], counts: Brought) -> None:
-    if not rows:
-        return
+def _compare(
+    connection: Connection, sheet: Sheet, rows: Sequence[Row], counts: Brought
+) -> tuple[list[Row], list[Row]]:  # fmt: skip
+    """Tell which rows are new and which change, as they will be; they are counted."""
     (key,) = sheet.key
-    table, columns = sheet.table, [column.name for column in sheet.columns]
-    query = select(*(table.c[name] for name in columns)).where(table.c[key].in_([row[key] for row in rows]))
+    if not rows:
+        return [], []
+    columns = [column.name for column in sheet.columns]
+    query = select(*(sheet.table.c[name] for name in columns))
+    query = query.where(sheet.table.c[key].in_([row[key] for row in rows]))
     standing = {row[key]: dict(row) for row in connection.execute(query).mappings()}
+    empty = {column.name: column.empty for column in sheet.columns}
     added, changed = [], []
     for row in rows:
         before = standing.get(row[key])
         if before is None:
-            added.append(_due(sheet, {name: _empty(sheet, name) for name in columns} | row))
+            added.append(_due(sheet, empty | row))
         elif any(before[name] != value for name, value in row.items()):
-            changed.append(_due(sheet, before | row))
+            changed.append(_due(sheet, {str(name): value for name, value in before.items()} | row))
         else:
             counts.unchanged += 1
-    if added:
-        connection.execute(insert(table), added)
-    if changed:
-        values: dict[str, Any] = {name: bindparam(name) for name in changed[0] if name != key}
-        statement = update(table).where(table.c[key] == bindparam("changed_key")).values(values)
-        connection.execute(statement, [
-            {"changed_key": row[key]} | {name: value for name, value in row.items() if name != key} for row in changed
-        ])  # fmt: skip
     counts.added += len(added)
     counts.changed += len(changed)
+    return added, changed
 
 
-def _empty(sheet: Sheet, name: str) -> Any:
-    return next(column.empty for column in sheet.columns if column.name == name)
+def _write(connection: Connection, sheet: Sheet, added: Sequence[Row], changed: Sequence[Row]) -> None:
+    (key,) = sheet.key
+    if added:
+        connection.execute(insert(sheet.table), added)
+    if changed:
+        values: dict[str, Any] = {name: bindparam(name) for name in changed[0] if name != key}
+        statement = update(sheet.table).where(sheet.table.c[key] == bindparam("changed_key")).values(values)
+        connection.execute(
+            statement,
+            [
+                {"changed_key": row[key]} | {name: value for name, value in row.items() if name != key}
+                for row in changed
+            ],
+        )
 
 
 def _due(sheet: Sheet, row: Row) -> Row:
