@@ -31,10 +31,13 @@ LATITUDE_DEG, LONGITUDE_DEG = 29.0, 119.0
 class FireRig:
     """A desk with towers; `km` says where each stands on a line to the north."""
 
-    def __init__(self, database: Database, settings: Settings | None = None, *, detection: bool = True) -> None:
+    def __init__(
+        self, database: Database, settings: Settings | None = None, *, detection: bool = True, areas: bool = True
+    ) -> None:
         self.database = database
         self.settings = settings or Settings(fire=FireSettings())
-        database.run(_lay_out)
+        if areas:
+            database.run(_lay_out)
         if detection:
             database.run(partial(begin_here, name=CURSOR))
 
