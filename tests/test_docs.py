@@ -19,6 +19,7 @@ from cloud.desk.core import ClosingCode
 from cloud.errors import SettingsError
 from cloud.escalation import settings as escalation_settings
 from cloud.numbers import settings as number_settings
+from cloud.orders import settings as order_settings
 from cloud.patrols import settings as patrol_settings
 from cloud.settings import DatabaseSettings, Settings, load_settings
 from cloud.telling import settings as telling_settings
@@ -115,6 +116,7 @@ TABLES = [
     (OPERATIONS_PAGE, "### `[api]`", api_settings.Api),
     (OPERATIONS_PAGE, "### `[numbers]`", number_settings.Numbers),
     (OPERATIONS_PAGE, "### `[trades]`", trade_settings.Trades),
+    (OPERATIONS_PAGE, "### `[orders]`", order_settings.Orders),
     (OPERATIONS_PAGE, "### `[patrols]`", patrol_settings.Patrols),
     (OPERATIONS_PAGE, "### `[telling]`", telling_settings.Telling),
     (OPERATIONS_PAGE, "### `[[telling.channel]]`", telling_settings.Channel),
