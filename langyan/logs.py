@@ -5,6 +5,7 @@ values are put in) only so many a minute are written, and then one line says how
 """
 
 import logging
+import re
 import sys
 import time
 import traceback
@@ -26,6 +27,9 @@ HIDDEN = "***"
 
 PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
 """Syslog priorities. Source: sd-daemon(3)."""
+
+# A place for a value in a message. Source: printf-style formatting of Python.
+_VALUE = re.compile(r"%(\([^)]*\))?[-#0 +]*[\d*]*(\.[\d*]+)?[hlL]?[a-zA-Z]")
 
 Key = tuple[str, int, str]
 
@@ -103,7 +107,8 @@ class LimitedHandler(logging.Handler):
     def _sum_up(self, now: float) -> None:
         assert self._limiter is not None  # noqa: S101 - both callers have looked
         for (name, level, template), count in self._limiter.over(now):
-            self._write(logging.LogRecord(name, level, "", 0, "and %d more: %s", (count, template), None))
+            kind = _VALUE.sub("...", template)
+            self._write(logging.LogRecord(name, level, "", 0, "and %d more: %s", (count, kind), None))
 
     def _write(self, record: logging.LogRecord) -> None:
         try:

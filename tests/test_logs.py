@@ -75,7 +75,7 @@ def test_held_back_lines_are_summed_up_with_the_next_line_of_any_kind() -> None:
     assert log.lines() == [
         '<4>part=edge.bus msg="device 0 is mute"',
         '<4>part=edge.bus msg="device 1 is mute"',
-        '<4>part=edge.bus msg="and 3 more: device %s is mute"',
+        '<4>part=edge.bus msg="and 3 more: device ... is mute"',
         "<6>part=edge.bus msg=back",
     ]
 
@@ -149,4 +149,4 @@ def test_a_whole_process_tells_its_end_without_secrets() -> None:
     assert lines[logs.LINES_A_MINUTE - 1] == '<4>part=x msg="again 19"'
     assert lines[-2].startswith('<2>part=langyan msg="ended by an error of our own" trace="Traceback')
     assert "RuntimeError: we sent ***" in lines[-2]
-    assert lines[-1] == '<4>part=x msg="and 5 more: again %d"'
+    assert lines[-1] == '<4>part=x msg="and 5 more: again ..."'
