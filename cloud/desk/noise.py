@@ -6,7 +6,7 @@ shown, counted and reported; no event and no occurrence is ever left out because
 The limits are those of ISA-18.2 and EEMUA 191 where they give one.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from msgspec import Struct
@@ -95,16 +95,6 @@ def is_fleeting(alarm: Alarm) -> bool:
     if alarm.cleared_at_us is None or alarm.latching or alarm.triggers > 1:
         return False
     return alarm.cleared_at_us - alarm.raised_at_us <= FLEETING_WITHIN_US
-
-
-def is_unheard(alarm: Alarm, lost: Collection[str]) -> bool:
-    """Tell whether nobody can know if its condition still lasts: its gateway is lost. It stands as it was.
-
-    Args:
-        alarm: of any state.
-        lost: ids of the gateways that are lost now.
-    """
-    return alarm.is_open and alarm.cleared_at_us is None and alarm.gateway in lost
 
 
 def first_outs(alarms: Iterable[Alarm]) -> dict[str, str]:

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from cloud.numbers.tally import PERIOD_US
-
 DAY = "day"
 MONTH = "month"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -63,8 +61,3 @@ def parts(first: date, after: date) -> tuple[list[date], list[date]]:
     if not months:
         return [], list(days_from(first, after))
     return months, [*days_from(first, begin), *days_from(month, after)]
-
-
-def period_of(at_us: int) -> int:
-    """Number the ten minutes in which a moment lies, since 1970."""
-    return at_us // PERIOD_US

@@ -65,43 +65,6 @@ def list_deliveries(connection: Connection, wanted: LogFilter, *, limit: int = 1
     return [LogEntry(**row) for row in connection.execute(query).mappings()]
 
 
-class Troubles(Struct, frozen=True):
-    """What must not stay unseen about critical messages to people.
-
-    Attributes:
-        failed: given up; ids of their alarms, each once.
-        overdue: due for long and still not sent; ids of their alarms, each once.
-    """
-
-    failed: tuple[str, ...]
-    overdue: tuple[str, ...]
-
-
-def find_troubles(connection: Connection, *, now_us: int, since_us: int, overdue_us: int) -> Troubles:
-    """Find critical messages that did not reach anybody, for whoever watches the desk itself.
-
-    Args:
-        connection: of the alarm database.
-        now_us: wall time.
-        since_us: only what was queued at or after it.
-        overdue_us: how long after it was queued a message should have been sent.
-    """
-    meant = (
-        (delivery.c.severity == Severity.CRITICAL.value)
-        & delivery.c.alarm_id.is_not(None)
-        & delivery.c.change_id.is_(None)
-        & (delivery.c.created_us >= since_us)
-    )
-    waiting = delivery.c.state.in_((State.PENDING.value, State.SENDING.value))
-    is_late = waiting & (delivery.c.created_us < now_us - overdue_us)
-
-    def alarms(condition: ColumnElement[bool]) -> tuple[str, ...]:
-        query = select(delivery.c.alarm_id).where(meant, condition).distinct().order_by(delivery.c.alarm_id)
-        return tuple(connection.scalars(query.limit(MAX_PAGE)))
-
-    return Troubles(failed=alarms(delivery.c.state == State.FAILED.value), overdue=alarms(is_late))
-
-
 def _conditions(wanted: LogFilter) -> Sequence[ColumnElement[bool]]:
     equal: dict[str, Any] = {
         "alarm_id": wanted.alarm_id,

@@ -15,8 +15,6 @@ from cloud.desk.core import Alarm, ClosingCode
 from contract.alarms import Mode, Severity
 
 _log = logging.getLogger(__name__)
-# The columns' own lengths.
-MAX_ID_CHARS = 64
 _CHUNK = 500
 
 

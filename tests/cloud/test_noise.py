@@ -128,13 +128,6 @@ def test_fleeting_comes_once_and_goes_within_a_minute() -> None:
     assert not noise.is_fleeting(msgspec.structs.replace(gone, latching=True)), "a press is short by nature"
 
 
-def test_what_a_lost_gateway_said_last_is_not_known_to_last() -> None:
-    assert noise.is_unheard(ALARM, {"gw"})
-    assert not noise.is_unheard(ALARM, {"other"})
-    assert not noise.is_unheard(msgspec.structs.replace(ALARM, cleared_at_us=T0), {"gw"})
-    assert not noise.is_unheard(closed(ALARM), {"gw"})
-
-
 def test_the_first_of_a_chain_is_named_by_all_of_it() -> None:
     raised = [alarm(1, T0), alarm(2, T0 + 50 * S), alarm(3, T0 + 110 * S), alarm(4, T0 + 171 * S)]
     assert noise.first_outs(raised) == {"0001": "0001", "0002": "0001", "0003": "0001", "0004": "0004"}

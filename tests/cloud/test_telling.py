@@ -24,7 +24,7 @@ from cloud.database.tables import change
 from cloud.settings import Settings
 from cloud.telling.claims import Lease, claim_messages
 from cloud.telling.history import channel_of, enable, prepare_hooks
-from cloud.telling.log import LogFilter, find_troubles, list_deliveries
+from cloud.telling.log import LogFilter, list_deliveries
 from cloud.telling.queue import Delivery, Facts, Kind, State, delivery_id, enqueue
 from cloud.telling.settings import Channel, Telling, WebHook
 from cloud.telling.worker import run_telling
@@ -270,8 +270,6 @@ async def test_what_cannot_be_sent_at_all_fails_and_is_seen(
     queue(desk_database, message("a"), message("b", channel="gone"))
     async with telling(desk_database, settings, clock):
         await until(lambda: states(desk_database) == ["failed", "failed"])
-    ask = partial(find_troubles, now_us=clock(), since_us=0, overdue_us=MINUTE_US)
-    assert desk_database.read(ask).failed == ("a1",)
     found = desk_database.read(partial(list_deliveries, wanted=LogFilter(state=State.FAILED, channel="gone")))
     assert [one.error for one in found] == ["the settings have no channel gone"]
 
