@@ -13,11 +13,14 @@ from msgspec import NODEFAULT, Meta, Struct
 
 from cloud import settings as cloud_settings
 from cloud.api import settings as api_settings
+from cloud.bikes import settings as bike_settings
 from cloud.database import Database, open_database
 from cloud.database.tables import metadata
 from cloud.desk.core import ClosingCode
 from cloud.errors import SettingsError
 from cloud.escalation import settings as escalation_settings
+from cloud.fire import detection_settings
+from cloud.fire import settings as fire_settings
 from cloud.numbers import settings as number_settings
 from cloud.orders import settings as order_settings
 from cloud.patrols import settings as patrol_settings
@@ -116,6 +119,8 @@ TABLES = [
     (OPERATIONS_PAGE, "### `[api]`", api_settings.Api),
     (OPERATIONS_PAGE, "### `[numbers]`", number_settings.Numbers),
     (OPERATIONS_PAGE, "### `[trades]`", trade_settings.Trades),
+    (OPERATIONS_PAGE, "### `[fire]`", fire_settings.Fire),
+    (OPERATIONS_PAGE, "### `[bikes]`", bike_settings.Bikes),
     (OPERATIONS_PAGE, "### `[orders]`", order_settings.Orders),
     (OPERATIONS_PAGE, "### `[patrols]`", patrol_settings.Patrols),
     (OPERATIONS_PAGE, "### `[telling]`", telling_settings.Telling),
@@ -123,6 +128,7 @@ TABLES = [
     (OPERATIONS_PAGE, "### `[[telling.webhook]]`", telling_settings.WebHook),
     (OPERATIONS_PAGE, "### `[escalation]`", escalation_settings.Escalation),
     (OPERATIONS_PAGE, "### `[[escalation.fallback]]`", escalation_settings.Fallback),
+    (OPERATIONS_PAGE, "### `[fire.detection]`", detection_settings.Detection),
     (OPERATIONS_PAGE, "### `[gateways.<id>]`", cloud_settings.Registered),
 ]
 ROOTS = [(SITE_PAGE, site_file.SiteFile), (PROFILE_PAGE + SPEAKING_PAGE, model.Profile), (OPERATIONS_PAGE, Settings)]
