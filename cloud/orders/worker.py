@@ -30,6 +30,8 @@ from contract.topics import Channel, topic
 _log = logging.getLogger(__name__)
 IDLE_S = 0.25
 """How often is looked for what is due when no answer has come."""
+ROUND_S = 0.05
+"""So long a push waits for the answers of more gateways: a round of many costs little more than a round of one."""
 TIDY_S = 5.0
 """How often is looked for gateways that are new."""
 _PRUNE_EVERY = 720
@@ -191,6 +193,7 @@ async def _push_stolen(
             await database.call(partial(pushing.note_unsent, gateways=unsent, now_us=clock()))
         if not taken or unsent:
             await bell.wait(rings, IDLE_S)
+        await anyio.sleep(ROUND_S)
 
 
 def _publish(worker: MqttWorker, command: Command, clock: Clock) -> bool:
