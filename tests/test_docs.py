@@ -27,6 +27,7 @@ from cloud.patrols import settings as patrol_settings
 from cloud.settings import DatabaseSettings, Settings, load_settings
 from cloud.telling import settings as telling_settings
 from cloud.trades import settings as trade_settings
+from cloud.vehicles import settings as vehicle_settings
 from device_profiles import model
 from device_profiles import site as site_file
 from device_profiles.catalogue import CATALOGUE
@@ -119,6 +120,7 @@ TABLES = [
     (OPERATIONS_PAGE, "### `[api]`", api_settings.Api),
     (OPERATIONS_PAGE, "### `[numbers]`", number_settings.Numbers),
     (OPERATIONS_PAGE, "### `[trades]`", trade_settings.Trades),
+    (OPERATIONS_PAGE, "### `[vehicles]`", vehicle_settings.Vehicles),
     (OPERATIONS_PAGE, "### `[fire]`", fire_settings.Fire),
     (OPERATIONS_PAGE, "### `[bikes]`", bike_settings.Bikes),
     (OPERATIONS_PAGE, "### `[orders]`", order_settings.Orders),

@@ -35,6 +35,8 @@ _SHOWN = ConfigDict(extra="forbid", from_attributes=True)
 TRACK_SEEN = "track-seen"
 """What the audit calls it, whatever the form."""
 MOST_ALARMS = 100
+SHOWN_M = 2.0
+"""What a map would show off by less than this is not shown: no receiver is better."""
 VehicleId = Annotated[str, Path(min_length=1, max_length=48, pattern=r"^[^\x00]+$")]
 SeesVehicles = Annotated[Caller, needs(Action.SEE_VEHICLES)]
 _WHOLE = vehicle.join(vehicle_position, vehicle_position.c.vehicle == vehicle.c.id).outerjoin(
@@ -308,7 +310,7 @@ def _shown(row: Mapping[Any, Any], settings: Vehicles, now_us: int) -> dict[str,
 
 
 def _choose(points: list[TrackPoint], most: int) -> tuple[list[int], list[Stop]]:
-    return thin(points, most=most), find_stops(points)[:most]
+    return thin(points, most=most, tolerance_m=SHOWN_M), find_stops(points)[:most]
 
 
 def _stop(points: list[TrackPoint], stop: Stop) -> StopView:

@@ -89,10 +89,10 @@ async def read_track(
     """
     columns = ", ".join(quote_ident(field_key(name)) for name in _FIELDS)
     where = f"gateway = {quote_text(gateway)} AND device = {quote_text(device)}"
-    after_us = from_us - 1
+    next_us = from_us
     while True:
         # A question for fields gives every point that has any of them; those without a place are left out here.
-        span = f"time > {after_us}u AND time < {until_us}u"
+        span = f"time >= {next_us}u AND time < {until_us}u"
         question = (
             f"SELECT {columns} FROM {quote_ident(MEASUREMENT)} WHERE {where} AND {span} ORDER BY time LIMIT {page}"  # noqa: S608 - names and texts are quoted
         )
@@ -102,7 +102,7 @@ async def read_track(
             yield points
         if len(rows) < page:
             return
-        after_us = rows[-1]["time"]
+        next_us = rows[-1]["time"] + 1
 
 
 def _rows(series: Series) -> list[dict[str, Any]]:

@@ -180,7 +180,8 @@ async def test_two_workers_judge_everything_once(desk_database: Database, databa
         async with anyio.create_task_group() as tasks:
             for one in (desk_database, other):
                 tasks.start_soon(follow, one, note, lambda: count_of(desk_database, observation) == 0)
-    assert judged(desk_database) == sorted(f"d{number}" for number in range(900))
+        # While both are open: a question that was given up may still be under way.
+        assert judged(desk_database) == sorted(f"d{number}" for number in range(900))
 
 
 @pytest.mark.anyio

@@ -350,8 +350,9 @@ async def test_the_loop_judges_what_waits_writes_totals_and_answers_calls(city: 
             await anyio.to_thread.run_sync(press, city)
             await anyio.to_thread.run_sync(eventually, all_done)
             tasks.cancel_scope.cancel()
-    assert alarms(city) == [("vehicle.bus-1", "yard", True)]
-    assert len(comments(city)) == 1
+        # While both databases are open: a question that was given up may still be under way.
+        assert alarms(city) == [("vehicle.bus-1", "yard", True)]
+        assert len(comments(city)) == 1
 
 
 def _has_cursor(database: Database) -> bool:
