@@ -1,6 +1,7 @@
 """What people do with an alarm: each a POST, answered with the alarm as it stands then."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -13,7 +14,6 @@ from cloud.api.auth import Caller, needs, require
 from cloud.api.context import Context, Here
 from cloud.api.queries import ids_within
 from cloud.desk import operations
-from cloud.desk.changes import Actor
 from cloud.desk.core import Alarm, ClosingCode
 from cloud.desk.operations import MAX_COMMENT_CHARS, mark_shown
 from cloud.people.roles import Action
@@ -81,9 +81,6 @@ class ShownAnswer(BaseModel):
     shown: int
 
 
-Act = Callable[[Connection, str, Actor, int], Alarm]
-
-
 @router.post("/shown")
 async def shown(body: Shown, context: Here, caller: Annotated[Caller, needs(Action.SHOW)]) -> ShownAnswer:
     """Note that an operator has these alarms before him; the first time counts. What he does not see is passed over."""
@@ -101,12 +98,7 @@ async def acknowledge(
     alarm_id: AlarmId, body: Acknowledgement, context: Here, caller: Annotated[Caller, needs(Action.ACKNOWLEDGE)]
 ) -> AlarmView:
     """Acknowledge: somebody has taken notice and acts. Who is second is told who was first, and when (409)."""
-
-    def act(connection: Connection, found: str, actor: Actor, now_us: int) -> Alarm:
-        return operations.acknowledge(
-            connection, found, actor=actor, now_us=now_us, why=body.comment, seen_triggers=body.seen_triggers
-        )
-
+    act = partial(operations.acknowledge, why=body.comment, seen_triggers=body.seen_triggers)
     return await _do(context, caller, alarm_id, act)
 
 
@@ -115,7 +107,7 @@ async def dispatch(
     alarm_id: AlarmId, body: Comment, context: Here, caller: Annotated[Caller, needs(Action.DISPATCH)]
 ) -> AlarmView:
     """Note that somebody was sent; the comment says whom. This acknowledges too."""
-    return await _do(context, caller, alarm_id, _plain(operations.dispatch, body))
+    return await _do(context, caller, alarm_id, partial(operations.dispatch, why=body.comment))
 
 
 @router.post("/{alarm_id}/arrive")
@@ -123,7 +115,7 @@ async def arrive(
     alarm_id: AlarmId, body: Comment, context: Here, caller: Annotated[Caller, needs(Action.ARRIVE)]
 ) -> AlarmView:
     """Note that somebody is there."""
-    return await _do(context, caller, alarm_id, _plain(operations.arrive, body))
+    return await _do(context, caller, alarm_id, partial(operations.arrive, why=body.comment))
 
 
 @router.post("/{alarm_id}/close")
@@ -131,18 +123,7 @@ async def close(
     alarm_id: AlarmId, body: Closing, context: Here, caller: Annotated[Caller, needs(Action.CLOSE)]
 ) -> AlarmView:
     """Close it with what it turned out to be; the next raise opens a new alarm."""
-
-    def act(connection: Connection, found: str, actor: Actor, now_us: int) -> Alarm:
-        return operations.close(
-            connection,
-            found,
-            actor=actor,
-            now_us=now_us,
-            code=body.code,
-            comment=body.comment,
-            seen_triggers=body.seen_triggers,
-        )
-
+    act = partial(operations.close, code=body.code, comment=body.comment, seen_triggers=body.seen_triggers)
     return await _do(context, caller, alarm_id, act)
 
 
@@ -151,11 +132,7 @@ async def comment(
     alarm_id: AlarmId, body: Said, context: Here, caller: Annotated[Caller, needs(Action.COMMENT)]
 ) -> AlarmView:
     """Add words to its history, also after it was closed."""
-
-    def act(connection: Connection, found: str, actor: Actor, now_us: int) -> Alarm:
-        return operations.comment(connection, found, actor=actor, now_us=now_us, why=body.comment)
-
-    return await _do(context, caller, alarm_id, act)
+    return await _do(context, caller, alarm_id, partial(operations.comment, why=body.comment))
 
 
 @router.post("/{alarm_id}/reset")
@@ -163,7 +140,7 @@ async def reset(
     alarm_id: AlarmId, body: Comment, context: Here, caller: Annotated[Caller, needs(Action.RESET)]
 ) -> AlarmView:
     """Let a latched alarm go, once its condition is over and somebody has acknowledged it."""
-    return await _do(context, caller, alarm_id, _plain(operations.reset, body))
+    return await _do(context, caller, alarm_id, partial(operations.reset, why=body.comment))
 
 
 @router.post("/{alarm_id}/shelve")
@@ -171,20 +148,9 @@ async def shelve(
     alarm_id: AlarmId, body: Shelving, context: Here, caller: Annotated[Caller, needs(Action.SHELVE)]
 ) -> AlarmView:
     """Silence its source for a time; a critical one needs a right of its own."""
-
-    def act(connection: Connection, found: str, actor: Actor, now_us: int) -> Alarm:
-        until_us = now_us + body.for_s * 1_000_000
-        longest_s = context.settings.desk.max_shelve_s
-        return operations.shelve(
-            connection,
-            found,
-            actor=actor,
-            now_us=now_us,
-            why=body.comment,
-            until_us=until_us,
-            max_shelve_s=longest_s,
-        )
-
+    until_us = context.clock() + body.for_s * 1_000_000
+    longest_s = context.settings.desk.max_shelve_s
+    act = partial(operations.shelve, why=body.comment, until_us=until_us, max_shelve_s=longest_s)
     return await _do(context, caller, alarm_id, act, critical=Action.SHELVE_CRITICAL)
 
 
@@ -193,22 +159,20 @@ async def unshelve(
     alarm_id: AlarmId, body: Comment, context: Here, caller: Annotated[Caller, needs(Action.UNSHELVE)]
 ) -> AlarmView:
     """Give its source its voice back before its time."""
-    return await _do(context, caller, alarm_id, _plain(operations.unshelve, body))
-
-
-def _plain(operation: Callable[..., Alarm], body: Comment) -> Act:
-    def act(connection: Connection, found: str, actor: Actor, now_us: int) -> Alarm:
-        return operation(connection, found, actor=actor, now_us=now_us, why=body.comment)
-
-    return act
+    return await _do(context, caller, alarm_id, partial(operations.unshelve, why=body.comment))
 
 
 async def _do(
-    context: Context, caller: Caller, alarm_id: str, act: Act, *, critical: Action | None = None
+    context: Context, caller: Caller, alarm_id: str, act: Callable[..., Alarm], *, critical: Action | None = None
 ) -> AlarmView:
     """Find the alarm among those that the caller sees, and act on it in the same transaction.
 
-    An alarm that is critical needs the right `critical` beside.
+    Args:
+        context: the API's.
+        caller: who acts.
+        alarm_id: as it was asked for.
+        act: one of `cloud.desk.operations`, with all but who and when.
+        critical: the right that a critical alarm needs beside.
     """
     now_us = context.clock()
 
@@ -216,6 +180,6 @@ async def _do(
         found = find_visible(connection, alarm_id, caller.person)
         if critical is not None and found.severity is Severity.CRITICAL:
             require(caller, critical)
-        return act(connection, found.alarm_id, caller.actor, now_us)
+        return act(connection, found.alarm_id, actor=caller.actor, now_us=now_us)
 
     return AlarmView.of(await context.database.call(work), now_us)
