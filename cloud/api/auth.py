@@ -11,7 +11,7 @@ from cloud.api.context import Context, Here
 from cloud.api.problems import ProblemError
 from cloud.api.settings import Api
 from cloud.desk.changes import Actor
-from cloud.errors import NotAllowedError, NotSignedInError
+from cloud.errors import DatabaseAwayError, NotAllowedError, NotSignedInError
 from cloud.people.roles import Action, Person, allows, is_inside
 from cloud.people.sessions import (
     Credential,
@@ -84,16 +84,19 @@ async def identify(context: Context, request: Request) -> Caller:
 async def still_valid(context: Context, request: Request, person: Person) -> bool:
     """Tell whether who asked once may still, as the same role in the same place: for what lasts.
 
-    What lasts counts as use of its session or token.
+    What lasts counts as use of its session or token. While the database is away nobody is told anything new, and nobody
+    is sent away: all would come back at once.
     """
     try:
         now_us = context.clock()
         credential = await context.database.ask(lambda connection: _authenticate(connection, request, now_us))
+        if credential.person != person:
+            return False
+        await _touch(context, credential, now_us)
     except NotSignedInError:
         return False
-    if credential.person != person:
-        return False
-    await _touch(context, credential, now_us)
+    except DatabaseAwayError:
+        return True
     return True
 
 

@@ -21,6 +21,7 @@ from cloud.database import Database
 from cloud.database.area_tables import contact
 from cloud.database.escalation_tables import delivery
 from cloud.database.people_tables import token
+from cloud.errors import DatabaseAwayError
 from cloud.people.roles import Person, Role
 from cloud.people.store import UserChanges, edit_user
 from cloud.settings import DatabaseSettings, Settings
@@ -72,6 +73,16 @@ async def test_a_stream_does_not_outlive_the_role_and_the_place_it_began_with(ri
         rig.database.run(edit)
         found.append(await valid())
     assert found == [False, True, False]
+
+
+async def test_a_stream_lasts_while_the_database_is_away(lite: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(_work: object) -> object:
+        raise DatabaseAwayError("down")
+
+    held = {"Authorization": f"Bearer {lite.add('li', Role.OPERATOR)}"}
+    person = await person_of(lite, held)
+    monkeypatch.setattr(lite.database, "ask", away)
+    assert await still_valid(lite.context, asked(lite, held), person)
 
 
 async def person_of(rig: Rig, headers: Mapping[str, str]) -> Person:
