@@ -73,7 +73,7 @@ class Telling(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         timeout_s: hard limit of one send; then it is tried again, even if the thread hangs on.
-        give_up_after_h: from the first possible moment on; then a delivery has failed.
+        give_up_after_h: after it was queued; a delivery that fails then has failed for good.
         keep_days: the delivery log of messages.
         keep_events_days: the delivery log of web hooks.
         map_url: a link to a map, with `{latitude_deg}` and `{longitude_deg}` (WGS 84); "" writes the numbers.
