@@ -58,6 +58,7 @@ from cloud.database.patrol_tables import (
     patrol_wand,
     patrol_watch,
 )
+from cloud.desk.own import say
 from cloud.patrols.handing import hand_in
 from cloud.patrols.importing import bring_in, read_sheets
 from cloud.patrols.judging import State
@@ -268,7 +269,8 @@ async def give_sign(watch_id: _WatchId, context: Here, caller: Walks) -> WatchVi
     def work(connection: Connection) -> WatchView:
         row = _lasting(connection, watch_id, caller)
         sign = Sign(now_us, f"check-in {caller.actor.name}")
-        check_in(connection, row, sign, settings=context.settings, now_us=now_us)
+        said = check_in(connection, row, sign, settings=context.settings, now_us=now_us)
+        say(connection, said, desk=context.settings.desk, now_us=now_us)
         return _watch(connection, watch_id, caller)
 
     return await context.database.call(work)
@@ -281,7 +283,8 @@ async def end_lone_watch(watch_id: _WatchId, context: Here, caller: Walks) -> Wa
 
     def work(connection: Connection) -> WatchView:
         row = _lasting(connection, watch_id, caller)
-        end_watch(connection, row, by=caller.actor.name, settings=context.settings, now_us=now_us)
+        said = end_watch(connection, row, by=caller.actor.name, settings=context.settings, now_us=now_us)
+        say(connection, said, desk=context.settings.desk, now_us=now_us)
         return _watch(connection, watch_id, caller)
 
     return await context.database.call(work)

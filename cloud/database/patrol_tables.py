@@ -159,6 +159,14 @@ patrol_tour_wand = Table(
     Column("catch_until_us", BigInteger, nullable=False),
     Index("ix_patrol_tour_wand_wand", "wand", "catch_from_us"),
 )
+# Tours to be judged at once. Whoever has news of a tour appends a row and locks nothing.
+patrol_wake = Table(
+    "patrol_wake",
+    metadata,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("tour", String(90), nullable=False),
+    sqlite_autoincrement=True,
+)
 # Every change of a verdict, appended to, never changed.
 patrol_verdict = Table(
     "patrol_verdict",

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, or_, select
 from cloud.areas.chunks import chunked
 from cloud.areas.faults import Faults, Where
 from cloud.database.patrol_tables import patrol_card, patrol_point, patrol_wand
+from cloud.desk.own import say
 from cloud.i18n import N_
 from cloud.patrols.heard import HeardVisit, Source, origin_of
 from cloud.patrols.sheets import card_key
@@ -62,6 +63,7 @@ def bring_in_visits(
     if dry_run:
         return FileOutcome(len({one.id for one in heard}), 0)
     taken = [take_visits(connection, some, settings=settings, now_us=now_us) for some in chunked(heard, _AT_ONCE)]
+    say(connection, [said for one in taken for said in one.said], desk=settings.desk, now_us=now_us)
     return FileOutcome(sum(one.new for one in taken), sum(one.known for one in taken))
 
 
@@ -82,7 +84,9 @@ def hand_in(
     machine = "" if wand is None else _machine(connection, wand)
     origin = origin_of(machine, "hand", person or "-")
     one = HeardVisit(origin, card_key(card), at_us, machine=machine, person=person, source=Source.HAND)
-    return take_visits(connection, [one], settings=settings, now_us=now_us)
+    taken = take_visits(connection, [one], settings=settings, now_us=now_us)
+    say(connection, taken.said, desk=settings.desk, now_us=now_us)
+    return taken
 
 
 def cards_of_points(connection: Connection, names: Iterable[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from cloud.areas.chunks import chunked
 from cloud.areas.places import Place
@@ -20,6 +20,7 @@ from cloud.database.patrol_tables import (
     patrol_tour,
     patrol_verdict,
     patrol_visit,
+    patrol_wake,
 )
 from cloud.desk.changes import DESK
 from cloud.desk.operations import comment
@@ -70,16 +71,15 @@ def judge_due(connection: Connection, settings: Settings, *, now_us: int) -> int
     Returns:
         How many were judged.
     """
-    query = select(patrol_tour).where(patrol_tour.c.due_us <= now_us).order_by(patrol_tour.c.due_us, patrol_tour.c.id)
-    rows = connection.execute(query.limit(TOURS_AT_ONCE).with_for_update(skip_locked=True)).mappings().all()
+    rows = _take_due(connection, now_us)
     if not rows:
         return 0
     looked = _look(connection, rows, settings, now_us)
     for one in looked:
         _write(connection, one, now_us)
     done = [one.row["id"] for one in looked if state_of(one.judged) is State.DONE]
-    end_watches_of(connection, done, settings=settings, now_us=now_us)
-    _tell(connection, looked, settings, now_us)
+    ended = end_watches_of(connection, done, settings=settings, now_us=now_us)
+    _tell(connection, looked, ended, settings, now_us)
     return len(rows)
 
 
@@ -109,6 +109,23 @@ def gps_visits(fixes: Sequence[tuple[str, Fix]], tour: Tour, stay_s: Mapping[str
 
 def _catches(tour: Tour, at_us: int) -> bool:
     return tour.catch_from_us <= at_us < tour.catch_until_us
+
+
+def _take_due(connection: Connection, now_us: int) -> Sequence[Row]:
+    """Lock the tours of which there is news, and some whose time has come.
+
+    News is taken away before the visits are read: what comes while they are judged is news again.
+    """
+    query = select(patrol_wake.c.id, patrol_wake.c.tour).order_by(patrol_wake.c.id).limit(TOURS_AT_ONCE)
+    news = connection.execute(query.with_for_update(skip_locked=True)).all()
+    connection.execute(delete(patrol_wake).where(patrol_wake.c.id.in_([one.id for one in news])))
+    woken = select(patrol_tour).where(patrol_tour.c.id.in_({one.tour for one in news})).order_by(patrol_tour.c.id)
+    # Of two workers with news of one tour the second waits, and sees then what the first has made of it.
+    rows = list(connection.execute(woken.with_for_update()).mappings())
+    due = select(patrol_tour).where(patrol_tour.c.due_us <= now_us).order_by(patrol_tour.c.due_us, patrol_tour.c.id)
+    due = due.limit(TOURS_AT_ONCE - len(rows)).with_for_update(skip_locked=True)
+    have = {row["id"] for row in rows}
+    return rows + [row for row in connection.execute(due).mappings() if row["id"] not in have]
 
 
 def _look(connection: Connection, rows: Sequence[Row], settings: Settings, now_us: int) -> list[_Looked]:
@@ -200,9 +217,11 @@ def _write(connection: Connection, one: _Looked, now_us: int) -> None:
     connection.execute(update(patrol_tour).where(patrol_tour.c.id == one.row["id"]).values(values))
 
 
-def _tell(connection: Connection, looked: Sequence[_Looked], settings: Settings, now_us: int) -> None:
+def _tell(
+    connection: Connection, looked: Sequence[_Looked], ended: Sequence[Said], settings: Settings, now_us: int
+) -> None:
     """Say what is news at the desk, and put the tours whose windows are over into InfluxDB."""
-    said: list[Said] = []
+    said: list[Said] = list(ended)
     comments: list[tuple[str, str]] = []
     names = _names(connection, looked)
     for one in looked:

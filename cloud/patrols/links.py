@@ -19,7 +19,7 @@ from cloud.database.tables import occurrence
 from cloud.desk.changes import DESK, What
 from cloud.desk.following import take_changes
 from cloud.desk.operations import comment
-from cloud.desk.own import OWN_GATEWAY
+from cloud.desk.own import OWN_GATEWAY, say
 from cloud.patrols.lone import Sign, name_of, take_signs
 from cloud.settings import Settings
 
@@ -62,7 +62,8 @@ def _wands_at(connection: Connection, alarm: Row) -> list[str]:
 def _tell(connection: Connection, alarm: Row, wand: str, settings: Settings, now_us: int) -> None:
     at_us = alarm["last_raised_at_us"]
     if alarm["kind"] in settings.patrols.check_in_kinds:
-        take_signs(connection, [Sign(at_us, "check-in", wand=wand)], settings=settings, now_us=now_us)
+        said = take_signs(connection, [Sign(at_us, "check-in", wand=wand)], settings=settings, now_us=now_us)
+        say(connection, said, desk=settings.desk, now_us=now_us)
         return
     tour, watch = _tour_at(connection, wand, at_us), _watch_of(connection, wand)
     visit = _last_visit(connection, wand, at_us)

@@ -78,8 +78,8 @@ def begin_watch(
     return id_
 
 
-def check_in(connection: Connection, row: Row, sign: Sign, *, settings: Settings, now_us: int) -> None:
-    """Take a sign of life; an older one than is known says nothing.
+def check_in(connection: Connection, row: Row, sign: Sign, *, settings: Settings, now_us: int) -> list[Said]:
+    """Take a sign of life; an older one than is known says nothing. Returns what there is to say.
 
     Args:
         connection: a transaction for writing.
@@ -89,18 +89,17 @@ def check_in(connection: Connection, row: Row, sign: Sign, *, settings: Settings
         now_us: the clock.
     """
     if sign.at_us <= row["sign_at_us"]:
-        return
+        return []
     interval_us = row["interval_s"] * 1_000_000
     values = {"sign_at_us": sign.at_us, "sign": sign.words[:_MAX_SIGN_CHARS]}
     if sign.at_us + interval_us > now_us:
         values |= {"state": State.WALKING.value, "due_us": sign.at_us + interval_us, "alarm_raised_at_us": None}
     connection.execute(update(patrol_watch).where(patrol_watch.c.id == row["id"]).values(values))
-    if values.get("state") and row["alarm_raised_at_us"] is not None:
-        _clear(connection, row, settings, now_us)
+    return _cleared(connection, row, settings, now_us) if values.get("state") else []
 
 
-def end_watch(connection: Connection, row: Row, *, by: str, settings: Settings, now_us: int) -> None:
-    """End a watch that lasts, of a locked row."""
+def end_watch(connection: Connection, row: Row, *, by: str, settings: Settings, now_us: int) -> list[Said]:
+    """End a watch that lasts, of a locked row. Returns what there is to say."""
     values = {
         "state": State.ENDED.value,
         "due_us": None,
@@ -109,17 +108,18 @@ def end_watch(connection: Connection, row: Row, *, by: str, settings: Settings, 
         "alarm_raised_at_us": None,
     }
     connection.execute(update(patrol_watch).where(patrol_watch.c.id == row["id"]).values(values))
-    if row["alarm_raised_at_us"] is not None:
-        _clear(connection, row, settings, now_us)
+    return _cleared(connection, row, settings, now_us)
 
 
-def end_watches_of(connection: Connection, tours: Iterable[str], *, settings: Settings, now_us: int) -> None:
-    """End the watches of tours whose last point was visited."""
+def end_watches_of(connection: Connection, tours: Iterable[str], *, settings: Settings, now_us: int) -> list[Said]:
+    """End the watches of tours whose last point was visited. Returns what there is to say."""
+    said: list[Said] = []
     for some in chunked(sorted(tours)):
         lasting = and_(patrol_watch.c.tour.in_(some), patrol_watch.c.ended_at_us.is_(None))
         query = select(patrol_watch).where(lasting).order_by(patrol_watch.c.id).with_for_update()
         for row in connection.execute(query).mappings().all():
-            end_watch(connection, row, by="last point", settings=settings, now_us=now_us)
+            said += end_watch(connection, row, by="last point", settings=settings, now_us=now_us)
+    return said
 
 
 def find_watch(connection: Connection, id_: str, *, locked: bool = False) -> Row | None:
@@ -128,8 +128,13 @@ def find_watch(connection: Connection, id_: str, *, locked: bool = False) -> Row
     return connection.execute(query.with_for_update() if locked else query).mappings().one_or_none()
 
 
-def take_signs(connection: Connection, signs: Iterable[Sign], *, settings: Settings, now_us: int) -> None:
-    """Give signs of life to the watches of whoever gave them; where a plan says so, the first of a tour begins one."""
+def take_signs(connection: Connection, signs: Iterable[Sign], *, settings: Settings, now_us: int) -> list[Said]:
+    """Give signs of life to the watches of whoever gave them; where a plan says so, the first of a tour begins one.
+
+    Returns:
+        What there is to say; the caller says it when it has locked all that it needs.
+    """
+    said: list[Said] = []
     told = sorted(signs, key=lambda one: one.at_us)
     _begin_planned(connection, told, now_us)
     wands = sorted({one.wand for one in told if one.wand is not None})
@@ -149,7 +154,8 @@ def take_signs(connection: Connection, signs: Iterable[Sign], *, settings: Setti
             if (one.wand and one.wand == row["wand"]) or (one.person and one.person == row["person"])
         ]
         if mine:
-            check_in(connection, row, mine[-1], settings=settings, now_us=now_us)
+            said += check_in(connection, row, mine[-1], settings=settings, now_us=now_us)
+    return said
 
 
 def watch_due(connection: Connection, settings: Settings, *, now_us: int) -> int:
@@ -214,10 +220,13 @@ def _begun(by: str, at_us: int, sign: str, interval_s: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _clear(connection: Connection, row: Row, settings: Settings, now_us: int) -> None:
+def _cleared(connection: Connection, row: Row, settings: Settings, now_us: int) -> list[Said]:
+    """What to say when the alarm of a watch is over; nothing where there is none."""
+    if row["alarm_raised_at_us"] is None:
+        return []
     name, sign = name_of(connection, row["person"]), _told(row, settings)
     event = lone_event(row["id"], name, sign, raised_at_us=row["alarm_raised_at_us"], cleared_at_us=now_us)
-    say(connection, [Said(event, _place(row))], desk=settings.desk, now_us=now_us)
+    return [Said(event, _place(row))]
 
 
 def _place(row: Row) -> Place:

@@ -11,10 +11,12 @@ from cloud.database.patrol_tables import (
     patrol_fix,
     patrol_point,
     patrol_stop,
+    patrol_tour,
     patrol_tour_wand,
     patrol_wand,
     patrol_watch,
 )
+from cloud.desk.own import Said, say
 from cloud.geo import Spot, distance_m
 from cloud.patrols.lone import Sign, take_signs
 from cloud.patrols.staying import Zone, points_at
@@ -42,13 +44,14 @@ def take_positions(connection: Connection, positions: Sequence[Position], *, set
         if one.is_fixed and (wand := wands.get((one.gateway, one.device))) is not None:
             of_wand.setdefault(wand, []).append(one)
     for wand in sorted(of_wand):
-        _take(connection, wand, sorted(of_wand[wand], key=lambda one: one.at_us), settings, now_us)
-    _move(connection, of_wand, settings, now_us)
+        _take(connection, wand, sorted(of_wand[wand], key=lambda one: one.at_us), settings)
+    said = _move(connection, of_wand, settings, now_us)
     # Their positions are the visits themselves, so nothing is to come after the latest.
     syncs: dict[str, tuple[list[list[int]], dict[str, Any]]] = {
         wand: ([[max(one.at_us for one in some), 0]], {}) for wand, some in of_wand.items()
     }
-    note_syncs(connection, syncs, settings=settings, now_us=now_us)
+    said += note_syncs(connection, syncs, now_us=now_us)
+    say(connection, said, desk=settings.desk, now_us=now_us)
 
 
 def _gps_wands(connection: Connection, positions: Sequence[Position]) -> dict[tuple[str, str], str]:
@@ -63,12 +66,12 @@ def _gps_wands(connection: Connection, positions: Sequence[Position]) -> dict[tu
     return found
 
 
-def _take(connection: Connection, wand: str, positions: Sequence[Position], settings: Settings, now_us: int) -> None:
+def _take(connection: Connection, wand: str, positions: Sequence[Position], settings: Settings) -> None:
     """Keep those positions of a wand that lie within points of tours it may be on, and let those be judged."""
     first_us, last_us = positions[0].at_us, positions[-1].at_us
     is_caught = and_(patrol_tour_wand.c.catch_from_us <= last_us, patrol_tour_wand.c.catch_until_us > first_us)
     query = select(patrol_tour_wand.c.tour).where(patrol_tour_wand.c.wand == wand, is_caught)
-    tours = list(connection.execute(query).scalars())
+    tours = set(connection.execute(query).scalars())
     zones: dict[str, Zone] = {}
     for some in chunked(sorted(tours)):
         points = select(patrol_stop.c.point).where(patrol_stop.c.tour.in_(some))
@@ -83,8 +86,10 @@ def _take(connection: Connection, wand: str, positions: Sequence[Position], sett
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     for some_fixes in chunked(fixes):
         connection.execute(dialect.insert(patrol_fix).on_conflict_do_nothing(), list(some_fixes))
-    if fixes:
-        wake(connection, tours, now_us=now_us)
+    joined = patrol_tour.join(patrol_tour_wand, patrol_tour_wand.c.tour == patrol_tour.c.id)
+    waiting = select(patrol_tour.c.id).select_from(joined)
+    waiting = waiting.where(patrol_tour_wand.c.wand == wand, patrol_tour.c.waits.is_(True))
+    wake(connection, {*(tours if fixes else ()), *connection.execute(waiting).scalars()})
 
 
 def _zone(row: Mapping[Any, Any]) -> Zone:
@@ -93,7 +98,9 @@ def _zone(row: Mapping[Any, Any]) -> Zone:
     return Zone(row["id"], centre, row["radius_m"] or 0.0, outline, row["stay_s"])
 
 
-def _move(connection: Connection, of_wand: Mapping[str, Sequence[Position]], settings: Settings, now_us: int) -> None:
+def _move(
+    connection: Connection, of_wand: Mapping[str, Sequence[Position]], settings: Settings, now_us: int
+) -> list[Said]:
     """Whoever walks alone and has moved lives."""
     signs: list[Sign] = []
     for some in chunked(sorted(of_wand)):
@@ -107,4 +114,4 @@ def _move(connection: Connection, of_wand: Mapping[str, Sequence[Position]], set
             connection.execute(update(patrol_watch).where(patrol_watch.c.id == row["id"]).values(values))
             if known is not None:
                 signs.append(Sign(latest.at_us, "moved", wand=row["wand"]))
-    take_signs(connection, signs, settings=settings, now_us=now_us)
+    return take_signs(connection, signs, settings=settings, now_us=now_us)

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, and_, bindparam, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from cloud.areas.chunks import chunked
@@ -23,9 +23,10 @@ from cloud.database.patrol_tables import (
     patrol_tour,
     patrol_tour_wand,
     patrol_visit,
+    patrol_wake,
     patrol_wand,
 )
-from cloud.desk.own import Said, say
+from cloud.desk.own import Said
 from cloud.patrols.heard import HeardHit, HeardSync, HeardVisit
 from cloud.patrols.lone import Sign, take_signs
 from cloud.patrols.making import find_place
@@ -41,11 +42,18 @@ _TOURS_AT_ONCE = 100
 
 
 class Taken(Struct, frozen=True):
-    """What became of visits: how many are new, how many were there already, ids of the new ones' tours."""
+    """What became of visits.
+
+    Attributes:
+        new, known: how many are new, how many were there already.
+        tours: those of the new ones, by id.
+        said: what there is to say of people alone; the caller says it when it has locked all that it needs.
+    """
 
     new: int
     known: int
     tours: frozenset[str]
+    said: tuple[Said, ...] = ()
 
 
 def take_visits(connection: Connection, heard: Iterable[HeardVisit], *, settings: Settings, now_us: int) -> Taken:
@@ -65,16 +73,16 @@ def take_visits(connection: Connection, heard: Iterable[HeardVisit], *, settings
         statement = dialect.insert(patrol_visit).values(list(some)).on_conflict_do_nothing()
         new.update(connection.execute(statement.returning(patrol_visit.c.id)).scalars())
     fresh = [row for row in rows if row["id"] in new]
-    tours = assign(connection, [_visit(row) for row in fresh], now_us=now_us)
+    tours = assign(connection, [_visit(row) for row in fresh])
     signs = [
         Sign(row["visited_at_us"], f"{row['point'] or row['card']}", row["wand"], row["person"], tours.get(row["id"]))
         for row in fresh
     ]
-    take_signs(connection, signs, settings=settings, now_us=now_us)
-    return Taken(len(new), len(by_id) - len(new), frozenset(tours.values()))
+    said = take_signs(connection, signs, settings=settings, now_us=now_us)
+    return Taken(len(new), len(by_id) - len(new), frozenset(tours.values()), tuple(said))
 
 
-def assign(connection: Connection, visits: Sequence[Visit], *, now_us: int) -> dict[str, str]:
+def assign(connection: Connection, visits: Sequence[Visit]) -> dict[str, str]:
     """Give visits to the tours they belong to, and let those be judged; returns tours by visit."""
     found: dict[str, str] = {}
     for some in chunked(sorted(visits), _TOURS_AT_ONCE):
@@ -82,7 +90,7 @@ def assign(connection: Connection, visits: Sequence[Visit], *, now_us: int) -> d
         for visit in some:
             if (tour := choose_tour(visit, tours)) is not None:
                 found[visit.id] = tour.id
-    wake(connection, set(found.values()), now_us=now_us)
+    wake(connection, found.values())
     if found:
         statement = update(patrol_visit).where(patrol_visit.c.id == bindparam("visit_id"))
         pairs = [{"visit_id": visit, "of_tour": tour} for visit, tour in sorted(found.items())]
@@ -90,20 +98,18 @@ def assign(connection: Connection, visits: Sequence[Visit], *, now_us: int) -> d
     return found
 
 
-def assign_waiting(connection: Connection, *, from_us: int, now_us: int, limit: int) -> None:
+def assign_waiting(connection: Connection, *, from_us: int, limit: int) -> None:
     """Give visits that came before their tour was made to it; at most so many, the latest first."""
     query = select(patrol_visit).where(patrol_visit.c.tour.is_(None), patrol_visit.c.visited_at_us >= from_us)
     rows = connection.execute(query.order_by(patrol_visit.c.visited_at_us.desc()).limit(limit)).mappings()
-    assign(connection, [_visit(row) for row in rows], now_us=now_us)
+    assign(connection, [_visit(row) for row in rows])
 
 
-def wake(connection: Connection, tours: Iterable[str], *, now_us: int) -> None:
+def wake(connection: Connection, tours: Iterable[str]) -> None:
     """Let tours be judged as soon as may be."""
-    for some in chunked(sorted(tours)):
-        # In one order, so that two workers wait for each other in turn.
-        ids = select(patrol_tour.c.id).where(patrol_tour.c.id.in_(some)).order_by(patrol_tour.c.id)
-        locked = list(connection.execute(ids.with_for_update()).scalars())
-        connection.execute(update(patrol_tour).where(patrol_tour.c.id.in_(locked)).values(due_us=now_us))
+    rows = [{"tour": tour} for tour in sorted(set(tours))]
+    if rows:
+        connection.execute(insert(patrol_wake), rows)
 
 
 def take_hits(connection: Connection, heard: Iterable[HeardHit], *, now_us: int) -> None:
@@ -119,43 +125,38 @@ def take_hits(connection: Connection, heard: Iterable[HeardHit], *, now_us: int)
         connection.execute(dialect.insert(patrol_hit).on_conflict_do_nothing(), list(some))
 
 
-def take_syncs(connection: Connection, heard: Iterable[HeardSync], *, settings: Settings, now_us: int) -> None:
-    """Note how far wands have been read out; what waited for that is judged."""
+def take_syncs(connection: Connection, heard: Iterable[HeardSync], *, now_us: int) -> list[Said]:
+    """Note how far wands have been read out; what waited for that is judged. Returns what there is to say."""
     syncs = sorted(heard, key=lambda one: one.at_us)
     wands = find_wands(connection, syncs)
     of_wand: dict[str, list[HeardSync]] = {}
     for one in syncs:
         if (wand := wands.get(_key(one))) is not None:
             of_wand.setdefault(wand, []).append(one)
-    if not of_wand:
-        return
-    note_syncs(
+    for some_wands in chunked(sorted(of_wand)):
+        mine = patrol_tour_wand.c.wand.in_(some_wands), patrol_tour_wand.c.catch_from_us <= now_us
+        waiting = or_(patrol_tour.c.due_us.is_not(None), patrol_tour.c.waits.is_(True))
+        query = select(patrol_tour.c.id).join(patrol_tour_wand, patrol_tour_wand.c.tour == patrol_tour.c.id)
+        wake(connection, connection.execute(query.where(*mine, waiting)).scalars())
+    return note_syncs(
         connection,
         {
             wand: ([[one.at_us, now_us] for one in some],
                    {"records": some[-1].records, "hits": some[-1].hits, "clock_error_s": some[-1].clock_error_s})
             for wand, some in of_wand.items()
         },
-        settings=settings,
         now_us=now_us,
     )  # fmt: skip
 
 
 def note_syncs(
-    connection: Connection,
-    syncs: Mapping[str, tuple[list[list[int]], dict[str, Any]]],
-    *,
-    settings: Settings,
-    now_us: int,
-) -> None:
-    """Note of each wand moments up to which it was read out, with when that was heard, and what it said beside."""
-    waiting: set[str] = set()
-    for some in chunked(sorted(syncs)):
-        query = select(patrol_tour.c.id).join(patrol_tour_wand, patrol_tour_wand.c.tour == patrol_tour.c.id)
-        # Those that are decided to be missed need not be asked again: only an upload corrects them.
-        query = query.where(patrol_tour_wand.c.wand.in_(some), patrol_tour.c.waits.is_(True))
-        waiting.update(connection.execute(query).scalars())
-    wake(connection, waiting, now_us=now_us)
+    connection: Connection, syncs: Mapping[str, tuple[list[list[int]], dict[str, Any]]], *, now_us: int
+) -> list[Said]:
+    """Note of each wand moments up to which it was read out, with when that was heard, and what it said beside.
+
+    Returns:
+        What there is to say of wands that were silent.
+    """
     said: list[Said] = []
     for wand, (moments, told) in sorted(syncs.items()):
         row = lock_sync(connection, wand)
@@ -168,10 +169,9 @@ def note_syncs(
         if raised_us is not None and latest_us > row["synced_at_us"]:
             values["silent_raised_at_us"] = None
             name, place = wand_place(connection, wand)
-            event = silent_event(wand, name, raised_at_us=raised_us, cleared_at_us=now_us)
-            said.append(Said(event, place))
+            said.append(Said(silent_event(wand, name, raised_at_us=raised_us, cleared_at_us=now_us), place))
         connection.execute(update(patrol_sync).where(patrol_sync.c.wand == wand).values(values))
-    say(connection, said, desk=settings.desk, now_us=now_us)
+    return said
 
 
 def lock_sync(connection: Connection, wand: str) -> Mapping[Any, Any]:

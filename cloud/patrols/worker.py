@@ -9,8 +9,9 @@ from sqlalchemy import Connection, delete, exists, select
 
 from cloud.clock import now_us
 from cloud.database import PersistentDatabase
-from cloud.database.patrol_tables import patrol_fix, patrol_hit, patrol_tour, patrol_visit, patrol_watch
+from cloud.database.patrol_tables import patrol_fix, patrol_hit, patrol_tour, patrol_visit, patrol_wake, patrol_watch
 from cloud.desk.following import begin_here, has_changes
+from cloud.desk.own import say
 from cloud.feed import queue
 from cloud.feed.queue import Observation
 from cloud.feed.sorting import Trade
@@ -64,14 +65,16 @@ def take_observations(
     heard = [one for told in observations for one in read_samples(told.gateway, told.samples)]
     at_us = clock()
     visits = [one for one in heard if isinstance(one, HeardVisit)]
-    if visits:
-        take_visits(connection, visits, settings=settings, now_us=at_us)
+    taken = take_visits(connection, visits, settings=settings, now_us=at_us)
     take_hits(connection, [one for one in heard if isinstance(one, HeardHit)], now_us=at_us)
-    take_syncs(connection, [one for one in heard if isinstance(one, HeardSync)], settings=settings, now_us=at_us)
+    silent = take_syncs(connection, [one for one in heard if isinstance(one, HeardSync)], now_us=at_us)
+    say(connection, [*taken.said, *silent], desk=settings.desk, now_us=at_us)
 
 
 def has_work(connection: Connection, *, settings: Settings, now_us: int) -> bool:
     """Tell whether anything is due; changes nothing."""
+    if connection.execute(select(exists(select(patrol_wake.c.id)))).scalar_one():
+        return True
     for table in (patrol_tour, patrol_watch):
         if connection.execute(select(exists(select(table.c.id).where(table.c.due_us <= now_us)))).scalar_one():
             return True
@@ -84,7 +87,7 @@ def work_once(connection: Connection, *, settings: Settings, now_us: int) -> int
     made = make_tours(connection, ours, zone=zone, now_us=now_us)
     if made:
         from_us = now_us - (ours.early_catch_s + ours.late_catch_s) * 1_000_000 - _DAY_US
-        assign_waiting(connection, from_us=from_us, now_us=now_us, limit=_WAITING_AT_ONCE)
+        assign_waiting(connection, from_us=from_us, limit=_WAITING_AT_ONCE)
     done = made or judge_due(connection, settings, now_us=now_us) or watch_due(connection, settings, now_us=now_us)
     return done or follow_alarms(connection, settings, now_us=now_us)
 

@@ -8,6 +8,7 @@ from anyio.lowlevel import checkpoint
 
 from cloud.counters import Counters
 from cloud.database import Database, PersistentDatabase
+from cloud.database.feed_tables import observation
 from cloud.feed import queue
 from cloud.feed.queue import Waiting
 from cloud.feed.sorting import Trade, write_samples
@@ -163,4 +164,4 @@ async def test_the_worker_takes_what_waits_and_judges_it(desk_database: Database
                 await checkpoint()
         tasks.cancel_scope.cancel()
     assert patrol.told() == []
-    assert rows_of(desk_database, queue.observation) == []
+    assert rows_of(desk_database, observation) == []

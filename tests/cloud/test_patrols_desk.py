@@ -211,7 +211,7 @@ def test_all_faults_of_the_sheets_are_told_by_line(desk_database: Database) -> N
 Batches = Sequence[Sequence[Any]]
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_uploads_in_any_order_split_and_again_end_in_the_same_verdicts(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory, sqlite_template: Any

@@ -173,6 +173,13 @@ def _make_tours() -> None:
     )
     op.create_index("ix_patrol_tour_wand_wand", "patrol_tour_wand", ["wand", "catch_from_us"])
     op.create_table(
+        "patrol_wake",
+        sa.Column("id", _ID, autoincrement=True, nullable=False),
+        sa.Column("tour", sa.String(90), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_patrol_wake"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
         "patrol_verdict",
         sa.Column("id", _ID, autoincrement=True, nullable=False),
         sa.Column("tour", sa.String(90), nullable=False),
@@ -275,6 +282,7 @@ def downgrade() -> None:
         "patrol_hit",
         "patrol_visit",
         "patrol_verdict",
+        "patrol_wake",
         "patrol_tour_wand",
         "patrol_stop",
         "patrol_tour",
