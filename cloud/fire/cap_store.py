@@ -48,36 +48,24 @@ def issue(
     Returns:
         Its identifier; None: there is nothing to cancel.
     """
-    detection = settings.fire.detection
     latest = select(fire_cap).where(fire_cap.c.fire == one.id).order_by(fire_cap.c.number.desc())
     before = connection.execute(latest.limit(MOST_REFERENCES)).all()
     is_none = one.judgement is Judgement.FALSE or one.merged_into is not None
-    if is_none and (not before or before[0].msg_type == MsgType.CANCEL.value):
-        return None
+    # After a Cancel begins another story.
     is_first = not before or before[0].msg_type == MsgType.CANCEL.value
+    if is_none and is_first:
+        return None
     number = before[0].number + 1 if before else 1
-    notice = Notice(
-        identifier=identifier_of(detection.sender, one.id, number),
-        sender=detection.sender,
-        sent_at_us=now_us,
-        expires_at_us=now_us + round(detection.cap_expires_s * 1e6),
-        zone=ZoneInfo(settings.desk.timezone),
-        status=status_of(one.mode, one.towers, detection.simulated_gateways),
+    notice = _notice(
+        connection,
+        one,
+        evidence,
+        settings=settings,
+        number=number,
         msg_type=MsgType.CANCEL if is_none else MsgType.ALERT if is_first else MsgType.UPDATE,
         scope=scope,
-        addresses=detection.addresses or (detection.sender,),
         references=() if is_first else [Sent(row.sender, row.identifier, row.sent) for row in reversed(before)],
-        fire=one.id,
-        began_at_us=one.began_at_us,
-        is_over=one.cleared_at_us is not None,
-        certainty=one.certainty,
-        confidence=one.confidence,
-        place=_place_of(connection, one),
-        latitude_deg=one.latitude_deg,
-        longitude_deg=one.longitude_deg,
-        radius_m=one.radius_m,
-        evidence=evidence,
-        weather=_weather(connection, one, settings),
+        now_us=now_us,
     )
     row = {
         "identifier": notice.identifier,
@@ -100,6 +88,45 @@ def last_scope(connection: Connection, fire_id: str) -> Scope | None:
     """Tell the widest scope of the messages about a fire: who heard of it must hear of its end; None: nobody did."""
     found = set(connection.execute(select(fire_cap.c.scope).where(fire_cap.c.fire == fire_id).distinct()).scalars())
     return None if not found else Scope.PUBLIC if Scope.PUBLIC.value in found else Scope.PRIVATE
+
+
+def _notice(
+    connection: Connection,
+    one: Fire,
+    evidence: Sequence[Detection],
+    *,
+    settings: Settings,
+    number: int,
+    msg_type: MsgType,
+    scope: Scope,
+    references: Sequence[Sent],
+    now_us: int,
+) -> Notice:
+    """Put together all that the message with that number says."""
+    detection = settings.fire.detection
+    return Notice(
+        identifier=identifier_of(detection.sender, one.id, number),
+        sender=detection.sender,
+        sent_at_us=now_us,
+        expires_at_us=now_us + round(detection.cap_expires_s * 1e6),
+        zone=ZoneInfo(settings.desk.timezone),
+        status=status_of(one.mode, one.towers, detection.simulated_gateways),
+        msg_type=msg_type,
+        scope=scope,
+        addresses=detection.addresses or (detection.sender,),
+        references=references,
+        fire=one.id,
+        began_at_us=one.began_at_us,
+        is_over=one.cleared_at_us is not None,
+        certainty=one.certainty,
+        confidence=one.confidence,
+        place=_place_of(connection, one),
+        latitude_deg=one.latitude_deg,
+        longitude_deg=one.longitude_deg,
+        radius_m=one.radius_m,
+        evidence=evidence,
+        weather=_weather(connection, one, settings),
+    )
 
 
 def _place_of(connection: Connection, one: Fire) -> str:
