@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from cloud import errors
 from cloud.errors import CloudError, DatabaseAwayError, DatabaseRefusedError
+from cloud.vehicles import errors as vehicle_errors
 
 MEDIA_TYPE = "application/problem+json"
 # A database that is away is tried every few seconds by all workers.
@@ -38,11 +39,11 @@ _REFUSALS: dict[type, tuple[int, str]] = {
     errors.UnknownPlaceError: (404, "not-found"),
     errors.HandoverError: (422, "handover-refused"),
     errors.SpanError: (422, "span-refused"),
-    errors.UnknownVehicleError: (404, "not-found"),
-    errors.UnknownFenceError: (404, "not-found"),
-    errors.BadFenceError: (422, "fence-refused"),
+    vehicle_errors.UnknownVehicleError: (404, "not-found"),
+    vehicle_errors.UnknownFenceError: (404, "not-found"),
+    vehicle_errors.BadFenceError: (422, "fence-refused"),
     errors.GeoError: (422, "outline-refused"),
-    errors.TrackSpanError: (422, "span-refused"),
+    vehicle_errors.TrackSpanError: (422, "span-refused"),
     errors.UnknownFireError: (404, "not-found"),
     errors.FireRefusedError: (409, "state-refuses"),
     errors.BadStolenError: (422, "bad-tag"),

@@ -8,9 +8,9 @@ from cloud.database.area_tables import area
 from cloud.database.vehicle_tables import vehicle, vehicle_fence, vehicle_position
 from cloud.desk.changes import Actor
 from cloud.desk.own import say
-from cloud.errors import BadFenceError, UnknownFenceError, UnknownVehicleError
 from cloud.people.audit import note
 from cloud.settings import Desk
+from cloud.vehicles.errors import BadFenceError, UnknownFenceError, UnknownVehicleError
 from cloud.vehicles.fences import MAX_FENCES, Fence, check_fence, fence_of, row_of
 from cloud.vehicles.keeping import KNOWN, end_alarms
 

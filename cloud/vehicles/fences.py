@@ -7,8 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from cloud.errors import BadFenceError
 from cloud.geo import Spot, check_outline, distance_m, is_inside, off_line_m
+from cloud.vehicles.errors import BadFenceError
 from cloud.vehicles.hours import Hours
 from contract.alarms import Severity
 

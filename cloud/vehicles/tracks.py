@@ -6,10 +6,10 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from cloud.errors import TrackSpanError
 from cloud.geo import Spot, distance_m, weigh
 from cloud.influx.lines import MEASUREMENT, field_key
 from cloud.influx.query import Series, quote_ident, quote_text
+from cloud.vehicles.errors import TrackSpanError
 
 PAGE = 5_000
 """So many points are asked for at once; a page of an export is what it holds in memory."""

@@ -22,7 +22,6 @@ from cloud.desk.changes import Actor
 from cloud.desk.core import Arrival
 from cloud.desk.following import begin_here
 from cloud.desk.store import apply_events
-from cloud.errors import BadFenceError, UnknownFenceError, UnknownVehicleError
 from cloud.feed import queue
 from cloud.feed.queue import Observation, Waiting
 from cloud.feed.sorting import Trade, write_samples
@@ -30,6 +29,7 @@ from cloud.geo import Spot, destination
 from cloud.settings import Settings
 from cloud.vehicles import worker
 from cloud.vehicles.drawing import draw_fence, remove_fence
+from cloud.vehicles.errors import BadFenceError, UnknownFenceError, UnknownVehicleError
 from cloud.vehicles.fences import Fence, Rule
 from cloud.vehicles.keeping import FenceCache
 from cloud.vehicles.locating import READER, locate

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud.errors import BadFenceError, GeoError
+from cloud.errors import GeoError
 from cloud.feed.queue import Observation
 from cloud.feed.sorting import Trade
 from cloud.geo import Spot, destination
 from cloud.vehicles.alarms import clear_event, device_of, raise_event
+from cloud.vehicles.errors import BadFenceError
 from cloud.vehicles.fences import Fence, Fences, Rule, Side, check_fence, fence_of, row_of
 from cloud.vehicles.hours import Hours
 from cloud.vehicles.judging import (

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import settings as how
 from hypothesis import strategies as st
 
-from cloud.errors import TrackSpanError
 from cloud.geo import Spot, destination, distance_m
 from cloud.influx.query import Series
+from cloud.vehicles.errors import TrackSpanError
 from cloud.vehicles.track_files import GAP_US, OWN_NAMESPACE, GeoJsonWriter, GpxWriter, rfc3339
 from cloud.vehicles.tracks import Stop, TrackPoint, check_span, find_stops, read_track, thin
 from tests.cloud.rig import T0_US
