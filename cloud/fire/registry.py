@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from cloud.areas.rows import Entry
 from cloud.database.fire_tables import fire_level
 from cloud.desk.changes import Actor
-from cloud.errors import UnknownStationError
+from cloud.errors import UnknownPlaceError
 from cloud.fire.danger import Told, forget_level
 from cloud.fire.fwi import Codes
 from cloud.fire.noon import day_of, standard_offset_s
@@ -74,11 +74,11 @@ def start_anew(
         now_us: the clock.
 
     Raises:
-        UnknownStationError: there is no such station.
+        UnknownPlaceError: there is no such station.
     """
     found = read_all(connection, [station_id])
     if not found:
-        raise UnknownStationError(station_id)
+        raise UnknownPlaceError("station", station_id)
     station = found[0]
     turn = {
         "station": station.id,

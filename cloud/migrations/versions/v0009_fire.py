@@ -39,6 +39,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_fire_station"),
     )
     op.create_index("ix_fire_station_gateway", "fire_station", ["gateway"])
+    _make_turns()
+    _make_days()
+    _make_results()
+
+
+def _make_turns() -> None:
     op.create_table(
         "fire_turn",
         sa.Column("station", sa.String(64), nullable=False),
@@ -52,32 +58,6 @@ def upgrade() -> None:
         sa.Column("why", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["station"], ["fire_station.id"], name="fk_fire_turn_station", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("station", "day", name="pk_fire_turn"),
-    )
-    _make_days()
-    op.create_table(
-        "fire_correction",
-        sa.Column("id", _ID, autoincrement=True, nullable=False),
-        sa.Column("station", sa.String(64), nullable=False),
-        sa.Column("day", sa.Date(), nullable=False),
-        sa.Column("at_us", sa.BigInteger(), nullable=False),
-        sa.Column("changed", sa.JSON(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["station"], ["fire_station.id"], name="fk_fire_correction_station", ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name="pk_fire_correction"),
-        sqlite_autoincrement=True,
-    )
-    op.create_index("ix_fire_correction_station", "fire_correction", ["station", "day"])
-    op.create_table(
-        "fire_level",
-        sa.Column("station", sa.String(64), nullable=False),
-        sa.Column("day", sa.Date(), nullable=False),
-        sa.Column("level", sa.Integer(), nullable=False),
-        sa.Column("raised_at_us", sa.BigInteger(), nullable=True),
-        sa.Column("hourly_ffmc", sa.Float(), nullable=True),
-        sa.Column("hourly_at_us", sa.BigInteger(), nullable=True),
-        sa.ForeignKeyConstraint(["station"], ["fire_station.id"], name="fk_fire_level_station", ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("station", name="pk_fire_level"),
     )
 
 
@@ -120,6 +100,34 @@ def _make_days() -> None:
         sa.PrimaryKeyConstraint("station", "day", name="pk_fire_day"),
     )
     op.create_index("ix_fire_day_day", "fire_day", ["day"])
+
+
+def _make_results() -> None:
+    op.create_table(
+        "fire_correction",
+        sa.Column("id", _ID, autoincrement=True, nullable=False),
+        sa.Column("station", sa.String(64), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("at_us", sa.BigInteger(), nullable=False),
+        sa.Column("changed", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["station"], ["fire_station.id"], name="fk_fire_correction_station", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_fire_correction"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_fire_correction_station", "fire_correction", ["station", "day"])
+    op.create_table(
+        "fire_level",
+        sa.Column("station", sa.String(64), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("level", sa.Integer(), nullable=False),
+        sa.Column("raised_at_us", sa.BigInteger(), nullable=True),
+        sa.Column("hourly_ffmc", sa.Float(), nullable=True),
+        sa.Column("hourly_at_us", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["station"], ["fire_station.id"], name="fk_fire_level_station", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("station", name="pk_fire_level"),
+    )
 
 
 def downgrade() -> None:
