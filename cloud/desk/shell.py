@@ -83,15 +83,16 @@ async def run_desk(
         SettingsError: a secret is not in the environment.
     """
     counters = Counters() if counters is None else counters
-    worker = MqttWorker(
-        settings.mqtt,
-        name=NAME,
-        filters=[every(Channel.ALARM, group=NAME)],
-        counters=counters,
-        greeting=(CLOUD_READY, json.encode({"worker": NAME})),
-    )
     url = database_url(settings.database)
     with Database(url) as raw_database, Database(url) as beside:
+        # Not before: `serve` lets go of it, and a secret that is missing leaves nothing open.
+        worker = MqttWorker(
+            settings.mqtt,
+            name=NAME,
+            filters=[every(Channel.ALARM, group=NAME)],
+            counters=counters,
+            greeting=(CLOUD_READY, json.encode({"worker": NAME})),
+        )
         database = PersistentDatabase(raw_database, counters=counters)
         # PostgreSQL has room for both at once; in SQLite's one line they wait in order, not by polling for its lock.
         is_file = url.get_backend_name() == "sqlite"

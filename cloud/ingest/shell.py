@@ -57,10 +57,11 @@ async def run_ingest(
         SettingsError: a secret is not in the environment.
     """
     counters = Counters() if counters is None else counters
-    telemetry, presence = _connections(settings, counters)
     with Database(database_url(settings.database)) as raw_database:
         database = PersistentDatabase(raw_database, counters=counters)
         async with open_writer(settings.influx) as raw_writer:
+            # Last, as `serve` lets go of them: a secret that is missing leaves nothing open.
+            telemetry, presence = _connections(settings, counters)
             storing = Storing(
                 telemetry,
                 PersistentWriter(raw_writer, counters=counters),

@@ -49,14 +49,15 @@ async def run_trades(
         SettingsError: a secret is not in the environment.
     """
     counters = Counters() if counters is None else counters
-    worker = MqttWorker(
-        settings.mqtt,
-        name=NAME,
-        filters=[every(Channel.RESULT, group=NAME)],
-        counters=counters,
-        greeting=(CLOUD_READY, json.encode({"worker": NAME})),
-    )
     with Database(database_url(settings.database)) as raw_database:
+        # Not before: `serve` lets go of it, and a secret that is missing leaves nothing open.
+        worker = MqttWorker(
+            settings.mqtt,
+            name=NAME,
+            filters=[every(Channel.RESULT, group=NAME)],
+            counters=counters,
+            greeting=(CLOUD_READY, json.encode({"worker": NAME})),
+        )
         database = PersistentDatabase(raw_database, counters=counters)
         jobs = [partial(_work, worker, database, settings, counters)]
         await serve([worker], jobs, database=database, stop=stop, ready=ready, counters=counters, log=_log)

@@ -1,8 +1,12 @@
+import gc
 from pathlib import Path
 
+import anyio
 import pytest
 
+from cloud.desk.shell import run_desk
 from cloud.errors import SettingsError
+from cloud.ingest.shell import run_ingest
 from cloud.settings import (
     BasicAuth,
     DatabaseSettings,
@@ -15,7 +19,8 @@ from cloud.settings import (
     database_url,
     load_settings,
 )
-from tests.cloud.rig import write_settings
+from cloud.trades.shell import run_trades
+from tests.cloud.rig import Run, write_settings
 
 FULL = """
 [mqtt]
@@ -119,3 +124,15 @@ def test_the_databases_password_comes_from_the_environment(monkeypatch: pytest.M
     monkeypatch.delenv("PG_PASSWORD")
     with pytest.raises(SettingsError, match="PG_PASSWORD"):
         database_url(settings)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("run", [run_desk, run_ingest, run_trades])
+async def test_a_worker_whose_secret_is_missing_leaves_nothing_open(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOWHERE", raising=False)
+    url = "postgresql+psycopg://langyan@127.0.0.1:1/langyan"
+    settings = Settings(database=DatabaseSettings(url=url, password_env="NOWHERE"))
+    with pytest.raises(SettingsError, match="NOWHERE"):
+        await run(settings, stop=anyio.Event(), ready=None, counters=None)
+    # A stream that nobody closed says so when it goes, and pytest fails this test for it.
+    gc.collect()
