@@ -88,7 +88,7 @@ def _mode(unit: UnitStatus) -> Iterator[tuple[str, str]]:
     if unit.mode is not Mode.LIVE:
         yield (f" {_(unit.mode.value)}", "reverse yellow")
     if unit.pace != 1.0:
-        yield (f" {_('period')} ×{unit.pace:g}", "yellow")
+        yield (" " + _("period ×{factor}").format(factor=f"{unit.pace:g}"), "yellow")
 
 
 def _breaker(word: str) -> str:
