@@ -147,7 +147,9 @@ _encoder = msgspec.json.Encoder()
 def encode_command(command: Command, *, at_us: int) -> bytes:
     """Write the command as a CloudEvent of `at_us`; its `subject` is the gateway."""
     word = next(word for word, kind in _TYPES.items() if isinstance(command.order, kind))
-    head = {"expires_at_us": command.expires_at_us, "by": command.by}
+    head = _encoder.encode({"expires_at_us": command.expires_at_us, "by": command.by})
+    # One object of both; a part of a stolen list is 60 KB, too much to take apart for it.
+    data = head[:-1] + b"," + _encoder.encode(command.order)[1:]
     return cloudevents.encode(
         cloudevents.CloudEvent(
             specversion="1.0",
@@ -157,7 +159,7 @@ def encode_command(command: Command, *, at_us: int) -> bytes:
             subject=command.gateway,
             time=cloudevents.to_rfc3339(at_us),
             datacontenttype="application/json",
-            data=Raw(_encoder.encode(head | msgspec.to_builtins(command.order))),
+            data=Raw(data),
         )
     )
 
