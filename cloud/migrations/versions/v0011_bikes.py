@@ -17,6 +17,8 @@ def upgrade() -> None:
     """Make the tables."""
     _make_registry()
     _make_watch()
+    _make_tags()
+    _make_cases()
 
 
 def _make_registry() -> None:
@@ -98,33 +100,9 @@ def _make_watch() -> None:
     op.create_index("ix_bike_arming_bike", "bike_arming", ["bike"])
     op.create_index("ix_bike_arming_due_us", "bike_arming", ["due_us"], **_where("due_us IS NOT NULL"))
     op.create_index("ix_bike_arming_lasting", "bike_arming", ["bike"], unique=True, **_where("until_us IS NULL"))
-    op.create_table(
-        "bike_case",
-        sa.Column("id", _ID, autoincrement=True, nullable=False),
-        sa.Column("bike", sa.String(length=64), nullable=False),
-        sa.Column("tag", sa.String(length=60), nullable=False),
-        sa.Column("kind", sa.String(length=16), nullable=False),
-        sa.Column("opened_us", sa.BigInteger(), nullable=False),
-        sa.Column("opened_by", sa.String(length=200), nullable=False),
-        sa.Column("arming", sa.BigInteger(), nullable=True),
-        sa.Column("source", sa.String(length=259), nullable=True),
-        sa.Column("raised_us", sa.BigInteger(), nullable=True),
-        sa.Column("alarm_id", sa.String(length=24), nullable=True),
-        sa.Column("hits", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("told_us", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("comments", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("closed_us", sa.BigInteger(), nullable=True),
-        sa.Column("closed_by", sa.String(length=200), nullable=True),
-        sa.Column("outcome", sa.String(length=32), nullable=True),
-        sa.ForeignKeyConstraint(["bike"], ["bike.id"], name="fk_bike_case_bike", ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("id", name="pk_bike_case"),
-        sqlite_autoincrement=True,
-    )
-    op.create_index("ix_bike_case_alarm_id", "bike_case", ["alarm_id"])
-    op.create_index("ix_bike_case_arming", "bike_case", ["arming"])
-    op.create_index("ix_bike_case_bike", "bike_case", ["bike"])
-    op.create_index("ix_bike_case_open", "bike_case", ["bike"], unique=True, **_where("closed_us IS NULL"))
-    op.create_index("ix_bike_case_source", "bike_case", ["source"])
+
+
+def _make_tags() -> None:
     op.create_table(
         "bike_owner",
         sa.Column("bike", sa.String(length=64), nullable=False),
@@ -153,6 +131,36 @@ def _make_watch() -> None:
     op.create_index("ix_bike_tag_low_us", "bike_tag", ["tag"], **_where("low_us IS NOT NULL"))
     op.create_index("ix_bike_tag_silent_us", "bike_tag", ["tag"], **_where("silent_us IS NOT NULL"))
     op.create_index("ix_bike_tag_station", "bike_tag", ["station"])
+
+
+def _make_cases() -> None:
+    op.create_table(
+        "bike_case",
+        sa.Column("id", _ID, autoincrement=True, nullable=False),
+        sa.Column("bike", sa.String(length=64), nullable=False),
+        sa.Column("tag", sa.String(length=60), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("opened_us", sa.BigInteger(), nullable=False),
+        sa.Column("opened_by", sa.String(length=200), nullable=False),
+        sa.Column("arming", sa.BigInteger(), nullable=True),
+        sa.Column("source", sa.String(length=259), nullable=True),
+        sa.Column("raised_us", sa.BigInteger(), nullable=True),
+        sa.Column("alarm_id", sa.String(length=24), nullable=True),
+        sa.Column("hits", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("told_us", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("comments", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("closed_us", sa.BigInteger(), nullable=True),
+        sa.Column("closed_by", sa.String(length=200), nullable=True),
+        sa.Column("outcome", sa.String(length=32), nullable=True),
+        sa.ForeignKeyConstraint(["bike"], ["bike.id"], name="fk_bike_case_bike", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_bike_case"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_bike_case_alarm_id", "bike_case", ["alarm_id"])
+    op.create_index("ix_bike_case_arming", "bike_case", ["arming"])
+    op.create_index("ix_bike_case_bike", "bike_case", ["bike"])
+    op.create_index("ix_bike_case_open", "bike_case", ["bike"], unique=True, **_where("closed_us IS NULL"))
+    op.create_index("ix_bike_case_source", "bike_case", ["source"])
     op.create_table(
         "bike_case_step",
         sa.Column("id", _ID, autoincrement=True, nullable=False),
