@@ -184,7 +184,11 @@ class DeskClient:
             answer = self._http.request(method, path, **request)
         if answer.is_error or answer.is_redirect:
             raise _refused(answer)
-        return answer.json() if answer.content else None
+        try:
+            return answer.json() if answer.content else None
+        except ValueError as error:
+            # Some other server's page, with a status that says that all is well.
+            raise _refused(answer) from error
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
+import httpx
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
@@ -58,6 +59,14 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
             desk = Desk(rig, f"http://127.0.0.1:{process.port}", tmp_path / "config")
             desk.token = token
             yield desk
+
+
+@pytest.mark.parametrize("status", [200, 502])
+def test_a_page_of_some_other_server_is_no_answer(status: int) -> None:
+    page = httpx.MockTransport(lambda _: httpx.Response(status, text="<html>It works!</html>"))
+    with DeskClient(Access("http://desk"), transport=page) as desk, pytest.raises(DeskError) as refused:
+        desk.get("/alarms")
+    assert refused.value.code == "foreign"
 
 
 def test_signing_in_keeps_a_token_that_only_its_owner_reads_and_signing_out_revokes_it(desk: Desk) -> None:
