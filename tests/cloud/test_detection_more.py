@@ -1,5 +1,6 @@
 """What is measured around fires, how often towers look, and the loops."""
 
+import threading
 from collections.abc import Sequence
 from datetime import date
 from functools import partial
@@ -15,12 +16,14 @@ from cloud.database import Database, PersistentDatabase
 from cloud.database.detection_tables import tower_pace
 from cloud.database.fire_tables import fire_level, fire_station
 from cloud.database.tables import cursor
+from cloud.desk.following import has_changes
+from cloud.errors import CloudError
 from cloud.fire.classes import Danger
 from cloud.fire.detection import Detection, Reading, Wind
 from cloud.fire.detection_pace import EVERY_US, give_paces
 from cloud.fire.detection_store import evidence_of, find_to_look_at
 from cloud.fire.detection_surroundings import Neighbour, find_neighbours, look_around, question
-from cloud.fire.detection_taking import take_surroundings
+from cloud.fire.detection_taking import CURSOR, take_surroundings
 from cloud.fire.detection_worker import run_detection
 from cloud.influx.lines import tag_prefix
 from cloud.influx.query import InfluxReader, Series
@@ -205,3 +208,49 @@ async def test_the_loops_find_a_fire_without_influxdb(desk_database: Database) -
 def _follows(rig: FireRig) -> bool:
     query = select(cursor.c.name).where(cursor.c.name == "fires")
     return rig.database.read(lambda connection: connection.execute(query).first()) is not None
+
+
+def work_until(rig: FireRig, stop: threading.Event, failed: list[CloudError]) -> None:
+    """Be a worker: make fires of all news, until there are none and none come any more."""
+    while not stop.is_set() or rig.database.read(partial(has_changes, name=CURSOR)):
+        try:
+            rig.detect(T0 + HOUR)
+        except CloudError as error:
+            failed.append(error)
+            return
+
+
+def burn(rig: FireRig, names: Sequence[str]) -> None:
+    """Be a desk: have towers raise and clear again and again."""
+    for round_ in range(4):
+        for name in names:
+            at_us = T0 + round_ * MINUTE
+            rig.smoke(name, at_us)
+            rig.smoke(name, at_us + 20 * S, raised_at_us=at_us)
+
+
+def test_two_workers_beside_a_busy_desk_make_the_fires_that_one_would(desk_database: Database) -> None:
+    rig = FireRig(desk_database)
+    names = [f"tower-{number}" for number in range(12)]
+    for number, name in enumerate(names):
+        # Three woods, of four towers each.
+        rig.tower(name, 2.0 * (number % 4) + 100.0 * (number // 4))
+    # A file has one writer at a time, and its desks wait for each other by trying again.
+    side_by_side = 2 if desk_database.url.get_backend_name() == "postgresql" else 1
+    stop = threading.Event()
+    failed: list[CloudError] = []
+    workers = [threading.Thread(target=work_until, args=(rig, stop, failed)) for _ in range(side_by_side)]
+    desks = [threading.Thread(target=burn, args=(rig, names[one::side_by_side])) for one in range(side_by_side)]
+    for thread in (*workers, *desks):
+        thread.start()
+    for thread in desks:
+        thread.join()
+    stop.set()
+    for thread in workers:
+        thread.join()
+    assert failed == []
+    fires = [one for one in rig.fires() if one.merged_into is None]
+    woods = [tuple(sorted(names[begin : begin + 4])) for begin in (0, 4, 8)]
+    assert sorted(one.towers for one in fires) == sorted(woods)
+    assert all(one.cleared_at_us == T0 + 3 * MINUTE + 20 * S and not one.alarm_stands for one in fires)
+    assert {one.source for one in rig.heard()} == {one.source for one in fires}
