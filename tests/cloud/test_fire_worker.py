@@ -1,8 +1,13 @@
 """The daily index of stations: the loop on a virtual clock, both databases."""
 
+from functools import partial
+
+import anyio
+import anyio.lowlevel
 import pytest
 
-from cloud.database import Database
+from cloud.counters import Counters
+from cloud.database import Database, PersistentDatabase
 from cloud.database.feed_tables import measure
 from cloud.database.fire_tables import fire_correction, fire_level
 from cloud.database.tables import alarm_event, occurrence
@@ -11,10 +16,13 @@ from cloud.fire.classes import Danger
 from cloud.fire.danger import Level, current_levels, device_of, follow
 from cloud.fire.fwi import Codes, Weather, next_day
 from cloud.fire.settings import Fire
-from cloud.settings import Settings
+from cloud.fire.worker import run_fire
+from cloud.influx import InfluxV1
+from cloud.settings import Influx1, Settings
 from contract.alarms import Transition
+from langyan.servers import Influx
 from tests.cloud.fire_rig import HEAD, ROW, Post, day, moment_us
-from tests.cloud.rig import count_of, rows_of
+from tests.cloud.rig import LIMIT_S, count_of, fresh, rows_of
 
 pytestmark = pytest.mark.anyio
 
@@ -296,3 +304,29 @@ async def test_a_station_of_any_id_is_a_device() -> None:
     assert device_of("s1") == "danger.s1"
     assert len(device_of("s" * 64)) <= 64
     assert device_of("s" * 64) != device_of("s" * 63 + "t")
+
+
+async def test_the_loop_reads_a_real_influxdb(desk_database: Database, influx: Influx) -> None:
+    readings = Influx1(url=influx.url, database=fresh("fire"), timeout_s=20)
+    settings = Settings(influx=readings, fire=Fire(every_s=1))
+    post = Post(desk_database, settings)
+    post.register()
+    post.sky.fine(-1)
+    post.sky.fine(0)
+    lines = [
+        f"telemetry,device=weather,gateway=gate-east {','.join(f'{key}={value}' for key, value in row.items())} {at}"
+        for at, row in post.sky.rows.items()
+    ]
+    async with InfluxV1(readings) as writer:
+        await writer.ensure_database()
+        await writer.write("\n".join(lines).encode())
+    persistent = PersistentDatabase(desk_database, counters=Counters())
+    loop = partial(run_fire, persistent, settings, clock=lambda: moment_us(0, 20))
+    with anyio.fail_after(LIMIT_S):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(loop)
+            while not await persistent.ask(current_levels):
+                await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+    (one,) = post.days()
+    assert (one["rule"], one["temp_c"], one["wind_kmh"], one["china"]) == ("started", 17, pytest.approx(21.6), 2)
