@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from cloud.api.queries import TimeUs, Word
-from cloud.patrols.judging import State
-from cloud.patrols.lone import State as WatchState
-from cloud.patrols.plans import Order
-from cloud.patrols.verdicts import Extra, Verdict
+from cloud.patrols.judging import TourState
+from cloud.patrols.lone import WatchState
+from cloud.patrols.plans import RouteOrder
+from cloud.patrols.verdicts import ExtraVerdict, VisitVerdict
 
 _SHOWN = ConfigDict(extra="forbid", from_attributes=True)
 _GIVEN = ConfigDict(extra="forbid", strict=True)
@@ -63,7 +63,7 @@ class PatrolRouteView(BaseModel):
     area: str
     site: str | None
     name: str
-    order: Order
+    order: RouteOrder
     early_min: int
     late_min: int
     points: list[RoutePointView]
@@ -147,10 +147,10 @@ class TourView(BaseModel):
     day: date
     begins_us: int
     ends_us: int
-    state: State
+    state: TourState
     planned: int
     visited: int
-    counts: dict[Verdict, int]
+    counts: dict[VisitVerdict, int]
 
 
 class TourPage(BaseModel):
@@ -174,7 +174,7 @@ class StopView(BaseModel):
     planned_us: int | None
     from_us: int
     until_us: int
-    verdict: Verdict
+    verdict: VisitVerdict
     visit: str | None
     visited_at_us: int | None
     off_s: float
@@ -186,7 +186,7 @@ class ExtraView(BaseModel):
     model_config = _SHOWN
 
     visit: str
-    verdict: Extra
+    verdict: ExtraVerdict
     point: str | None
     card: str | None
     visited_at_us: int | None
@@ -199,8 +199,8 @@ class VerdictChangeView(BaseModel):
 
     at_us: int
     position: int
-    before: Verdict | None
-    after: Verdict
+    before: VisitVerdict | None
+    after: VisitVerdict
     visit: str | None
     visited_at_us: int | None
 

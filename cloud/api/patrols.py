@@ -61,10 +61,10 @@ from cloud.database.patrol_tables import (
 from cloud.desk.own import say
 from cloud.patrols.handing import hand_in
 from cloud.patrols.importing import bring_in, read_sheets
-from cloud.patrols.judging import State
+from cloud.patrols.judging import TourState
 from cloud.patrols.lone import Sign, begin_watch, check_in, end_watch, find_watch
 from cloud.patrols.plans import Tour
-from cloud.patrols.verdicts import VISITED, Judged, Judgement, Verdict
+from cloud.patrols.verdicts import VISITED, Judged, Judgement, VisitVerdict
 from cloud.people.audit import note
 from cloud.people.roles import Action
 
@@ -170,7 +170,7 @@ async def list_tours(
     day: Annotated[date | None, Query()] = None,
     area_id: Annotated[Word | None, Query(alias="area")] = None,
     route: Annotated[Word | None, Query()] = None,
-    state: Annotated[list[State], Query(max_length=6)] = [],  # noqa: B006 - a default of FastAPI's, never written to
+    state: Annotated[list[TourState], Query(max_length=6)] = [],  # noqa: B006 - a default of FastAPI's, never written to
     after: _After = "",
     limit: _Limit = 100,
 ) -> TourPage:
@@ -355,7 +355,7 @@ def _next(rows: Sequence[Row], limit: int) -> str | None:
 def _judged(row: Row, tour: Tour) -> Judged:
     if row["judged"] is None:
         return Judged(
-            tuple(Judgement(stop.position, Verdict.OPEN) for stop in tour.stops), (), None, waits=False, silent=()
+            tuple(Judgement(stop.position, VisitVerdict.OPEN) for stop in tour.stops), (), None, waits=False, silent=()
         )
     return msgspec.convert(row["judged"], Judged)
 

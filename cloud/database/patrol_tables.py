@@ -132,7 +132,7 @@ patrol_tour = Table(
     Column("waits", Boolean, nullable=False, server_default=false()),
     # `cloud.patrols.verdicts.Judged` as JSON; NULL: never looked at.
     Column("judged", JSON(none_as_null=True), nullable=True),
-    # `cloud.patrols.judging.State`.
+    # `cloud.patrols.judging.TourState`.
     Column("state", String(16), nullable=False),
     # By what is said, `cloud.patrols.saying.Standing` as JSON: of the alarms that stand.
     Column("alarms", JSON, nullable=False),

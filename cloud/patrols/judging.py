@@ -31,7 +31,7 @@ from cloud.patrols.plans import Tour
 from cloud.patrols.saying import Standing, Words, silent_event, tour_news
 from cloud.patrols.staying import Fix, stays
 from cloud.patrols.taking import lock_sync, wand_place
-from cloud.patrols.verdicts import VISITED, Extra, Heard, Judged, Patience, Verdict, Visit, judge
+from cloud.patrols.verdicts import VISITED, ExtraVerdict, Heard, Judged, Patience, Visit, VisitVerdict, judge
 from cloud.settings import Settings
 
 TOURS_AT_ONCE = 50
@@ -39,7 +39,7 @@ _SECOND_US = 1_000_000
 Row = Mapping[Any, Any]
 
 
-class State(StrEnum):
+class TourState(StrEnum):
     """How a tour stands, of what was heard; stored."""
 
     PLANNED = "planned"
@@ -77,24 +77,24 @@ def judge_due(connection: Connection, settings: Settings, *, now_us: int) -> int
     looked = _look(connection, rows, settings, now_us)
     for one in looked:
         _write(connection, one, now_us)
-    done = [one.row["id"] for one in looked if state_of(one.judged) is State.DONE]
+    done = [one.row["id"] for one in looked if state_of(one.judged) is TourState.DONE]
     ended = end_watches_of(connection, done, settings=settings, now_us=now_us)
     _tell(connection, looked, ended, settings, now_us)
     return len(rows)
 
 
-def state_of(judged: Judged) -> State:
+def state_of(judged: Judged) -> TourState:
     """Sum up what is said of a tour: the worst that is sure, else what is waited for."""
     said = {one.verdict for one in judged.stops}
     for verdict, state in (
-        (Verdict.MISSED, State.MISSED),
-        (Verdict.OPEN, State.OPEN),
-        (Verdict.PENDING, State.WAITING),
-        (Verdict.UNHEARD, State.UNHEARD),
+        (VisitVerdict.MISSED, TourState.MISSED),
+        (VisitVerdict.OPEN, TourState.OPEN),
+        (VisitVerdict.PENDING, TourState.WAITING),
+        (VisitVerdict.UNHEARD, TourState.UNHEARD),
     ):
         if verdict in said:
             return state
-    return State.DONE
+    return TourState.DONE
 
 
 def gps_visits(fixes: Sequence[tuple[str, Fix]], tour: Tour, stay_s: Mapping[str, int], gap_s: int) -> list[Visit]:
@@ -197,7 +197,7 @@ def _write(connection: Connection, one: _Looked, now_us: int) -> None:
     changes = []
     for stop in one.judged.stops:
         old = was.get(stop.position)
-        if (old is None and stop.verdict is Verdict.OPEN) or (
+        if (old is None and stop.verdict is VisitVerdict.OPEN) or (
             old is not None and (old.verdict, old.visit) == (stop.verdict, stop.visit)
         ):
             continue
@@ -270,20 +270,22 @@ def _when(tour: Tour, settings: Settings) -> str:
 def _line(one: _Looked) -> bytes | None:
     """Write what came of a tour; nothing while a window is open. A correction writes the same line anew."""
     state = state_of(one.judged)
-    if any(stop.verdict is Verdict.OPEN for stop in one.judged.stops):
+    if any(stop.verdict is VisitVerdict.OPEN for stop in one.judged.stops):
         return None
-    counts = dict.fromkeys(Verdict, 0)
+    counts = dict.fromkeys(VisitVerdict, 0)
     for stop in one.judged.stops:
         counts[stop.verdict] += 1
-    is_late = state is State.DONE and counts[Verdict.LATE] > 0
+    is_late = state is TourState.DONE and counts[VisitVerdict.LATE] > 0
     fields = {
         "tours": 1,
-        "tours_on_time": int(state is State.DONE and not is_late),
+        "tours_on_time": int(state is TourState.DONE and not is_late),
         "tours_late": int(is_late),
-        "tours_missed": int(state is State.MISSED),
+        "tours_missed": int(state is TourState.MISSED),
         "planned": len(one.judged.stops),
         "visited": sum(counts[verdict] for verdict in VISITED),
-        "unplanned": sum(extra is Extra.UNPLANNED for _visit, extra in one.judged.extras),
-    } | {verdict.value.replace("-", "_"): counts[verdict] for verdict in Verdict if verdict is not Verdict.OPEN}
+        "unplanned": sum(extra is ExtraVerdict.UNPLANNED for _visit, extra in one.judged.extras),
+    } | {
+        verdict.value.replace("-", "_"): counts[verdict] for verdict in VisitVerdict if verdict is not VisitVerdict.OPEN
+    }
     tags = {"area": one.row["area"] or "", "route": one.tour.route, "plan": one.tour.plan}
     return measures.line_of("patrol", tags, fields, one.tour.begins_us)

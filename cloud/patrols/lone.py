@@ -32,7 +32,7 @@ _MAX_SIGN_CHARS = 200
 Row = Mapping[Any, Any]
 
 
-class State(StrEnum):
+class WatchState(StrEnum):
     """How a watch stands; stored."""
 
     WALKING = "walking"
@@ -93,7 +93,7 @@ def check_in(connection: Connection, row: Row, sign: Sign, *, settings: Settings
     interval_us = row["interval_s"] * 1_000_000
     values = {"sign_at_us": sign.at_us, "sign": sign.words[:_MAX_SIGN_CHARS]}
     if sign.at_us + interval_us > now_us:
-        values |= {"state": State.WALKING.value, "due_us": sign.at_us + interval_us, "alarm_raised_at_us": None}
+        values |= {"state": WatchState.WALKING.value, "due_us": sign.at_us + interval_us, "alarm_raised_at_us": None}
     connection.execute(update(patrol_watch).where(patrol_watch.c.id == row["id"]).values(values))
     return _cleared(connection, row, settings, now_us) if values.get("state") else []
 
@@ -101,7 +101,7 @@ def check_in(connection: Connection, row: Row, sign: Sign, *, settings: Settings
 def end_watch(connection: Connection, row: Row, *, by: str, settings: Settings, now_us: int) -> list[Said]:
     """End a watch that lasts, of a locked row. Returns what there is to say."""
     values = {
-        "state": State.ENDED.value,
+        "state": WatchState.ENDED.value,
         "due_us": None,
         "ended_at_us": now_us,
         "ended_by": by,
@@ -169,9 +169,9 @@ def watch_due(connection: Connection, settings: Settings, *, now_us: int) -> int
     row: Row
     for row in rows:
         alarm_us = row["sign_at_us"] + row["interval_s"] * 1_000_000 + pre_alarm_us
-        values: dict[str, Any] = {"state": State.OVERDUE.value, "due_us": alarm_us}
+        values: dict[str, Any] = {"state": WatchState.OVERDUE.value, "due_us": alarm_us}
         if now_us >= alarm_us:
-            values = {"state": State.ALARM.value, "due_us": None, "alarm_raised_at_us": now_us}
+            values = {"state": WatchState.ALARM.value, "due_us": None, "alarm_raised_at_us": now_us}
             event = lone_event(row["id"], name_of(connection, row["person"]), _told(row, settings), raised_at_us=now_us)
             said.append((Said(event, _place(row)), row))
         connection.execute(update(patrol_watch).where(patrol_watch.c.id == row["id"]).values(values))
@@ -215,7 +215,7 @@ def _new(id_: str, person: str, wand: str | None, tour: str | None, place: Place
 
 def _begun(by: str, at_us: int, sign: str, interval_s: int) -> dict[str, Any]:
     return {
-        "begun_at_us": at_us, "begun_by": by, "sign_at_us": at_us, "sign": sign, "state": State.WALKING.value,
+        "begun_at_us": at_us, "begun_by": by, "sign_at_us": at_us, "sign": sign, "state": WatchState.WALKING.value,
         "due_us": at_us + interval_s * 1_000_000,
     }  # fmt: skip
 

@@ -19,7 +19,7 @@ _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Order(StrEnum):
+class RouteOrder(StrEnum):
     """How a route is walked; stored."""
 
     TIMED = "timed"
@@ -51,7 +51,7 @@ class Route(Struct, frozen=True):
     """Points in their order; `early_min` and `late_min` hold where a point says nothing."""
 
     id: str
-    order: Order
+    order: RouteOrder
     points: tuple[RoutePoint, ...]
     early_min: int = 0
     late_min: int = 0
@@ -115,7 +115,7 @@ class Tour(Struct, frozen=True):
     id: str
     plan: str
     route: str
-    order: Order
+    order: RouteOrder
     day: date
     begins_us: int
     ends_us: int
@@ -222,7 +222,7 @@ def _stops(route: Route, begins_us: int, ends_us: int) -> Iterator[Stop]:
     for position, one in enumerate(route.points):
         early_us = (route.early_min if one.early_min is None else one.early_min) * MINUTE_US
         late_us = (route.late_min if one.late_min is None else one.late_min) * MINUTE_US
-        if route.order is Order.TIMED:
+        if route.order is RouteOrder.TIMED:
             planned_us = begins_us + offset_min * MINUTE_US
             yield Stop(position, one.point, planned_us - early_us, planned_us + late_us, planned_us, one.must)
         else:

@@ -6,7 +6,7 @@ from typing import Any
 
 from cloud.areas.sheets import Key, Row
 from cloud.i18n import N_
-from cloud.patrols.plans import Carrier, Order, Plan, Route, RoutePoint, overlaps
+from cloud.patrols.plans import Carrier, Plan, Route, RouteOrder, RoutePoint, overlaps
 from cloud.patrols.sheets import MAX_POINTS, ids_of
 
 Fault = tuple[str, Key, str, dict[str, Any]]
@@ -34,7 +34,7 @@ def route_of(row: Mapping[Any, Any], points: Iterable[Mapping[Any, Any]]) -> Rou
         RoutePoint(one["point"], one["must"], one["minutes_to_next"], one["early_min"], one["late_min"])
         for one in sorted(points, key=lambda one: one["position"])
     )
-    return Route(row["id"], Order(row["order"]), found, row["early_min"], row["late_min"])
+    return Route(row["id"], RouteOrder(row["order"]), found, row["early_min"], row["late_min"])
 
 
 def carrier_of(row: Mapping[Any, Any]) -> Carrier:
@@ -65,7 +65,7 @@ def whole_faults(state: Mapping[str, Mapping[Key, Row]]) -> Iterator[Fault]:
         plan, route_row = plan_of(row), state["routes"].get((row["route"],))
         if route_row is not None:
             route = route_of(route_row, of_route.get(row["route"], ()))
-            if route.order is Order.TIMED and route.minutes > plan.duration_min:
+            if route.order is RouteOrder.TIMED and route.minutes > plan.duration_min:
                 minutes = {"minutes": route.minutes, "duration": plan.duration_min}
                 yield "plans", key, N_("the route takes {minutes} minutes, the period {duration}"), minutes
         for one, other in overlaps(plan):

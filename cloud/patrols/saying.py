@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from cloud.desk.own import OWN_GATEWAY
 from cloud.patrols.plans import Tour
-from cloud.patrols.verdicts import Judged, Verdict
+from cloud.patrols.verdicts import Judged, VisitVerdict
 from contract.alarms import AlarmEvent, Severity, Transition
 from contract.ids import alarm_id, is_id
 from contract.limits import MAX_STRING_CHARS
@@ -89,11 +89,11 @@ def tour_news(
     events: list[AlarmEvent] = []
     comments: list[tuple[str, str]] = []
     stands: dict[str, Standing] = {}
-    missed = _positions(judged, Verdict.MISSED)
+    missed = _positions(judged, VisitVerdict.MISSED)
     must = any(tour.stops[position].must for position in missed)
     wanted = [
         (MISSED, missed, Severity.HIGH if must else Severity.MEDIUM),
-        (LATE, _positions(judged, Verdict.LATE) if tell_late else (), Severity.LOW),
+        (LATE, _positions(judged, VisitVerdict.LATE) if tell_late else (), Severity.LOW),
     ]
     for kind, points, severity in wanted:
         before = standing.get(kind)
@@ -142,7 +142,7 @@ def lone_event(watch: str, name: str, sign: str, *, raised_at_us: int, cleared_a
     )
 
 
-def _positions(judged: Judged, verdict: Verdict) -> tuple[int, ...]:
+def _positions(judged: Judged, verdict: VisitVerdict) -> tuple[int, ...]:
     return tuple(one.position for one in judged.stops if one.verdict is verdict)
 
 

@@ -9,7 +9,7 @@ from cloud.areas.rosters import WEEKDAYS
 from cloud.areas.sheets import Column, Sheet
 from cloud.database import patrol_tables as tables
 from cloud.i18n import N_
-from cloud.patrols.plans import Order
+from cloud.patrols.plans import RouteOrder
 from contract.ids import is_id
 
 MAX_STARTS = 48
@@ -94,9 +94,9 @@ def starts(cell: str) -> str | Bad:
 def order(cell: str) -> str | Bad:
     """Read how a route is walked, in English or Chinese."""
     word = _ORDERS.get(cell, cell.lower())
-    if word in frozenset(one.value for one in Order):
+    if word in frozenset(one.value for one in RouteOrder):
         return word
-    return Bad(N_("{cell} is no order: {words}"), {"cell": repr(cell[:60]), "words": ", ".join(Order)})
+    return Bad(N_("{cell} is no order: {words}"), {"cell": repr(cell[:60]), "words": ", ".join(RouteOrder)})
 
 
 def outline(cell: str) -> list[list[float]] | Bad:

@@ -14,13 +14,13 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from cloud.patrols.plans import Order, Stop, Tour
+from cloud.patrols.plans import RouteOrder, Stop, Tour
 
 MAX_VISITS = 2_000
 """So many visits of a tour are judged, the earliest; whoever touches a card more often plays with it."""
 
 
-class Verdict(StrEnum):
+class VisitVerdict(StrEnum):
     """What became of a planned visit; stored."""
 
     OPEN = "open"
@@ -37,10 +37,10 @@ class Verdict(StrEnum):
     """The wand was read out after the window, and the visit was not in it."""
 
 
-VISITED = frozenset({Verdict.ON_TIME, Verdict.EARLY, Verdict.LATE, Verdict.WRONG_ORDER})
+VISITED = frozenset({VisitVerdict.ON_TIME, VisitVerdict.EARLY, VisitVerdict.LATE, VisitVerdict.WRONG_ORDER})
 
 
-class Extra(StrEnum):
+class ExtraVerdict(StrEnum):
     """What a visit is that counts for no planned one."""
 
     REPEATED = "repeated"
@@ -91,7 +91,7 @@ class Judgement(Struct, frozen=True):
     """
 
     position: int
-    verdict: Verdict
+    verdict: VisitVerdict
     visit: str | None = None
     visited_at_us: int | None = None
     off_us: int = 0
@@ -109,7 +109,7 @@ class Judged(Struct, frozen=True):
     """
 
     stops: tuple[Judgement, ...]
-    extras: tuple[tuple[str, Extra], ...]
+    extras: tuple[tuple[str, ExtraVerdict], ...]
     due_us: int | None
     waits: bool
     silent: tuple[str, ...]
@@ -154,7 +154,9 @@ def judge(tour: Tour, visits: Collection[Visit], heard: Heard, *, now_us: int, p
     used = {one.visit for one in stops}
     points = {stop.point for stop in tour.stops}
     extras = [
-        (one.id, Extra.REPEATED if one.point in points else Extra.UNPLANNED) for one in known if one.id not in used
+        (one.id, ExtraVerdict.REPEATED if one.point in points else ExtraVerdict.UNPLANNED)
+        for one in known
+        if one.id not in used
     ]
     return Judged(tuple(stops), tuple(extras), min(dues, default=None), waits, tuple(sorted(silent)))
 
@@ -171,14 +173,14 @@ def match(tour: Tour, visits: Sequence[Visit]) -> dict[int, tuple[Visit, bool]]:
     """
     found: dict[int, tuple[Visit, bool]] = {}
     stops, left = list(tour.stops), list(visits)
-    if tour.order is not Order.FREE:
+    if tour.order is not RouteOrder.FREE:
         found = {position: (visit, True) for position, visit in _chain(stops, left)}
         used = {visit.id for visit, _ in found.values()}
         stops = [stop for stop in stops if stop.position not in found]
         left = [visit for visit in left if visit.id not in used]
     for point in {stop.point for stop in stops}:
         rest = _chain([stop for stop in stops if stop.point == point], [one for one in left if one.point == point])
-        found |= {position: (visit, tour.order is Order.FREE) for position, visit in rest}
+        found |= {position: (visit, tour.order is RouteOrder.FREE) for position, visit in rest}
     return found
 
 
@@ -201,7 +203,7 @@ class _Awaited(Struct, frozen=True):
 class _Missing(Struct, frozen=True):
     """What is said of a planned visit that nobody has heard of, and until when."""
 
-    verdict: Verdict
+    verdict: VisitVerdict
     due_us: int | None = None
     waits: bool = False
     silent: tuple[str, ...] = ()
@@ -212,15 +214,15 @@ def _missing(stop: Stop, awaited: _Awaited, heard: Heard, now_us: int, patience:
     grace_over_us = over_us + patience.grace_us
     silent_from_us = over_us + max(patience.silent_us, patience.grace_us)
     if now_us < over_us:
-        return _Missing(Verdict.OPEN, over_us)
+        return _Missing(VisitVerdict.OPEN, over_us)
     if now_us < grace_over_us:
-        return _Missing(Verdict.PENDING, grace_over_us)
+        return _Missing(VisitVerdict.PENDING, grace_over_us)
     unread = awaited.unread(heard, stop.until_us)
     if not unread:
-        return _Missing(Verdict.MISSED)
+        return _Missing(VisitVerdict.MISSED)
     if now_us < silent_from_us:
-        return _Missing(Verdict.PENDING, silent_from_us, waits=True)
-    return _Missing(Verdict.UNHEARD, waits=True, silent=unread)
+        return _Missing(VisitVerdict.PENDING, silent_from_us, waits=True)
+    return _Missing(VisitVerdict.UNHEARD, waits=True, silent=unread)
 
 
 def _awaited(tour: Tour, visits: Iterable[Visit]) -> _Awaited:
@@ -243,11 +245,11 @@ def _rank(visit: Visit, tour: Tour) -> tuple[bool, bool, int, int] | None:
 
 def _visited(stop: Stop, visit: Visit, *, is_in_order: bool) -> Judgement:
     if not is_in_order:
-        verdict = Verdict.WRONG_ORDER
+        verdict = VisitVerdict.WRONG_ORDER
     elif visit.at_us < stop.from_us:
-        verdict = Verdict.EARLY
+        verdict = VisitVerdict.EARLY
     else:
-        verdict = Verdict.LATE if visit.at_us > stop.until_us else Verdict.ON_TIME
+        verdict = VisitVerdict.LATE if visit.at_us > stop.until_us else VisitVerdict.ON_TIME
     return Judgement(stop.position, verdict, visit.id, visit.at_us, _off_us(stop, visit))
 
 

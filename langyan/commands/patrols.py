@@ -25,7 +25,7 @@ from cloud.desk.changes import Actor
 from cloud.errors import CloudError
 from cloud.patrols.handing import FileOutcome, bring_in_visits
 from cloud.patrols.importing import Outcome, bring_in, export, read_sheets, read_state, sheet_of, weaknesses
-from cloud.patrols.judging import State
+from cloud.patrols.judging import TourState
 from cloud.patrols.sheets import SHEETS
 from cloud.patrols.visit_files import HEADINGS, Reading, read_visits
 from cloud.settings import Settings, load_settings
@@ -188,7 +188,7 @@ def tours(
     day: str | None = typer.Option(None, "--day", help=_("YYYY-MM-DD; today when left out."), metavar="DAY"),
     area: str | None = AREA,
     route: str | None = typer.Option(None, "--route", help=_("Only this route, by its id.")),
-    state: list[State] = typer.Option([], "--state", help=_("Only tours that stand so; may be given again.")),
+    state: list[TourState] = typer.Option([], "--state", help=_("Only tours that stand so; may be given again.")),
     as_json: bool = AS_JSON,
 ) -> None:
     """List tours."""

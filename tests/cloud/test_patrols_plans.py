@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from cloud.patrols.plans import (
     Carrier,
     Catch,
-    Order,
     Plan,
     Route,
+    RouteOrder,
     RoutePoint,
     carried_by,
     moment_us,
@@ -26,7 +26,9 @@ BERLIN, NEW_YORK, SHANGHAI = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_Yo
 DAILY = frozenset({"mon", "tue", "wed", "thu", "fri", "sat", "sun"})
 MINUTE_US = 60_000_000
 CATCH = Catch(early_s=0, late_s=0)
-ROUTE = Route("round", Order.TIMED, (RoutePoint("a", minutes_to_next=30), RoutePoint("b")), early_min=5, late_min=10)
+ROUTE = Route(
+    "round", RouteOrder.TIMED, (RoutePoint("a", minutes_to_next=30), RoutePoint("b")), early_min=5, late_min=10
+)
 
 
 def us(text: str) -> int:
@@ -116,7 +118,7 @@ def test_eight_hours_are_eight_hours_in_the_nights_of_the_change() -> None:
 
 def test_windows_of_a_timed_route_follow_the_minutes_between_its_points() -> None:
     route = Route(
-        "r", Order.TIMED, (RoutePoint("a", minutes_to_next=20, must=True), RoutePoint("b", late_min=0)), 5, 10
+        "r", RouteOrder.TIMED, (RoutePoint("a", minutes_to_next=20, must=True), RoutePoint("b", late_min=0)), 5, 10
     )
     (tour,) = tours_of(plan("08:00"), route, from_us=us("2026-11-23T00:00Z"), until_us=us("2026-11-23T23:00Z"),
                        zone=ZoneInfo("UTC"), catch=Catch(1800, 3600))  # fmt: skip
@@ -128,7 +130,7 @@ def test_windows_of_a_timed_route_follow_the_minutes_between_its_points() -> Non
 
 
 def test_windows_of_the_other_routes_are_the_whole_period() -> None:
-    route = Route("r", Order.FREE, (RoutePoint("a"), RoutePoint("b", early_min=3)), late_min=2)
+    route = Route("r", RouteOrder.FREE, (RoutePoint("a"), RoutePoint("b", early_min=3)), late_min=2)
     (tour,) = tours_of(plan("08:00"), route, from_us=us("2026-11-23T00:00Z"), until_us=us("2026-11-23T23:00Z"),
                        zone=ZoneInfo("UTC"), catch=CATCH)  # fmt: skip
     assert [(one.from_us - tour.begins_us, one.until_us - tour.ends_us, one.planned_us) for one in tour.stops] == [

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud.patrols.plans import Order, Stop, Tour
+from cloud.patrols.plans import RouteOrder, Stop, Tour
 from cloud.patrols.verdicts import (
     VISITED,
-    Extra,
+    ExtraVerdict,
     Heard,
     Judged,
     Patience,
-    Verdict,
     Visit,
+    VisitVerdict,
     choose_tour,
     judge,
     match,
@@ -25,16 +25,24 @@ MIN = 60_000_000
 T0 = 1_790_000_000_000_000
 PATIENCE = Patience(grace_us=60 * MIN, silent_us=24 * 60 * MIN)
 NEVER = T0 + 365 * 24 * 60 * MIN
-SHORT = {Verdict.ON_TIME: "+", Verdict.EARLY: "e", Verdict.LATE: "l", Verdict.WRONG_ORDER: "w", Verdict.MISSED: "-",
-         Verdict.PENDING: "?", Verdict.OPEN: ".", Verdict.UNHEARD: "u"}  # fmt: skip
+SHORT = {
+    VisitVerdict.ON_TIME: "+",
+    VisitVerdict.EARLY: "e",
+    VisitVerdict.LATE: "l",
+    VisitVerdict.WRONG_ORDER: "w",
+    VisitVerdict.MISSED: "-",
+    VisitVerdict.PENDING: "?",
+    VisitVerdict.OPEN: ".",
+    VisitVerdict.UNHEARD: "u",
+}
 
 
-def make(order: Order, points: str, *, minutes: int = 60, step: int = 20, wands: tuple[str, ...] = ("w",),
+def make(order: RouteOrder, points: str, *, minutes: int = 60, step: int = 20, wands: tuple[str, ...] = ("w",),
          at: int = 0, id_: str = "t") -> Tour:  # fmt: skip
     begins, ends = T0 + at * MIN, T0 + (at + minutes) * MIN
     stops = tuple(
         Stop(n, point, begins + (n * step - 5) * MIN, begins + (n * step + 5) * MIN, begins + n * step * MIN)
-        if order is Order.TIMED
+        if order is RouteOrder.TIMED
         else Stop(n, point, begins, ends)
         for n, point in enumerate(points)
     )
@@ -54,39 +62,39 @@ def shown(judged: Judged) -> str:
 
 # A tour of 60 minutes; on a timed route A is due at 0, B at 20, C at 40 minutes, each 5 minutes early or late.
 EXAMPLES = [
-    ("all in time", Order.TIMED, "ABC", "A0 B20 C40", "+++"),
-    ("the ends of a window are in it", Order.TIMED, "ABC", "A-5 B25 C45", "+++"),
-    ("early and late", Order.TIMED, "ABC", "A-6 B26 C40", "el+"),
-    ("one left out", Order.TIMED, "ABC", "A0 C40", "+-+"),
-    ("nobody came", Order.TIMED, "ABC", "", "---"),
-    ("the visit in the window counts, not the first", Order.TIMED, "ABC", "A0 B10 B21 C40", "+++"),
-    ("the nearest of two in the window counts", Order.TIMED, "ABC", "A0 B17 B19 C40", "+++"),
-    ("two exchanged: one of them is out of order", Order.TIMED, "ABC", "A0 C18 B22", "++w"),
-    ("in order, any time", Order.ORDERED, "ABC", "A1 B2 C59", "+++"),
-    ("backwards: one is in order", Order.ORDERED, "ABC", "C1 B2 A3", "+ww"),
-    ("a second visit puts it in order", Order.ORDERED, "ABC", "B1 A2 B3 C4", "+++"),
-    ("the first point last", Order.ORDERED, "ABC", "B1 C2 A3", "w++"),
-    ("after the end", Order.ORDERED, "ABC", "A1 B2 C61", "++l"),
-    ("before the beginning", Order.ORDERED, "ABC", "A-1 B2 C3", "e++"),
-    ("there and back", Order.ORDERED, "ABA", "A1 B2 A3", "+++"),
-    ("there and not back", Order.ORDERED, "ABA", "A1 B2", "++-"),
-    ("any order", Order.FREE, "ABC", "C1 A2 B3", "+++"),
-    ("any order, one late", Order.FREE, "ABC", "C1 A2 B90", "+l+"),
-    ("twice the same point, once visited", Order.FREE, "AA", "A1", "+-"),
-    ("twice the same point, twice visited", Order.FREE, "AA", "A1 A30", "++"),
-    ("another point", Order.FREE, "AB", "A1 X2", "+-"),
+    ("all in time", RouteOrder.TIMED, "ABC", "A0 B20 C40", "+++"),
+    ("the ends of a window are in it", RouteOrder.TIMED, "ABC", "A-5 B25 C45", "+++"),
+    ("early and late", RouteOrder.TIMED, "ABC", "A-6 B26 C40", "el+"),
+    ("one left out", RouteOrder.TIMED, "ABC", "A0 C40", "+-+"),
+    ("nobody came", RouteOrder.TIMED, "ABC", "", "---"),
+    ("the visit in the window counts, not the first", RouteOrder.TIMED, "ABC", "A0 B10 B21 C40", "+++"),
+    ("the nearest of two in the window counts", RouteOrder.TIMED, "ABC", "A0 B17 B19 C40", "+++"),
+    ("two exchanged: one of them is out of order", RouteOrder.TIMED, "ABC", "A0 C18 B22", "++w"),
+    ("in order, any time", RouteOrder.ORDERED, "ABC", "A1 B2 C59", "+++"),
+    ("backwards: one is in order", RouteOrder.ORDERED, "ABC", "C1 B2 A3", "+ww"),
+    ("a second visit puts it in order", RouteOrder.ORDERED, "ABC", "B1 A2 B3 C4", "+++"),
+    ("the first point last", RouteOrder.ORDERED, "ABC", "B1 C2 A3", "w++"),
+    ("after the end", RouteOrder.ORDERED, "ABC", "A1 B2 C61", "++l"),
+    ("before the beginning", RouteOrder.ORDERED, "ABC", "A-1 B2 C3", "e++"),
+    ("there and back", RouteOrder.ORDERED, "ABA", "A1 B2 A3", "+++"),
+    ("there and not back", RouteOrder.ORDERED, "ABA", "A1 B2", "++-"),
+    ("any order", RouteOrder.FREE, "ABC", "C1 A2 B3", "+++"),
+    ("any order, one late", RouteOrder.FREE, "ABC", "C1 A2 B90", "+l+"),
+    ("twice the same point, once visited", RouteOrder.FREE, "AA", "A1", "+-"),
+    ("twice the same point, twice visited", RouteOrder.FREE, "AA", "A1 A30", "++"),
+    ("another point", RouteOrder.FREE, "AB", "A1 X2", "+-"),
 ]
 
 
 @pytest.mark.parametrize(("what", "order", "points", "visits", "wanted"), EXAMPLES, ids=[one[0] for one in EXAMPLES])
-def test_worked_examples(what: str, order: Order, points: str, visits: str, wanted: str) -> None:
+def test_worked_examples(what: str, order: RouteOrder, points: str, visits: str, wanted: str) -> None:
     heard = Heard({"w": NEVER})
     assert shown(judge(make(order, points), walk(visits), heard, now_us=NEVER, patience=PATIENCE)) == wanted, what
 
 
 def test_what_counts_for_nothing_is_repeated_or_unplanned() -> None:
-    judged = judge(make(Order.FREE, "AB"), walk("A1 A2 B3 X4"), Heard(), now_us=T0 + 5 * MIN, patience=PATIENCE)
-    assert judged.extras == (("A2", Extra.REPEATED), ("X4", Extra.UNPLANNED))
+    judged = judge(make(RouteOrder.FREE, "AB"), walk("A1 A2 B3 X4"), Heard(), now_us=T0 + 5 * MIN, patience=PATIENCE)
+    assert judged.extras == (("A2", ExtraVerdict.REPEATED), ("X4", ExtraVerdict.UNPLANNED))
 
 
 @pytest.mark.parametrize(
@@ -109,18 +117,18 @@ def test_missed_waits_for_the_grace_and_for_the_wand(
     minutes: int, read_at: int | None, wanted: str, due: int | None, silent: tuple[str, ...]
 ) -> None:
     heard = Heard({} if read_at is None else {"w": T0 + read_at * MIN})
-    judged = judge(make(Order.FREE, "A"), [], heard, now_us=T0 + minutes * MIN, patience=PATIENCE)
+    judged = judge(make(RouteOrder.FREE, "A"), [], heard, now_us=T0 + minutes * MIN, patience=PATIENCE)
     assert (shown(judged), judged.silent) == (wanted, silent)
     assert judged.due_us == (None if due is None else T0 + due * MIN + 1)
 
 
 def test_a_tour_that_anybody_may_walk_waits_for_nobody() -> None:
-    tour = make(Order.FREE, "A", wands=())
+    tour = make(RouteOrder.FREE, "A", wands=())
     assert shown(judge(tour, [], Heard(), now_us=T0 + 121 * MIN, patience=PATIENCE)) == "-"
 
 
 def test_of_several_wands_the_one_that_was_taken_along_is_waited_for() -> None:
-    tour = make(Order.FREE, "AB", wands=("v", "w"))
+    tour = make(RouteOrder.FREE, "AB", wands=("v", "w"))
     other_read = Heard({"v": T0 + 200 * MIN})
     now_us = T0 + 201 * MIN
     assert shown(judge(tour, walk("A1"), other_read, now_us=now_us, patience=PATIENCE)) == "+?"
@@ -129,14 +137,14 @@ def test_of_several_wands_the_one_that_was_taken_along_is_waited_for() -> None:
 
 
 def test_a_visit_goes_to_the_tour_that_names_its_wand_then_to_the_nearest() -> None:
-    own = make(Order.FREE, "A", wands=("w",), at=90, id_="own")
-    open_ = make(Order.FREE, "A", wands=(), id_="open")
-    others = make(Order.FREE, "A", wands=("v",), id_="others")
+    own = make(RouteOrder.FREE, "A", wands=("w",), at=90, id_="own")
+    open_ = make(RouteOrder.FREE, "A", wands=(), id_="open")
+    others = make(RouteOrder.FREE, "A", wands=("v",), id_="others")
     (visit,) = walk("A59")
     assert choose_tour(visit, [open_, others]) == open_
     assert choose_tour(walk("A65")[0], [open_, own, others]) == own
     assert choose_tour(visit, [others]) is None
-    first, second = make(Order.FREE, "A", id_="1"), make(Order.FREE, "A", at=80, id_="2")
+    first, second = make(RouteOrder.FREE, "A", id_="1"), make(RouteOrder.FREE, "A", at=80, id_="2")
     assert [choose_tour(walk(f"A{at}")[0], [first, second]) for at in (65, 69, 71, 80)] == [
         first,
         first,
@@ -149,7 +157,7 @@ def test_a_visit_goes_to_the_tour_that_names_its_wand_then_to_the_nearest() -> N
 Script = list[tuple[str, int]]
 tours = st.builds(
     make,
-    st.sampled_from(Order),
+    st.sampled_from(RouteOrder),
     st.text("ABC", min_size=1, max_size=4),
     step=st.integers(0, 25),
 )
@@ -181,7 +189,7 @@ def test_any_order_split_repetition_and_delay_ends_in_the_same_verdicts(
         check_sound(tour, list(kept.values()), judged)
         # Nothing is ever missed for good before grace and reading, whatever else has come.
         for stop, one in zip(tour.stops, judged.stops, strict=True):
-            if one.verdict is Verdict.MISSED:
+            if one.verdict is VisitVerdict.MISSED:
                 assert now_us > stop.until_us + PATIENCE.grace_us
                 assert read_us >= stop.until_us
     judged = judge(tour, list(kept.values()), Heard({"w": NEVER}), now_us=NEVER, patience=PATIENCE)
@@ -195,7 +203,7 @@ def test_the_choice_is_the_best_of_all(tour: Tour, script: Script) -> None:
     visits = sorted(visits_of(script))
     found = match(tour, visits)
     in_order = {position: visit for position, (visit, is_in_order) in found.items() if is_in_order}
-    if tour.order is not Order.FREE:
+    if tour.order is not RouteOrder.FREE:
         assert score(tour, in_order) == max(score(tour, one) for one in chains(tour, visits))
     for point in {stop.point for stop in tour.stops}:
         planned = sum(stop.point == point for stop in tour.stops)

@@ -17,6 +17,7 @@ def upgrade() -> None:
     _make_sheets()
     _make_people()
     _make_tours()
+    _make_verdicts()
     _make_heard()
     _make_watches()
 
@@ -172,6 +173,9 @@ def _make_tours() -> None:
         sa.PrimaryKeyConstraint("tour", "wand", name="pk_patrol_tour_wand"),
     )
     op.create_index("ix_patrol_tour_wand_wand", "patrol_tour_wand", ["wand", "catch_from_us"])
+
+
+def _make_verdicts() -> None:
     op.create_table(
         "patrol_wake",
         sa.Column("id", _ID, autoincrement=True, nullable=False),
