@@ -95,8 +95,8 @@ def _lay_out(database: Database) -> None:
     city: dict[str, Any] = {"id": "city", "parent": None, "level": "city", "name": "city", "path": "city/"}
     rows = [
         {"id": f"v-{n}", "plate": f"苏E·{n:05}", "name": "", "kind": "bus", "fleet": f"fleet-{n % FLEETS}",
-         "area": "city", "gateway": f"gw-{n % GATEWAYS}", "device": f"t-{n}", "guarded": True, "weekdays": ALWAYS_WEEKDAYS,
-         "begins": None, "ends": None}
+         "area": "city", "gateway": f"gw-{n % GATEWAYS}", "device": f"t-{n}", "guarded": True,
+         "weekdays": ALWAYS_WEEKDAYS, "begins": None, "ends": None}
         for n in range(VEHICLES)
     ]  # fmt: skip
     wide = [
