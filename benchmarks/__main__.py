@@ -30,6 +30,7 @@ from benchmarks import (
     telling_rate,
     throughput,
     two_desks,
+    vehicle_positions,
     written_bytes,
 )
 from benchmarks.machine import facts
@@ -62,6 +63,7 @@ BENCHMARKS: dict[str, Callable[[], msgspec.Struct]] = {
     "bike_trail": bike_trail.measure,
     "fire_index": fire_index.measure,
     "two_desks": two_desks.measure,
+    "vehicle_positions": vehicle_positions.measure,
     "telling_rate": telling_rate.measure,
     "stolen_push": stolen_push.measure,
 }
