@@ -255,3 +255,12 @@ def test_two_workers_side_by_side(
         database.run(lambda connection: connection.execute(update(lease).values(until_us=0)))
         put(database, 2)
         eventually(lambda: count_of(database, measure) == 0)
+
+
+@pytest.mark.parametrize("worker", ["ingest", "desk", "trades", "api"])
+def test_each_worker_has_a_unit_that_closes_off_the_same(worker: str) -> None:
+    folder = Path(__file__).parents[2] / "deploy"
+    text = (folder / f"langyan-{worker}.service").read_text("utf-8")
+    assert f"ExecStart=/opt/langyan/bin/langyan cloud {worker} /etc/langyan/cloud.toml\n" in text
+    closed = {"NoNewPrivileges=yes", "ProtectSystem=strict", "PrivateDevices=yes", "CapabilityBoundingSet="}
+    assert closed <= set(text.splitlines())
