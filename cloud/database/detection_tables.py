@@ -99,6 +99,8 @@ fire_cap = Table(
     # As it is written in `references` of the next one.
     Column("sent", String(40), nullable=False),
     Column("by", String(200), nullable=False),
+    # How the fire stood, in short: when it stands otherwise, another message is due.
+    Column("state", String(24), nullable=False),
     Column("xml", Text, nullable=False),
     Index("uq_fire_cap_fire_number", "fire", "number", unique=True),
 )

@@ -1,13 +1,16 @@
 """CAP messages about fires, kept as they were sent: numbered, each naming those before."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, insert, select
 
+from cloud.areas.chunks import chunked
 from cloud.database.area_tables import area, site
 from cloud.database.detection_tables import fire_cap
 from cloud.database.fire_tables import fire_day, fire_station
+from cloud.desk.changes import DESK
 from cloud.fire.cap import (
     MOST_REFERENCES,
     MsgType,
@@ -22,7 +25,7 @@ from cloud.fire.cap import (
 )
 from cloud.fire.classes import danger_of
 from cloud.fire.detection import Detection
-from cloud.fire.detection_store import Fire, Judgement
+from cloud.fire.detection_store import Fire, Judgement, evidence_of
 from cloud.geo import Spot, distance_m
 from cloud.settings import Settings
 
@@ -78,10 +81,34 @@ def issue(
         "sender": notice.sender,
         "sent": to_sent(now_us, notice.zone),
         "by": by,
+        "state": state_of(one),
         "xml": write(notice),
     }
     connection.execute(insert(fire_cap).values(row))
     return notice.identifier
+
+
+def follow_fires(connection: Connection, fires: Iterable[Fire], *, settings: Settings, now_us: int) -> int:
+    """Make the messages that are due, for those who heard of a fire before; returns how many.
+
+    A fire that somebody has closed or called false needs none but his.
+    """
+    due = [one for one in fires if one.told and (one.ended_at_us is None or one.merged_into is not None)]
+    said: dict[str, str] = {}
+    for some in chunked([one.id for one in due]):
+        query = select(fire_cap.c.fire, fire_cap.c.state).where(fire_cap.c.fire.in_(some)).order_by(fire_cap.c.number)
+        said |= {row.fire: row.state for row in connection.execute(query)}
+    due = [one for one in due if said.get(one.id) != state_of(one)]
+    evidence = evidence_of(connection, [one.id for one in due])
+    for one in due:
+        issue(connection, one, evidence[one.id], settings=settings, scope=Scope.PRIVATE, by=DESK.name, now_us=now_us)
+    return len(due)
+
+
+def state_of(one: Fire) -> str:
+    """Name how a fire stands, as far as those who heard of it must know."""
+    facts = (one.towers, one.alarm_stands, one.alarm_severity, one.judgement, one.merged_into)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
 
 
 def last_scope(connection: Connection, fire_id: str) -> Scope | None:

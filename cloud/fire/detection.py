@@ -69,6 +69,8 @@ WIND_UNKNOWN, DOWNWIND, ACROSS, UPWIND = 0.9, 1.0, 0.8, 0.7
 CONE_DEG = 45.0
 DOUBLES_M_S = 5.0
 FARTHEST = 3.0
+METRES_A_DEGREE = 111_000.0
+"""Of latitude; a little less than it is."""
 # The least that is said of where: a plume is hundreds of metres wide.
 LEAST_RADIUS_M = 500.0
 LEAST_CROSSING_RADIUS_M = 200.0
@@ -159,11 +161,14 @@ class Reach(Struct, frozen=True):
 
     def joins(self, one: Detection, other: Detection) -> bool:
         """Tell whether two detections are the same fire; the same for both orders."""
-        earlier, later = sorted((one, other), key=_age)
-        if one.mode is not other.mode or later.raised_at_us - earlier.raised_at_us > self.window_us:
+        # Most pairs are far apart, and this is asked of all.
+        if one.mode is not other.mode or abs(one.raised_at_us - other.raised_at_us) > self.window_s * 1e6:
             return False
         if one.gateway == other.gateway:
             return True
+        if abs(one.spot.latitude_deg - other.spot.latitude_deg) * METRES_A_DEGREE > self.farthest_m:
+            return False
+        earlier, later = sorted((one, other), key=_age)
         apart_m = distance_m(earlier.spot, later.spot)
         if apart_m > self.farthest_m:
             return False
@@ -252,10 +257,11 @@ def group(
     for key in whole:
         if (fire := fire_of.get(key)) is not None:
             root[find(key)] = find(of_fire.setdefault(fire, key))
+    done: set[str] = set()
     for one in new:
+        done.add(one.id)
         for other in whole.values():
-            # The question costs more than to see that both hang together already.
-            if other.id != one.id and find(one.id) != find(other.id) and reach.joins(one, other):
+            if other.id not in done and reach.joins(one, other):
                 root[find(one.id)] = find(other.id)
     groups: dict[str, list[str]] = defaultdict(list)
     for one in sorted({one.id: one for one in new}.values(), key=_age):

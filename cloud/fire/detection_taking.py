@@ -5,18 +5,16 @@ workers never make two fires of one, and nobody's judgement is passed over.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 from sqlalchemy import Connection, select
 
 from cloud.areas.places import find_places
 from cloud.database.tables import cursor
-from cloud.desk.changes import DESK
 from cloud.desk.following import take_changes
 from cloud.feed.measures import line_of, put
-from cloud.fire.cap import Scope
-from cloud.fire.cap_store import issue
+from cloud.fire.cap_store import follow_fires
 from cloud.fire.detection import Detection, Reach, assess, group
 from cloud.fire.detection_reading import read_news
 from cloud.fire.detection_settings import Detection as DetectionSettings
@@ -39,7 +37,8 @@ from cloud.fire.detection_telling import Touched, find_own_alarm, follow_ended, 
 from cloud.settings import Settings
 
 CURSOR = "fires"
-_NEWS = ("told", "towers", "alarm_stands", "alarm_severity", "judgement", "merged_into")
+# So many changes in a transaction: it holds the history of alarms, and the desk's intake waits for that.
+_AT_ONCE = 100
 
 
 def reach_of(settings: DetectionSettings) -> Reach:
@@ -49,7 +48,7 @@ def reach_of(settings: DetectionSettings) -> Reach:
 
 def take_news(connection: Connection, settings: Settings, now_us: int) -> int:
     """Take the next changes of the history and make of them what they are; returns how many there were."""
-    changes = take_changes(connection, CURSOR)
+    changes = take_changes(connection, CURSOR, limit=_AT_ONCE)
     if not changes:
         return 0
     news = read_news(connection, changes, sites=settings.fire.detection.sites)
@@ -57,8 +56,8 @@ def take_news(connection: Connection, settings: Settings, now_us: int) -> int:
     update_evidence(connection, [one for one in (*news.fresh, *news.others) if one.id in known])
     new = [one for one in news.fresh if one.id not in known]
     _settle(connection, new, settings, now_us, touched=set(known.values()))
-    for one in lock_fires(connection, news.fires).values():
-        _end_closed(connection, one, now_us)
+    fires = [_end_closed(connection, one, now_us) for one in lock_fires(connection, news.fires).values()]
+    follow_fires(connection, fires, settings=settings, now_us=now_us)
     return len(changes)
 
 
@@ -108,7 +107,7 @@ def _settle(
     # One that takes no more evidence joins nothing through what it has.
     near = [one for one in near if held[fire_of[one.id]].ended_at_us is None]
     takes = {one.id: fire_of[one.id] for one in near}
-    news = _News({key: held[key] for key in touched if key in held}, held)
+    news = _News({key: held[key] for key in touched if key in held})
     by_id = {one.id: one for one in (*new, *known)}
     for found in group([*new, *(one for one in known if one.id in takes)], near, takes, reach):
         members = [by_id[key] for key in found.new if key not in takes]
@@ -127,9 +126,8 @@ def _settle(
 class _News:
     """What becomes of the fires that some news are about."""
 
-    def __init__(self, fires: dict[str, Fire], held: Mapping[str, Fire]) -> None:
+    def __init__(self, fires: dict[str, Fire]) -> None:
         self.fires = fires
-        self.held = held
         self.joined: dict[str, list[Detection]] = defaultdict(list)
         self.notes: dict[str, list[str]] = defaultdict(list)
         self.placed: dict[str, str] = {}
@@ -175,19 +173,8 @@ def _weigh(connection: Connection, news: _News, settings: Settings, now_us: int)
     ]
     after = tell(connection, touched, desk=settings.desk, now_us=now_us)
     keep_fires(connection, after, known=[one.id for one in after])
-    for one in after:
-        if _is_news(news.held.get(one.id), one):
-            issue(connection, one, evidence[one.id], settings=settings, scope=Scope.PRIVATE, by=DESK.name,
-                  now_us=now_us)  # fmt: skip
     lines = [_line(one, len(evidence[one.id]), now_us + number) for number, one in enumerate(after) if one.told]
     put(connection, lines, limit=settings.trades.measures)
-
-
-def _is_news(before: Fire | None, after: Fire) -> bool:
-    """Tell whether those who heard of a fire must hear of it again."""
-    if not after.told or (after.ended_at_us is not None and after.merged_into is None):
-        return False
-    return before is None or any(getattr(before, name) != getattr(after, name) for name in _NEWS)
 
 
 def _line(one: Fire, evidence: int, at_us: int) -> bytes | None:
@@ -205,13 +192,14 @@ def _line(one: Fire, evidence: int, at_us: int) -> bytes | None:
     return line_of("fire", {"area": one.area or "", "mode": one.mode.value}, fields, at_us)
 
 
-def _end_closed(connection: Connection, one: Fire, now_us: int) -> None:
+def _end_closed(connection: Connection, one: Fire, now_us: int) -> Fire:
     """A fire whose own alarm somebody has closed takes no more evidence, and lets go of its detectors' alarms."""
     alarm = find_own_alarm(connection, one)
     if one.merged_into is not None or alarm is None or alarm.closed_at_us is None:
-        return
+        return one
     if one.ended_at_us is None:
         one = msgspec.structs.replace(one, ended_at_us=alarm.closed_at_us, alarm_stands=False, changed_at_us=now_us)
         keep_fires(connection, [one], known=[one.id])
     found = evidence_of(connection, [one.id])[one.id]
     follow_ended(connection, one, {each.occurrence for each in found}, now_us=now_us)
+    return one

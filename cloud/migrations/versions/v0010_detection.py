@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("sender", sa.String(200), nullable=False),
         sa.Column("sent", sa.String(40), nullable=False),
         sa.Column("by", sa.String(200), nullable=False),
+        sa.Column("state", sa.String(24), nullable=False),
         sa.Column("xml", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("identifier", name="pk_fire_cap"),
         sa.ForeignKeyConstraint(["fire"], ["fire.id"], name="fk_fire_cap_fire_fire"),
