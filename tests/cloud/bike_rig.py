@@ -1,6 +1,7 @@
 """A city for bike watch: three stations of three gateways in one street, one far away; bikes; what readers say."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -81,16 +82,18 @@ class BikeRig:
         """Do all that is due until nothing is."""
         self.wait(after_s)
         for _ in range(20):
-            due = self.database.read(
-                lambda connection: [
-                    duty for duty in rounds.duties() if duty.is_due(connection, self.settings, self.now_us)
-                ]
-            )
+            due = self.database.read(self._due)
             if not due:
                 return
             for duty in due:
-                self.database.run(lambda connection, duty=duty: duty.work(connection, self.settings, self.now_us))
-        raise AssertionError([duty.name for duty in due])
+                self.database.run(partial(self._work, duty))
+        raise AssertionError("there is always something due")
+
+    def _due(self, connection: Connection) -> list[rounds.Duty]:
+        return [duty for duty in rounds.duties() if duty.is_due(connection, self.settings, self.now_us)]
+
+    def _work(self, duty: rounds.Duty, connection: Connection) -> None:
+        duty.work(connection, self.settings, self.now_us)
 
     def arm(self, bike_id: str = "b1") -> None:
         self.database.run(lambda connection: arm(connection, bike_id, actor=WANG, now_us=self.now_us))
