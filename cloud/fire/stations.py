@@ -182,12 +182,12 @@ def bring_in(
         after = {**(before or STATIONS.new_row()), **entry.row}
         if before is None:
             added.append(after)
-            turns.append(_turn(after, after["moved_on"] or today, actor, N_("registered"), is_anew=True))
+            turns.append(_turn(after, after["moved_on"] or today, actor, "registered", is_anew=True))
         elif after != before:
             changed.append(after)
             if far_m := _moved_m(before, after):
                 is_anew = far_m > moved_m
-                turns.append(_turn(after, after["moved_on"] or today, actor, N_("moved"), is_anew=is_anew))
+                turns.append(_turn(after, after["moved_on"] or today, actor, "moved", is_anew=is_anew))
     if added:
         connection.execute(insert(fire_station), added)
     for row in changed:
