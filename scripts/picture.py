@@ -23,7 +23,10 @@ WIDTH, HEIGHT = 118, 34
 def main() -> int:
     """Play until the press in the outage has reached the outbox, then draw."""
     screen, pressed = Screen(), list[Pressed]()
-    with TemporaryDirectory(prefix="langyan-picture-") as folder, Stage(Path(folder), write_sites) as stage:
+    with (
+        TemporaryDirectory(prefix="langyan-picture-") as folder,
+        Stage(Path(folder), write_sites, trades=True) as stage,
+    ):
         started = time.monotonic()
         for scene in plan(stage, SECONDS):
             sleep_until(started + scene.at_s)

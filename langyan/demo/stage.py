@@ -117,22 +117,7 @@ class Stage:
             )
             for gateway, path in sites.items()
         }  # fmt: skip
-        self.workers = {
-            worker: Langyan(
-                folder, worker, "cloud", worker, str(self.settings),
-                ready=partial(self._has_heard, worker), environment=self._secrets,
-            )
-            for worker in (("ingest", "desk", "trades") if trades else ("ingest", "desk"))
-        }  # fmt: skip
-        self.workers["api"] = Langyan(
-            folder,
-            "api",
-            "cloud",
-            "api",
-            str(self.settings),
-            ready=partial(accepts, api_port),
-            environment=self._secrets,
-        )
+        self.workers = self._workers(api_port, trades=trades)
         self._ports = ports
         self._open = contextlib.ExitStack()
 
@@ -200,6 +185,16 @@ class Stage:
             for device in control.stats().devices.values():
                 found[gateway, device.bus] += device.counts.answers
         return dict(found)
+
+    def _workers(self, api_port: int, *, trades: bool) -> dict[str, Langyan]:
+        names = ("ingest", "desk", "trades") if trades else ("ingest", "desk")
+        ready = {name: partial(self._has_heard, name) for name in names} | {"api": partial(accepts, api_port)}
+        return {
+            name: Langyan(
+                self.folder, name, "cloud", name, str(self.settings), ready=is_ready, environment=self._secrets
+            )
+            for name, is_ready in ready.items()
+        }
 
     def _is_alive(self, gateway: str) -> bool:
         return self.observer.is_alive(gateway)
