@@ -18,7 +18,7 @@ from cloud.geo import Spot
 from contract.alarms import Mode, Severity
 
 MOST_NEAR = 5_000
-"""Of raises within the window the nearest in time count; more of them there never were in a forest."""
+"""Of raises within the window the latest count; more of them there never were in a forest."""
 POINT, RULE = "detection", "fusion"
 
 

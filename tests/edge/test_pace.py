@@ -92,8 +92,7 @@ def test_whatever_pace_is_ordered_the_usual_one_comes_back(
     asked = [at for at, _block in turns(schedule, over_s + 5 * every_s, start=began_s) if at >= over_s]
     # The first may still stand where the pace has put it.
     assert all(
-        later - earlier == pytest.approx(every_s, abs=0.01 + 0.01 * every_s)
-        for earlier, later in pairwise(asked[1:])
+        later - earlier == pytest.approx(every_s, abs=0.01 + 0.01 * every_s) for earlier, later in pairwise(asked[1:])
     )
     assert asked[0] <= over_s + every_s + 0.01
 
