@@ -70,8 +70,8 @@ def take_visits(connection: Connection, heard: Iterable[HeardVisit], *, settings
     new: set[str] = set()
     for some in chunked(sorted(rows, key=lambda row: str(row["id"]))):
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(patrol_visit).values(list(some)).on_conflict_do_nothing()
-        new.update(connection.execute(statement.returning(patrol_visit.c.id)).scalars())
+        statement = dialect.insert(patrol_visit).on_conflict_do_nothing().returning(patrol_visit.c.id)
+        new.update(connection.execute(statement, list(some)).scalars())
     fresh = [row for row in rows if row["id"] in new]
     tours = assign(connection, [_visit(row) for row in fresh])
     signs = [
@@ -86,9 +86,10 @@ def assign(connection: Connection, visits: Sequence[Visit]) -> dict[str, str]:
     """Give visits to the tours they belong to, and let those be judged; returns tours by visit."""
     found: dict[str, str] = {}
     for some in chunked(sorted(visits), _TOURS_AT_ONCE):
-        tours = _candidates(connection, some)
+        by_point, by_wand = _by_words(_candidates(connection, some))
         for visit in some:
-            if (tour := choose_tour(visit, tours)) is not None:
+            tours = {**by_point.get(visit.point, {}), **by_wand.get(visit.wand, {})}
+            if (tour := choose_tour(visit, tours.values())) is not None:
                 found[visit.id] = tour.id
     wake(connection, found.values())
     if found:
@@ -293,6 +294,21 @@ def _candidates(connection: Connection, visits: Sequence[Visit]) -> list[Tour]:
         rows = connection.execute(select(patrol_tour.c.tour).where(patrol_tour.c.id.in_(some))).scalars()
         found += [msgspec.convert(row, Tour) for row in rows]
     return found
+
+
+_Tours = dict[str | None, dict[str, Tour]]
+
+
+def _by_words(tours: Iterable[Tour]) -> tuple[_Tours, _Tours]:
+    """Sort tours by the points on them, and by the wands that may walk them."""
+    by_point: _Tours = {}
+    by_wand: _Tours = {}
+    for tour in tours:
+        for stop in tour.stops:
+            by_point.setdefault(stop.point, {})[tour.id] = tour
+        for wand in tour.wands:
+            by_wand.setdefault(wand, {})[tour.id] = tour
+    return by_point, by_wand
 
 
 def _visit(row: Mapping[Any, Any]) -> Visit:
