@@ -88,10 +88,11 @@ def plan(stage: Stage, seconds: float) -> list[Scene]:
             _("Somebody moves an armed e-bike, and nobody is at the alarm desk: the street is told, then the town."),
             partial(_steal, stage),
         ),
-        Scene(seconds * 0.47, _("The e-bike is heard at the gate: its trail grows."), partial(_ride, stage)),
         Scene(
             seconds * 0.53, _("The duty officer is back and sends a patrol. The fire is out."), partial(_back, stage)
         ),
+        # Not before the theft is told: what moves it is what the reader at the shed says.
+        Scene(seconds * 0.54, _("The e-bike is heard at the gate: its trail grows."), partial(_ride, stage)),
         Scene(outage_at, _("The broker is killed. Readings wait in the gateways' outboxes."), partial(_kill, stage)),
         Scene(
             outage_at + outage_s * 0.4,
