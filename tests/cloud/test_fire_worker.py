@@ -1,9 +1,5 @@
 """The daily index of stations: the loop on a virtual clock, both databases."""
 
-from functools import partial
-
-import anyio
-import anyio.lowlevel
 import pytest
 
 from cloud.counters import Counters
@@ -16,13 +12,14 @@ from cloud.fire.classes import Danger
 from cloud.fire.danger import Level, current_levels, device_of, follow
 from cloud.fire.fwi import Codes, Weather, next_day
 from cloud.fire.settings import Fire
-from cloud.fire.worker import run_fire
+from cloud.fire.worker import Watch
 from cloud.influx import InfluxV1
+from cloud.influx.query import open_reader
 from cloud.settings import Influx1, Settings
 from contract.alarms import Transition
 from langyan.servers import Influx
 from tests.cloud.fire_rig import HEAD, ROW, Post, day, moment_us
-from tests.cloud.rig import LIMIT_S, count_of, fresh, rows_of
+from tests.cloud.rig import count_of, fresh, rows_of
 
 pytestmark = pytest.mark.anyio
 
@@ -306,7 +303,7 @@ async def test_a_station_of_any_id_is_a_device() -> None:
     assert device_of("s" * 64) != device_of("s" * 63 + "t")
 
 
-async def test_the_loop_reads_a_real_influxdb(desk_database: Database, influx: Influx) -> None:
+async def test_a_pass_reads_a_real_influxdb(desk_database: Database, influx: Influx) -> None:
     readings = Influx1(url=influx.url, database=fresh("fire"), timeout_s=20)
     settings = Settings(influx=readings, fire=Fire(every_s=1))
     post = Post(desk_database, settings)
@@ -321,12 +318,7 @@ async def test_the_loop_reads_a_real_influxdb(desk_database: Database, influx: I
         await writer.ensure_database()
         await writer.write("\n".join(lines).encode())
     persistent = PersistentDatabase(desk_database, counters=Counters())
-    loop = partial(run_fire, persistent, settings, clock=lambda: moment_us(0, 20))
-    with anyio.fail_after(LIMIT_S):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(loop)
-            while not await persistent.ask(current_levels):
-                await anyio.lowlevel.checkpoint()
-            tasks.cancel_scope.cancel()
+    async with open_reader(readings) as reader:
+        assert await Watch(persistent, reader, settings, clock=lambda: moment_us(0, 20)).run_pass() == 1
     (one,) = post.days()
     assert (one["rule"], one["temp_c"], one["wind_kmh"], one["china"]) == ("started", 17, pytest.approx(21.6), 2)
