@@ -88,6 +88,8 @@ class AlarmPage(BaseModel):
     Attributes:
         next: give it as `after` to get the following ones; null at the end.
         first_outs: of each alarm in this page the first of its chain, where that is another one of this page.
+        flood_since_us: since when new live alarms there come faster than people can read them (ISA-18.2: ten in ten
+            minutes, until fewer than five); null: they do not.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -95,6 +97,7 @@ class AlarmPage(BaseModel):
     alarms: list[AlarmView]
     next: str | None
     first_outs: dict[str, str]
+    flood_since_us: int | None
 
 
 class ChangeView(BaseModel):

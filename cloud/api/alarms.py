@@ -10,27 +10,34 @@ from cloud.api.auth import Caller, needs
 from cloud.api.context import Here
 from cloud.api.escalation_views import find_escalation
 from cloud.api.problems import ProblemError, not_found
-from cloud.api.queries import Filters, alarm_page, cursor_of, history_of, ids_like
+from cloud.api.queries import Filters, alarm_page, cursor_of, history_of, ids_like, newest_raises
 from cloud.database.area_tables import area
 from cloud.database.tables import occurrence
 from cloud.desk.core import Alarm
 from cloud.desk.keeping import to_alarm
-from cloud.desk.noise import first_outs
+from cloud.desk.noise import first_outs, in_flood_since
 from cloud.people.roles import Action, Person
 
 router = APIRouter(prefix="/alarms", tags=["alarms"])
 AlarmId = Annotated[str, Path(pattern=r"^[0-9a-f]{4,24}$", description="an alarm's id, or a unique beginning of it")]
 SeesAlarms = Annotated[Caller, needs(Action.SEE_ALARMS)]
+# A flood is told from the newest alarms: of so long, and so many.
+_FLOOD_LOOKS_BACK_US = 6 * 3_600_000_000
+_FLOOD_LOOKS_AT = 2_000
 
 
 @router.get("")
 async def list_alarms(filters: Annotated[Filters, Query()], context: Here, caller: SeesAlarms) -> AlarmPage:
     """List alarms, the latest trigger first."""
-    found = await context.database.ask(lambda connection: _page(connection, filters, caller.person))
-    alarms, now_us = found[: filters.limit], context.clock()
+    now_us = context.clock()
+    found, flood_since_us = await context.database.ask(
+        lambda connection: _page(connection, filters, caller.person, now_us)
+    )
+    alarms = found[: filters.limit]
     firsts = {one: first for one, first in first_outs(alarms).items() if one != first}
     following = cursor_of(alarms[-1]) if len(found) > filters.limit else None
-    return AlarmPage(alarms=[AlarmView.of(alarm, now_us) for alarm in alarms], next=following, first_outs=firsts)
+    views = [AlarmView.of(alarm, now_us) for alarm in alarms]
+    return AlarmPage(alarms=views, next=following, first_outs=firsts, flood_since_us=flood_since_us)
 
 
 @router.get("/{alarm_id}")
@@ -84,7 +91,10 @@ def area_path_of(connection: Connection, area_id: str, person: Person) -> str:
     return path
 
 
-def _page(connection: Connection, filters: Filters, person: Person) -> list[Alarm]:
+def _page(connection: Connection, filters: Filters, person: Person, now_us: int) -> tuple[list[Alarm], int | None]:
     path = None if filters.area is None else area_path_of(connection, filters.area, person)
     query = alarm_page(filters, scope=person.scope, area_path=path)
-    return [to_alarm(row) for row in connection.execute(query).mappings()]
+    alarms = [to_alarm(row) for row in connection.execute(query).mappings()]
+    since_us = now_us - _FLOOD_LOOKS_BACK_US
+    raises = newest_raises(scope=person.scope, area_path=path, since_us=since_us, limit=_FLOOD_LOOKS_AT)
+    return alarms, in_flood_since(connection.execute(raises).scalars(), now_us)

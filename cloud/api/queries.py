@@ -96,6 +96,15 @@ def alarm_page(filters: Filters, *, scope: str | None, area_path: str | None) ->
     return query.order_by(at.last_raised_at_us.desc(), at.alarm_id.desc()).limit(filters.limit + 1)
 
 
+def newest_raises(*, scope: str | None, area_path: str | None, since_us: int, limit: int) -> Select[Any]:
+    """Write the query of when the newest live alarms of a place were raised."""
+    at = occurrence.c
+    given = [within(at.area_path, scope), within(at.area_path, area_path)]
+    query = select(at.raised_at_us).where(*(term for term in given if term is not None))
+    query = query.where(at.raised_at_us >= since_us, at.mode == Mode.LIVE.value)
+    return query.order_by(at.raised_at_us.desc()).limit(limit)
+
+
 def cursor_of(alarm: Alarm) -> str:
     """Name the place after an alarm in the list."""
     return base64.urlsafe_b64encode(f"{alarm.last_raised_at_us}:{alarm.alarm_id}".encode()).decode().rstrip("=")

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, case, func, select
 from cloud.areas.places import find_places
 from cloud.clock import now_us
 from cloud.database import PersistentDatabase
-from cloud.database.area_tables import registered_gateway
+from cloud.database.area_tables import area, registered_gateway
 from cloud.database.tables import control, occurrence
 from cloud.desk.changes import DESK, Changed, What
 from cloud.desk.controls import end_expired
@@ -173,6 +173,21 @@ def _place(connection: Connection, _settings: Settings, at_us: int) -> int:
     return len(changes)
 
 
+def _move(connection: Connection, _settings: Settings, at_us: int) -> int:
+    """Move open alarms along with their areas: an import may have hung them elsewhere in the tree."""
+    moved = occurrence.join(area, area.c.id == occurrence.c.area)
+    query = select(occurrence, area.c.path.label("new_path")).select_from(moved)
+    query = query.where(occurrence.c.closed_at_us.is_(None), occurrence.c.area_path != area.c.path)
+    query = query.order_by(occurrence.c.raised_at_us, occurrence.c.alarm_id).limit(BATCH)
+    changes: list[Changed] = []
+    for row in connection.execute(query.with_for_update(of=occurrence, skip_locked=True)).mappings():
+        before = to_alarm({column.name: row[column] for column in occurrence.c})
+        after = msgspec.structs.replace(before, area_path=row["new_path"])
+        changes.append(Changed(before, after, What.PLACED, DESK, at_us))
+    keep(connection, changes)
+    return len(changes)
+
+
 def _end_tests(connection: Connection, _settings: Settings, at_us: int) -> int:
     """Close tests and drills that are over: nobody is asked what they were, and the open list stays short."""
     over = (
@@ -224,6 +239,7 @@ def make_duties() -> tuple[Duty, ...]:
 
 TIDYING = (
     Duty("places", _at_any_time, _place),
+    Duty("moved areas", _at_any_time, _move),
     Duty("tests", _at_any_time, _end_tests),
     Duty("closed losses", _at_any_time, partial(clear_closed_losses, limit=BATCH)),
 )

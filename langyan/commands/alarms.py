@@ -107,6 +107,9 @@ def list_(
         _print_json(page["alarms"])
         return
     Console().print(alarm_table(page["alarms"]))
+    if page["flood_since_us"] is not None:
+        since = moment(page["flood_since_us"])
+        typer.echo(_("Flood since {moment} UTC: ten new alarms or more within ten minutes.").format(moment=since))
     if page["next"]:
         typer.echo(_("There are more; --limit shows up to 1000."))
 

@@ -86,6 +86,14 @@ async def test_the_first_of_a_chain_is_named(rig: Rig) -> None:
     assert page["first_outs"] == {alarm.alarm_id: alarms[0].alarm_id for alarm in alarms[1:]}
 
 
+@pytest.mark.parametrize(("count", "is_flood"), [(9, False), (10, True)])
+async def test_a_flood_is_told(rig: Rig, *, count: int, is_flood: bool) -> None:
+    alarms = rig.raise_alarms(count)
+    async with rig.client(rig.add("admin", Role.ADMIN)) as desk:
+        page = (await desk.get("/api/v1/alarms", params={"limit": 1})).json()
+    assert page["flood_since_us"] == (alarms[-1].raised_at_us if is_flood else None)
+
+
 async def test_an_alarm_goes_through_its_stages_and_its_history_says_so(rig: Rig) -> None:
     (alarm,) = rig.raise_alarms()
     path = f"/api/v1/alarms/{alarm.alarm_id}"

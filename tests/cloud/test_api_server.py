@@ -84,7 +84,7 @@ def test_tls_the_first_admin_and_an_orderly_end(
         assert me["must_change"]
         body = {"password": password, "new_password": "staple battery horse"}
         me = desk.post("/me/password", body, headers={"X-CSRF-Token": me["csrf"]})
-        assert desk.get("/alarms") == {"alarms": [], "next": None, "first_outs": {}}
+        assert desk.get("/alarms") == {"alarms": [], "next": None, "first_outs": {}, "flood_since_us": None}
         events = desk.follow()
         assert next(events).name == "hello"
         portal.call(process.stop)

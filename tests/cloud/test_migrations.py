@@ -33,6 +33,10 @@ from cloud.database.tables import change, occurrence
 from cloud.errors import DatabaseAwayError
 
 
+COUNTED_ANEW = "0015"
+"""The revision that forgets what was counted, as it is written in another form since."""
+
+
 def config_for(connection: Connection) -> Config:
     config = Config()
     config.set_main_option("script_location", "cloud:migrations")
@@ -94,6 +98,8 @@ def test_every_earlier_form_comes_up_with_its_rows_and_goes_back(database_url: U
         with database.transaction() as connection:
             assert compare_metadata(MigrationContext.configure(connection), metadata) == []
             names = [table for table in metadata.sorted_tables if table.name in before]
+            if revision < COUNTED_ANEW:
+                before |= dict.fromkeys({"tally", "busy_source"} & before.keys(), 0)
             assert count(connection, names) == before
         move(database, revision, down=True)
         database.migrate()
