@@ -71,7 +71,7 @@ def test_the_example_comes_in_is_looked_at_and_goes_out_again(folder: Path) -> N
 def test_a_policy_that_cannot_be_read_is_shown_as_what_holds(folder: Path) -> None:
     told(run("import", "city"))
     with sqlite3.connect(folder / "cloud.db") as connection:
-        connection.execute("UPDATE policy SET policy = '{\"target_s\": \"soon\"}'")
+        connection.execute('UPDATE policy SET policy = \'{"target_s": "soon"}\'')
     connection.close()
     shown = told(run("show", "320506001-01"))
     assert re.search(r"critical +│ 300 s +│.*│ default, as that of 320506 cannot be read", shown)

@@ -11,7 +11,7 @@ from cloud.api.context import Here
 from cloud.api.problems import not_found
 from cloud.api.queries import Word
 from cloud.errors import NotAllowedError
-from cloud.orders.life import State
+from cloud.orders.life import OrderState
 from cloud.orders.orders import list_orders, outcome_of
 from cloud.people.roles import Action, allows
 
@@ -36,7 +36,7 @@ class OrderView(BaseModel):
     id: str
     gateway: str
     kind: str
-    state: State
+    state: OrderState
     by: str
     why: str
     given_at_us: int
@@ -64,7 +64,7 @@ async def show_orders(
     caller: Annotated[Caller, needs(Action.SEE_SYSTEM)],
     *,
     gateway: Annotated[Word | None, Query()] = None,
-    state: Annotated[list[State], Query(max_length=len(State))] = [],  # noqa: B006 - never changed
+    state: Annotated[list[OrderState], Query(max_length=len(OrderState))] = [],  # noqa: B006 - never changed
     before: Annotated[int | None, Query(ge=1, le=2**53 - 1)] = None,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
 ) -> OrderPage:

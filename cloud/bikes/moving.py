@@ -13,12 +13,12 @@ from cloud.bikes.life import Life, Stay
 from cloud.bikes.settings import Bikes
 from cloud.bikes.stations import Stations
 from cloud.database.bike_tables import bike, bike_arming, bike_told
-from cloud.orders.life import State
+from cloud.orders.life import OrderState
 from cloud.orders.orders import outcome_of
 
 WATCH = "bike watch"
 """Who does what nobody has asked for."""
-_FAILED = frozenset({State.REFUSED, State.FAILED, State.EXPIRED})
+_FAILED = frozenset({OrderState.REFUSED, OrderState.FAILED, OrderState.EXPIRED})
 
 
 class Moved(Struct, frozen=True):

@@ -21,7 +21,7 @@ GRACE_US = 10_000_000
 """After a command's end its answer may be on its way, or the gateway's clock be slow by so much."""
 
 
-class State(StrEnum):
+class OrderState(StrEnum):
     """How an order stands; stored, so a word never changes its meaning."""
 
     WAITING = "waiting"
@@ -39,8 +39,8 @@ class State(StrEnum):
     """A later wish took its place before it was done."""
 
 
-OPEN = (State.WAITING, State.SENT)
-_STATES = {Outcome.DONE: State.DONE, Outcome.REFUSED: State.REFUSED, Outcome.FAILED: State.FAILED}
+OPEN = (OrderState.WAITING, OrderState.SENT)
+_STATES = {Outcome.DONE: OrderState.DONE, Outcome.REFUSED: OrderState.REFUSED, Outcome.FAILED: OrderState.FAILED}
 
 
 class Pace(Struct, frozen=True):
@@ -61,14 +61,14 @@ class Life(Struct, frozen=True):
     Attributes:
         expires_at_us: until then the wish stands.
         is_outdated: a later wish stands in line.
-        command_id, command_until_us: the command under way; None while `State.WAITING`.
+        command_id, command_until_us: the command under way; None while `OrderState.WAITING`.
         commands: made so far; tries: sends of the one under way.
         due_at_us: when something is to be done next.
         birth_us: the gateway's at the last send.
         sent_at_us, settled_at_us: the last send, and the end.
     """
 
-    state: State
+    state: OrderState
     expires_at_us: int
     due_at_us: int
     is_outdated: bool = False
@@ -93,23 +93,23 @@ def send(life: Life, command_id: str, *, birth_us: int | None, now_us: int, pace
     tries = life.tries + 1
     due_at_us = min(now_us + pace.wait_us(tries), _end_us(life))
     return replace(
-        life, state=State.SENT, tries=tries, due_at_us=due_at_us, birth_us=birth_us, sent_at_us=now_us, reason=""
+        life, state=OrderState.SENT, tries=tries, due_at_us=due_at_us, birth_us=birth_us, sent_at_us=now_us, reason=""
     )  # fmt: skip
 
 
 def end(life: Life, *, now_us: int, pace: Pace) -> Life:
     """Let time pass: a wish or a command may be over."""
-    if life.state is State.SENT:
+    if life.state is OrderState.SENT:
         return _again(life, "no answer; it may have been done", now_us, pace) if now_us >= _end_us(life) else life
-    if life.state is State.WAITING and now_us >= life.expires_at_us:
+    if life.state is OrderState.WAITING and now_us >= life.expires_at_us:
         reason = life.reason or "the gateway was away, or others were before it"
-        return _settled(life, State.EXPIRED, reason, now_us)
+        return _settled(life, OrderState.EXPIRED, reason, now_us)
     return life
 
 
 def answered(life: Life, result: Result, *, now_us: int, pace: Pace) -> Life:
     """Take the answer to the command under way; answers to earlier ones are passed over."""
-    if life.state is not State.SENT or result.id != life.command_id:
+    if life.state is not OrderState.SENT or result.id != life.command_id:
         return life
     if result.outcome is Outcome.EXPIRED or (result.outcome is Outcome.REFUSED and is_passing(result.reason)):
         return _again(life, result.reason, now_us, pace)
@@ -129,14 +129,14 @@ def _end_us(life: Life) -> int:
 def _again(life: Life, reason: str, now_us: int, pace: Pace) -> Life:
     """Wait for another command, if the wish still stands."""
     if life.is_outdated:
-        return _settled(life, State.REPLACED, reason, now_us)
+        return _settled(life, OrderState.REPLACED, reason, now_us)
     if now_us >= life.expires_at_us:
-        return _settled(life, State.EXPIRED, reason, now_us)
+        return _settled(life, OrderState.EXPIRED, reason, now_us)
     due_at_us = now_us + pace.wait_us(life.commands)
     return replace(
-        life, state=State.WAITING, command_id=None, command_until_us=None, tries=0, due_at_us=due_at_us, reason=reason
+        life, state=OrderState.WAITING, command_id=None, command_until_us=None, tries=0, due_at_us=due_at_us, reason=reason
     )  # fmt: skip
 
 
-def _settled(life: Life, state: State, reason: str, now_us: int) -> Life:
+def _settled(life: Life, state: OrderState, reason: str, now_us: int) -> Life:
     return replace(life, state=state, settled_at_us=now_us, due_at_us=now_us, reason=reason)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
 from cloud.areas.chunks import chunked
 from cloud.database.order_tables import gateway_order
 from cloud.errors import BadOrderError
-from cloud.orders.life import OPEN, State
+from cloud.orders.life import OPEN, OrderState
 from contract import cloudevents
 from contract.commands import Command, Order, encode_command
 from contract.ids import is_id
@@ -67,7 +67,7 @@ class Ordered(Struct, frozen=True):
     id: str
     gateway: str
     kind: str
-    state: State
+    state: OrderState
     by: str
     why: str
     given_at_us: int
@@ -105,10 +105,10 @@ def give(connection: Connection, orders: Sequence[GatewayOrder], now_us: int) ->
     for one in fresh:
         row = _row(one, now_us)
         if one.replaces and latest[one.gateway, one.replaces] != one.id:
-            row |= {"state": State.REPLACED.value, "settled_at_us": now_us}
+            row |= {"state": OrderState.REPLACED.value, "settled_at_us": now_us}
         elif not room[one.gateway]:
             reason = f"{MAX_WAITING} orders wait for this gateway"
-            row |= {"state": State.REFUSED.value, "settled_at_us": now_us, "reason": reason}
+            row |= {"state": OrderState.REFUSED.value, "settled_at_us": now_us, "reason": reason}
         else:
             room[one.gateway] -= 1
         rows.append(row)
@@ -129,7 +129,7 @@ def list_orders(
     connection: Connection,
     *,
     gateway: str | None = None,
-    states: Sequence[State] = (),
+    states: Sequence[OrderState] = (),
     before: int | None = None,
     limit: int = 100,
 ) -> list[Ordered]:
@@ -159,7 +159,7 @@ _SHOWN = [
 
 
 def _ordered(row: Row[Any]) -> Ordered:
-    return Ordered(**{**row._mapping, "state": State(row.state)})  # noqa: SLF001 - SQLAlchemy's public name
+    return Ordered(**{**row._mapping, "state": OrderState(row.state)})  # noqa: SLF001 - SQLAlchemy's public name
 
 
 def _row(one: GatewayOrder, now_us: int) -> dict[str, Any]:
@@ -178,7 +178,7 @@ def _row(one: GatewayOrder, now_us: int) -> dict[str, Any]:
         "why": one.why[:_MAX_WHY_CHARS],
         "given_at_us": now_us,
         "expires_at_us": expires_at_us,
-        "state": State.WAITING.value,
+        "state": OrderState.WAITING.value,
         "is_outdated": False,
         "commands": 0,
         "tries": 0,
@@ -198,8 +198,8 @@ def _outdate(connection: Connection, wishes: Sequence[tuple[str, str]], now_us: 
             select(at.number, at.state).where(is_open, same).order_by(at.number).with_for_update()
         )
         found = rows.all()
-        replaced = {"state": State.REPLACED.value, "settled_at_us": now_us}
-        for state, change in ((State.WAITING, replaced), (State.SENT, {"is_outdated": True})):
+        replaced = {"state": OrderState.REPLACED.value, "settled_at_us": now_us}
+        for state, change in ((OrderState.WAITING, replaced), (OrderState.SENT, {"is_outdated": True})):
             numbers = [row.number for row in found if row.state == state.value]
             connection.execute(update(gateway_order).where(at.number.in_(numbers)).values(change))
 

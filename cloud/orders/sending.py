@@ -26,7 +26,7 @@ from cloud.areas.chunks import chunked
 from cloud.database.order_tables import gateway_order
 from cloud.database.tables import gateway
 from cloud.feed.lease import hold
-from cloud.orders.life import GRACE_US, OPEN, Life, Pace, State, answered, end, send, unsent
+from cloud.orders.life import GRACE_US, OPEN, Life, OrderState, Pace, answered, end, send, unsent
 from cloud.orders.settings import Orders
 from contract.commands import Command, Result, decode_command
 
@@ -91,12 +91,14 @@ def note_unsent(connection: Connection, numbers: Sequence[int], *, now_us: int) 
     """Note that the broker did not take what `take_due` gave."""
     for some in chunked(sorted(numbers)):
         rows = connection.execute(_locked(gateway_order.c.number.in_(some))).all()
-        _keep(connection, [(row, unsent(_life(row), now_us=now_us)) for row in rows if row.state == State.SENT.value])
+        _keep(
+            connection, [(row, unsent(_life(row), now_us=now_us)) for row in rows if row.state == OrderState.SENT.value]
+        )
 
 
 def take_results(
     connection: Connection, results: Sequence[Result], settings: Orders, *, now_us: int
-) -> list[tuple[Result, State]]:
+) -> list[tuple[Result, OrderState]]:
     """Keep the answers to orders; what answers nothing that is under way is passed over.
 
     Returns:
@@ -104,7 +106,7 @@ def take_results(
     """
     # The first word counts: a repeated command is answered again, and says the same.
     by_id = {one.id: one for one in reversed(results)}
-    found: list[tuple[Result, State]] = []
+    found: list[tuple[Result, OrderState]] = []
     for some in chunked(sorted(by_id)):
         changed: list[tuple[Row[Any], Life]] = []
         for row in connection.execute(_locked(gateway_order.c.command_id.in_(some))).all():
@@ -135,8 +137,8 @@ def _ended(now_us: int) -> Select[Any]:
     """Write the query of wishes and commands whose time is over, whoever is there."""
     at = gateway_order.c
     is_over = or_(
-        and_(at.state == State.WAITING.value, at.expires_at_us <= now_us),
-        and_(at.state == State.SENT.value, at.command_until_us <= now_us - GRACE_US),
+        and_(at.state == OrderState.WAITING.value, at.expires_at_us <= now_us),
+        and_(at.state == OrderState.SENT.value, at.command_until_us <= now_us - GRACE_US),
     )
     return select(gateway_order).where(is_over).order_by(at.number).limit(AT_ONCE)
 
@@ -144,7 +146,7 @@ def _ended(now_us: int) -> Select[Any]:
 def _repeated(now_us: int) -> Select[Any]:
     """Write the query of what is under way and late, and of what was sent to a gateway that was born since."""
     at = gateway_order.c
-    is_due = and_(at.state == State.SENT.value, at.command_until_us > now_us, _is_due(now_us))
+    is_due = and_(at.state == OrderState.SENT.value, at.command_until_us > now_us, _is_due(now_us))
     return _with_presence().where(is_due, _is_there()).order_by(at.number).limit(AT_ONCE)
 
 
@@ -163,7 +165,7 @@ def _begun(connection: Connection, settings: Orders, now_us: int, *, is_claimed:
             before.c.number < at.number,
         )
     )
-    may_go = and_(at.state == State.WAITING.value, at.expires_at_us > now_us, _is_due(now_us), _is_there())
+    may_go = and_(at.state == OrderState.WAITING.value, at.expires_at_us > now_us, _is_due(now_us), _is_there())
     query = _with_presence().where(may_go, or_(at.lane == "", ~is_behind))
     # Gateways that have their share would fill the page before others.
     busy = sorted(name for name, count in under_way.items() if count >= settings.per_gateway)
@@ -181,7 +183,7 @@ def _under_way(connection: Connection) -> Counter[str]:
     """Count what is under way by gateway, where somebody may answer."""
     at = gateway_order.c
     joined = gateway_order.outerjoin(gateway, at.gateway == gateway.c.id)
-    query = select(at.gateway, func.count()).select_from(joined).where(at.state == State.SENT.value, _is_there())
+    query = select(at.gateway, func.count()).select_from(joined).where(at.state == OrderState.SENT.value, _is_there())
     rows = connection.execute(query.group_by(at.gateway)).all()
     return Counter({row[0]: row[1] for row in rows})
 
@@ -212,7 +214,7 @@ def _locked(condition: ColumnElement[bool]) -> Select[Any]:
 
 def _life(row: Row[Any]) -> Life:
     values = row._mapping  # noqa: SLF001 - SQLAlchemy's public name
-    return Life(**{name: values[name] for name in _FIELDS} | {"state": State(row.state)})
+    return Life(**{name: values[name] for name in _FIELDS} | {"state": OrderState(row.state)})
 
 
 def _keep(connection: Connection, changed: Sequence[tuple[Row[Any], Life]]) -> None:

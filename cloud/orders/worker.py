@@ -19,7 +19,7 @@ from cloud.intake import Registry, gateway_of, open_payload
 from cloud.mqtt_worker import Message, MqttWorker
 from cloud.orders import pushing, sending, stolen
 from cloud.orders.bell import Bell
-from cloud.orders.life import State
+from cloud.orders.life import OrderState
 from cloud.orders.pushing import Parts
 from cloud.settings import Settings
 from contract.commands import Command, Result, decode_result, encode_command
@@ -139,7 +139,7 @@ def _commit(
     at_us = clock()
     results = [content for _message, content in taken if isinstance(content, Result)]
     for result, state in sending.take_results(connection, results, settings.orders, now_us=at_us):
-        if state in (State.REFUSED, State.FAILED):
+        if state in (OrderState.REFUSED, OrderState.FAILED):
             _log.warning("an order to %s is %s: %s", result.gateway, state.value, result.reason)
     for result, standing in pushing.take_results(connection, results, settings.orders, now_us=at_us):
         if standing.error:

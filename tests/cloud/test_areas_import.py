@@ -13,11 +13,11 @@ from cloud.areas.faults import Faults, ImportRefusedError
 from cloud.areas.handovers import HANDED_OVER, hand_over
 from cloud.areas.importing import Options, bring_in, read_rows
 from cloud.areas.places import find_places
-from cloud.areas.tree import NOWHERE, Place
 from cloud.areas.policies import find_policies
 from cloud.areas.showing import list_areas, show_area
 from cloud.areas.soundness import Registry, weaknesses
 from cloud.areas.store import IMPORTED
+from cloud.areas.tree import NOWHERE, Place
 from cloud.database import Database
 from cloud.database.area_tables import area, duty, handover, registered_device, site
 from cloud.database.people_tables import audit, user

@@ -32,7 +32,6 @@ from cloud.database.schema import metadata
 from cloud.database.tables import change, occurrence
 from cloud.errors import DatabaseAwayError
 
-
 COUNTED_ANEW = "0015"
 """The revision that forgets what was counted, as it is written in another form since."""
 

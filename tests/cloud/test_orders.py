@@ -8,7 +8,7 @@ import pytest
 from cloud.database import Database
 from cloud.errors import BadOrderError
 from cloud.orders import sending
-from cloud.orders.life import GRACE_US, State
+from cloud.orders.life import GRACE_US, OrderState
 from cloud.orders.orders import MAX_WAITING, GatewayOrder, Ordered, give, list_orders, outcome_of
 from cloud.orders.settings import Orders
 from contract.commands import Order, Outcome, Result, Write
@@ -46,11 +46,11 @@ def test_an_order_is_sent_once_and_its_answer_is_kept(wire: Wire) -> None:
     given(wire, order("o1", why="a drill"))
     (command,) = wire.send()
     assert (command.gateway, command.order, command.by) == ("g1", Write("siren", "on", value=True), "王芳")
-    assert outcome(wire, "o1").state is State.SENT
+    assert outcome(wire, "o1").state is OrderState.SENT
     assert wire.send() == []
     wire.hear(Result(command.id, "g1", Outcome.DONE, wire.now_us, "", True))
     found = outcome(wire, "o1")
-    assert (found.state, found.value, found.kind, found.why) == (State.DONE, True, "write", "a drill")
+    assert (found.state, found.value, found.kind, found.why) == (OrderState.DONE, True, "write", "a drill")
     wire.wait(HOUR_S)
     assert wire.send() == []
 
@@ -76,7 +76,7 @@ def test_a_command_that_ended_unanswered_is_made_anew_while_the_wish_stands(wire
         wire.wait(120)
     found = outcome(wire, "o1")
     assert len(set(ids)) == found.commands > 8
-    assert (found.state, found.reason) == (State.EXPIRED, "no answer; it may have been done")
+    assert (found.state, found.reason) == (OrderState.EXPIRED, "no answer; it may have been done")
 
 
 def test_an_answer_that_comes_after_the_commands_end_still_counts(wire: Wire) -> None:
@@ -84,9 +84,9 @@ def test_an_answer_that_comes_after_the_commands_end_still_counts(wire: Wire) ->
     (command,) = wire.send()
     wire.wait(60 + GRACE_US / SECOND_US / 2)
     wire.send()
-    assert outcome(wire, "o1").state is State.SENT
+    assert outcome(wire, "o1").state is OrderState.SENT
     wire.answer(command)
-    assert outcome(wire, "o1").state is State.DONE
+    assert outcome(wire, "o1").state is OrderState.DONE
 
 
 def test_a_gateway_that_is_away_gets_it_when_it_is_born_and_again_when_it_is_born_anew(wire: Wire) -> None:
@@ -112,13 +112,14 @@ def test_a_wish_that_nobody_could_carry_out_in_time_expires(wire: Wire) -> None:
     given(wire, order("o1", for_s=60))
     wire.wait(61)
     assert wire.send() == []
-    assert (outcome(wire, "o1").state, "away" in outcome(wire, "o1").reason) == (State.EXPIRED, True)
+    assert (outcome(wire, "o1").state, "away" in outcome(wire, "o1").reason) == (OrderState.EXPIRED, True)
 
 
 @pytest.mark.parametrize(
-    ("answer", "state"), [(Outcome.REFUSED, State.REFUSED), (Outcome.FAILED, State.FAILED), (Outcome.DONE, State.DONE)]
+    ("answer", "state"),
+    [(Outcome.REFUSED, OrderState.REFUSED), (Outcome.FAILED, OrderState.FAILED), (Outcome.DONE, OrderState.DONE)],
 )
-def test_an_answer_is_final(wire: Wire, answer: Outcome, state: State) -> None:
+def test_an_answer_is_final(wire: Wire, answer: Outcome, state: OrderState) -> None:
     given(wire, order("o1"))
     (command,) = wire.send()
     wire.answer(command, answer, "no such device")
@@ -135,28 +136,28 @@ def test_what_is_refused_for_now_is_made_anew_later(wire: Wire, answer: Outcome,
     given(wire, order("o1"))
     (first,) = wire.send()
     wire.answer(first, answer, reason)
-    assert (outcome(wire, "o1").state, wire.send()) == (State.WAITING, [])
+    assert (outcome(wire, "o1").state, wire.send()) == (OrderState.WAITING, [])
     wire.wait(16)
     (second,) = wire.send()
     assert second.id != first.id
     # The first one's answer, said again, is not the second's.
     wire.answer(first, Outcome.FAILED)
     wire.answer(second)
-    assert outcome(wire, "o1").state is State.DONE
+    assert outcome(wire, "o1").state is OrderState.DONE
 
 
 def test_nobody_answers_for_another(wire: Wire) -> None:
     given(wire, order("o1"))
     (command,) = wire.send()
     wire.hear(Result(command.id, "g2", Outcome.DONE, wire.now_us))
-    assert outcome(wire, "o1").state is State.SENT
+    assert outcome(wire, "o1").state is OrderState.SENT
 
 
 def test_the_latest_wish_wins(wire: Wire) -> None:
     wire.gateway("g1", online=False)
     given(wire, order("arm", order=Arm(("T1",)), replaces="arm T1"), order("other", replaces="arm T2"))
     given(wire, order("disarm", order=Disarm(("T1",)), replaces="arm T1"))
-    assert outcome(wire, "arm").state is State.REPLACED
+    assert outcome(wire, "arm").state is OrderState.REPLACED
     wire.gateway("g1", since_us=2)
     assert {one.order for one in wire.send()} == {Disarm(("T1",)), Write("siren", "on", value=True)}
 
@@ -168,7 +169,7 @@ def test_a_wish_under_way_comes_to_its_end_before_the_one_that_replaces_it(wire:
     assert wire.send() == []
     wire.answer(arm)
     assert [one.order for one in wire.send()] == [Disarm(("T1",))]
-    assert outcome(wire, "arm").state is State.DONE
+    assert outcome(wire, "arm").state is OrderState.DONE
 
 
 def test_a_replaced_wish_is_not_made_anew_when_nobody_answered(wire: Wire) -> None:
@@ -180,12 +181,12 @@ def test_a_replaced_wish_is_not_made_anew_when_nobody_answered(wire: Wire) -> No
         wire.wait(60)
         found += [one.order for one in wire.send()]
     assert found[-1] == Disarm(("T1",))
-    assert outcome(wire, "arm").state is State.REPLACED
+    assert outcome(wire, "arm").state is OrderState.REPLACED
 
 
 def test_of_two_wishes_given_at_once_the_last_counts(wire: Wire) -> None:
     given(wire, order("a", replaces="w"), order("b", replaces="w"))
-    assert [outcome(wire, name).state for name in "ab"] == [State.REPLACED, State.WAITING]
+    assert [outcome(wire, name).state for name in "ab"] == [OrderState.REPLACED, OrderState.WAITING]
 
 
 def test_a_sequence_goes_one_after_the_other(wire: Wire) -> None:
@@ -197,7 +198,11 @@ def test_a_sequence_goes_one_after_the_other(wire: Wire) -> None:
     wire.answer(first, Outcome.FAILED, "no answer from the device")
     (second,) = wire.send()
     wire.answer(second)
-    assert [outcome(wire, f"o{number}").state for number in range(3)] == [State.FAILED, State.DONE, State.WAITING]
+    assert [outcome(wire, f"o{number}").state for number in range(3)] == [
+        OrderState.FAILED,
+        OrderState.DONE,
+        OrderState.WAITING,
+    ]
 
 
 def test_no_more_than_the_bounds_are_under_way_and_nobody_starves(wire: Wire) -> None:
@@ -221,11 +226,11 @@ def test_no_more_than_the_bounds_are_under_way_and_nobody_starves(wire: Wire) ->
 
 def test_too_many_that_wait_for_one_are_refused_and_seen(wire: Wire) -> None:
     given(wire, *(order(f"o{number}") for number in range(MAX_WAITING + 2)), order("x", "g2"))
-    refused = wire.database.read(partial(list_orders, states=[State.REFUSED]))
+    refused = wire.database.read(partial(list_orders, states=[OrderState.REFUSED]))
     assert [(one.id, str(MAX_WAITING) in one.reason) for one in refused] == [
         (f"o{MAX_WAITING + 1}", True), (f"o{MAX_WAITING}", True)
     ]  # fmt: skip
-    assert outcome(wire, "x").state is State.WAITING
+    assert outcome(wire, "x").state is OrderState.WAITING
 
 
 def test_a_known_id_changes_nothing_and_no_id_is_refused(wire: Wire) -> None:

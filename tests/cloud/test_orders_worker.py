@@ -10,7 +10,7 @@ from cloud.clock import now_us
 from cloud.database import Database
 from cloud.database.tables import dead_letter
 from cloud.orders import sending
-from cloud.orders.life import State
+from cloud.orders.life import OrderState
 from cloud.orders.orders import GatewayOrder, give, outcome_of
 from cloud.orders.settings import Orders
 from cloud.orders.stolen import StolenEntry, add_stolen, confirmed
@@ -47,7 +47,7 @@ def given(database: Database, gateway: str, now_us: int) -> str:
     return order.id
 
 
-def state_of(database: Database, id_: str) -> State:
+def state_of(database: Database, id_: str) -> OrderState:
     return database.read(partial(outcome_of, ids=[id_]))[id_].state
 
 
@@ -65,7 +65,7 @@ def test_orders_and_the_list_reach_a_gateway_and_nonsense_becomes_a_dead_letter(
         id_ = given(database, name, now_us())
         entries = [StolenEntry(f"T{number}") for number in range(600)]
         database.run(partial(add_stolen, entries=entries, by="王芳", now_us=now_us()))
-        eventually(lambda: state_of(database, id_) is State.DONE)
+        eventually(lambda: state_of(database, id_) is OrderState.DONE)
         eventually(lambda: database.read(confirmed).gateways == {name})
     assert len(stolen.notes) == 600
     assert count_of(database, dead_letter) == 1
@@ -88,6 +88,6 @@ def test_what_a_killed_worker_had_noted_and_not_sent_is_sent_by_another(
             eventually(lambda: any(one.topic == topic(name, Channel.COMMAND) for one in client.received))
             worker.kill()
         with Reader(client, StolenList()), running(run_trades, settings):
-            eventually(lambda: state_of(database, id_) is State.DONE)
+            eventually(lambda: state_of(database, id_) is OrderState.DONE)
         commands = [one.payload for one in client.received if one.topic == topic(name, Channel.COMMAND)]
     assert all(lost.command.id.encode() in payload for payload in commands)
