@@ -117,7 +117,7 @@ class DoneView(BaseModel):
     case: int | None = None
 
 
-class StolenOrder(BaseModel):
+class StolenBikeOrder(BaseModel):
     """A bike is stolen; `note` is what the alarm of a hit says beside its plate."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -212,7 +212,7 @@ class CaseDetails(CaseView):
     steps: list[StepView]
 
 
-class StationView(BaseModel):
+class BikeStationView(BaseModel):
     """A station: tags that are there now, and how many came on this local day."""
 
     model_config = _SHOWN
@@ -235,7 +235,7 @@ class StationList(BaseModel):
 
     model_config = _SHOWN
 
-    stations: list[StationView]
+    stations: list[BikeStationView]
 
 
 @router.get("/bikes")
@@ -326,7 +326,7 @@ async def disarm_bike(
 
 @router.post("/bikes/{bike_id}/stolen")
 async def mark_stolen(
-    bike_id: BikeId, body: StolenOrder, context: Here, caller: Annotated[Caller, needs(Action.WATCH_BIKES)]
+    bike_id: BikeId, body: StolenBikeOrder, context: Here, caller: Annotated[Caller, needs(Action.WATCH_BIKES)]
 ) -> DoneView:
     """Put a bike on the stolen list: every gateway looks for its tag."""
     return await _do(context, caller, bike_id, lambda connection, now_us: DoneView(
@@ -438,7 +438,7 @@ async def list_stations(context: Here, caller: SeesBikes) -> StationList:
     found = await context.database.ask(
         lambda connection: reading.list_stations(connection, scope=caller.person.scope, today=today)
     )
-    return StationList(stations=[StationView(**row) for row in found])
+    return StationList(stations=[BikeStationView(**row) for row in found])
 
 
 def _find(connection: Connection, bike_id: str, caller: Caller) -> dict[str, Any]:

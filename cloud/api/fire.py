@@ -115,7 +115,7 @@ class DayPage(BaseModel):
     next: date | None
 
 
-class StationView(BaseModel):
+class FireStationView(BaseModel):
     """A station and how it stands.
 
     Attributes:
@@ -149,7 +149,7 @@ class StationPage(BaseModel):
     model_config = _SHOWN
 
     scheme: str
-    stations: list[StationView]
+    stations: list[FireStationView]
     next: str | None
 
 
@@ -218,7 +218,7 @@ async def list_stations(
 ) -> StationPage:  # fmt: skip
     """List the stations of one's own subtree, with how they stand."""
 
-    def work(connection: Connection) -> list[StationView]:
+    def work(connection: Connection) -> list[FireStationView]:
         query = _inside(connection, caller, area).where(fire_station.c.id > after).limit(limit)
         rows = connection.execute(query).mappings().all()
         latest = latest_days(connection, [row["id"] for row in rows])
@@ -263,10 +263,10 @@ async def list_quality(
 
 
 @router.get("/fire/stations/{station_id}")
-async def show_station(station_id: StationId, context: Here, caller: SeesFire) -> StationView:
+async def show_station(station_id: StationId, context: Here, caller: SeesFire) -> FireStationView:
     """Show one station and how it stands."""
 
-    def work(connection: Connection) -> StationView:
+    def work(connection: Connection) -> FireStationView:
         query = _inside(connection, caller, None).where(fire_station.c.id == station_id)
         row = connection.execute(query).mappings().one_or_none()
         if row is None:
@@ -341,10 +341,10 @@ def _check_path(connection: Connection, caller: Caller, station_id: str) -> str:
     return path
 
 
-def _station(row: Mapping[Any, Any], latest: Mapping[str, Any] | None) -> StationView:
+def _station(row: Mapping[Any, Any], latest: Mapping[str, Any] | None) -> FireStationView:
     plain = ("id", "name", "site", "gateway", "device", "latitude_deg", "longitude_deg", "area_path", "hourly_ffmc",
              "hourly_at_us")  # fmt: skip
-    return StationView(
+    return FireStationView(
         **{name: row[name] for name in plain},
         area=row["area_id"],
         active=row["active"] == "yes",

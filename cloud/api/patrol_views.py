@@ -162,7 +162,7 @@ class TourPage(BaseModel):
     next: str | None
 
 
-class StopView(BaseModel):
+class TourStopView(BaseModel):
     """A planned visit, and what became of it; `off_s` later than planned, or than the window, is positive."""
 
     model_config = _SHOWN
@@ -210,7 +210,7 @@ class TourDetails(TourView):
 
     people: list[str]
     wands: list[str]
-    stops: list[StopView]
+    stops: list[TourStopView]
     extras: list[ExtraView]
     history: list[VerdictChangeView]
 

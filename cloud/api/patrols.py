@@ -25,7 +25,7 @@ from cloud.api.patrol_views import (
     RoutePointView,
     SheetsOrder,
     SheetsTaken,
-    StopView,
+    TourStopView,
     TourDetails,
     TourPage,
     TourView,
@@ -377,7 +377,7 @@ def _details(connection: Connection, row: Row) -> TourDetails:
     stops = []
     for stop, one in zip(tour.stops, judged.stops, strict=True):
         name = points[stop.point][0]["name"] if stop.point in points else stop.point
-        stops.append(StopView(
+        stops.append(TourStopView(
             **msgspec.structs.asdict(stop), name=name, verdict=one.verdict, visit=one.visit,
             visited_at_us=one.visited_at_us, off_s=one.off_us / 1e6,
         ))  # fmt: skip

@@ -45,7 +45,7 @@ class StolenPage(BaseModel):
     next: str | None
 
 
-class StolenOrder(BaseModel):
+class StolenListOrder(BaseModel):
     """An entry to put on the list, or to change; `since_us` 0: from now on."""
 
     model_config = _STRICT
@@ -61,7 +61,7 @@ class StolenAdd(BaseModel):
 
     model_config = _STRICT
 
-    entries: Annotated[list[StolenOrder], Field(min_length=1, max_length=_MOST)]
+    entries: Annotated[list[StolenListOrder], Field(min_length=1, max_length=_MOST)]
 
 
 class StolenTakeOff(BaseModel):

@@ -138,7 +138,7 @@ class PointView(BaseModel):
     course_deg: float | None
 
 
-class StopView(BaseModel):
+class VehicleStopView(BaseModel):
     """It stayed in one place for a while."""
 
     model_config = _SHOWN
@@ -159,7 +159,7 @@ class TrackView(BaseModel):
     until_us: int
     count: int
     points: list[PointView]
-    stops: list[StopView]
+    stops: list[VehicleStopView]
 
 
 @router.get("/vehicles")
@@ -313,9 +313,9 @@ def _choose(points: list[TrackPoint], most: int) -> tuple[list[int], list[Stop]]
     return thin(points, most=most, tolerance_m=SHOWN_M), find_stops(points)[:most]
 
 
-def _stop(points: list[TrackPoint], stop: Stop) -> StopView:
+def _stop(points: list[TrackPoint], stop: Stop) -> VehicleStopView:
     first, last = points[stop.first], points[stop.last]
-    return StopView(
+    return VehicleStopView(
         from_us=first.at_us,
         until_us=last.at_us,
         latitude_deg=first.latitude_deg,

@@ -133,9 +133,8 @@ def _again(life: Life, reason: str, now_us: int, pace: Pace) -> Life:
     if now_us >= life.expires_at_us:
         return _settled(life, OrderState.EXPIRED, reason, now_us)
     due_at_us = now_us + pace.wait_us(life.commands)
-    return replace(
-        life, state=OrderState.WAITING, command_id=None, command_until_us=None, tries=0, due_at_us=due_at_us, reason=reason
-    )  # fmt: skip
+    waiting = replace(life, state=OrderState.WAITING, command_id=None, command_until_us=None, tries=0)
+    return replace(waiting, due_at_us=due_at_us, reason=reason)
 
 
 def _settled(life: Life, state: OrderState, reason: str, now_us: int) -> Life:
