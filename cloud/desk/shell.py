@@ -18,7 +18,7 @@ from cloud.desk.core import Arrival, triggered_at_us
 from cloud.desk.rush import BesideIntake, Rush
 from cloud.desk.store import apply_events
 from cloud.desk.watch import run_watch
-from cloud.errors import DatabaseAwayError, DatabaseRefusedError
+from cloud.errors import CloudError, DatabaseAwayError, DatabaseRefusedError
 from cloud.escalation.auditor import run_auditor
 from cloud.escalation.worker import run_escalation
 from cloud.intake import Registry, gateway_of, open_payload
@@ -136,15 +136,25 @@ async def keep_running(
     outage = Outage(_log, loop.__name__)
     while True:
         began_s = anyio.current_time()
+        failed: CloudError | None = None
         try:
             await loop(database, settings)
-        except (DatabaseAwayError, DatabaseRefusedError) as error:
+        # Out of a loop's own task groups errors come in groups.
+        except* (DatabaseAwayError, DatabaseRefusedError) as group:
+            failed = _first(group)
+        if failed is not None:
             now_s = anyio.current_time()
             if now_s - began_s > backoff.longest_s:
                 backoff.reset()
             wait_s = backoff.next_s()
-            outage.failed(error, now_s=now_s, wait_s=wait_s)
+            outage.failed(failed, now_s=now_s, wait_s=wait_s)
             await anyio.sleep(wait_s)
+
+
+def _first(group: ExceptionGroup[CloudError]) -> CloudError:
+    """Find the first error at the bottom of a group."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, ExceptionGroup) else error
 
 
 async def _work(
