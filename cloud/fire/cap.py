@@ -79,6 +79,7 @@ class Notice(Struct, frozen=True, kw_only=True):
         references: those before; none in an Alert.
         began_at_us: of the fire.
         is_over: nothing of it stands any more.
+        merged_into: the fire that it turned out to be a part of, which all else is told of.
         place: in words.
         radius_m: of the circle.
         reasons: what made up the confidence.
@@ -105,6 +106,7 @@ class Notice(Struct, frozen=True, kw_only=True):
     radius_m: float
     evidence: Sequence[Detection]
     weather: Weather | None = None
+    merged_into: str | None = None
 
 
 class _Words(Struct, frozen=True):
@@ -112,6 +114,7 @@ class _Words(Struct, frozen=True):
     event: str
     headline: str
     cancelled: str
+    merged: str
     over: str
     seen: str
     advice: str
@@ -125,6 +128,7 @@ _LANGUAGES = (
         event="森林火情",
         headline="{place}：{certainty}发生森林火情",
         cancelled="{place}：森林火情警报解除，系误报",
+        merged="{place}：与火情{fire}为同一火情，并入其中，后续以该火情为准",
         over="{place}：森林火情探测器均已恢复",
         seen="{count}座瞭望塔：{signs}。综合可信度约{percent}%。",
         advice="请核实现场情况；未经人工确认前不得对外发布。",
@@ -136,6 +140,7 @@ _LANGUAGES = (
         event="Forest fire",
         headline="{place}: forest fire {certainty}",
         cancelled="{place}: the forest fire alert was false and is cancelled",
+        merged="{place}: it is the same fire as {fire} and is told there",
         over="{place}: no detector of the forest fire stands any more",
         seen="{count} tower(s): {signs}. Confidence about {percent} %.",
         advice="Verify on site; not for the public before a person has confirmed it.",
@@ -195,12 +200,16 @@ def _head(notice: Notice) -> Iterable[tuple[str, str]]:
         yield "addresses", " ".join(_address(one) for one in notice.addresses)
     if notice.msg_type is not MsgType.ALERT:
         yield "references", " ".join(one.reference for one in notice.references[-MOST_REFERENCES:])
-    yield "incidents", notice.fire
+    yield "incidents", notice.fire if notice.merged_into is None else f"{notice.fire} {notice.merged_into}"
 
 
 def _info(info: ET.Element, notice: Notice, words: _Words) -> None:
-    is_cancel, is_seen = notice.msg_type is MsgType.CANCEL, notice.certainty is Certainty.OBSERVED
-    headline = words.cancelled if is_cancel else words.over if notice.is_over else words.headline
+    is_merged, is_seen = notice.merged_into is not None, notice.certainty is Certainty.OBSERVED
+    # What is told under another name burns on.
+    is_false = notice.msg_type is MsgType.CANCEL and not is_merged
+    headline = words.cancelled if is_false else words.over if notice.is_over else words.headline
+    if is_merged:
+        headline = words.merged
     signs = sorted({one.sign for one in notice.evidence}, key=list(Sign).index)
     seen = words.seen.format(
         count=len({one.gateway for one in notice.evidence}),
@@ -211,19 +220,21 @@ def _info(info: ET.Element, notice: Notice, words: _Words) -> None:
         "language": words.language,
         "category": "Fire",
         "event": words.event,
-        "responseType": "AllClear" if is_cancel or notice.is_over else "Assess",
-        "urgency": "Past" if is_cancel or notice.is_over else "Immediate" if is_seen else "Unknown",
+        "responseType": "AllClear" if is_false or notice.is_over else "Assess",
+        "urgency": "Past" if is_false or notice.is_over else "Immediate" if is_seen else "Unknown",
         # How bad it is, only somebody who looks can say.
         "severity": "Severe" if is_seen else "Unknown",
-        "certainty": "Unlikely" if is_cancel else notice.certainty.value,
+        "certainty": "Unlikely" if is_false else notice.certainty.value,
         "effective": to_sent(notice.sent_at_us, notice.zone),
         "onset": to_sent(notice.began_at_us, notice.zone),
         "expires": to_sent(notice.expires_at_us, notice.zone),
         "senderName": notice.sender,
-        "headline": headline.format(place=notice.place, certainty=words.certainties[notice.certainty]),
+        "headline": headline.format(
+            place=notice.place, certainty=words.certainties[notice.certainty], fire=notice.merged_into
+        ),
         "description": seen,
     }
-    if not (is_seen or is_cancel or notice.is_over):
+    if not (is_seen or is_false or notice.is_over):
         told["instruction"] = words.advice
     for name, text in told.items():
         ET.SubElement(info, name).text = _plain(text)

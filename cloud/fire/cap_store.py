@@ -25,7 +25,7 @@ from cloud.fire.cap import (
 )
 from cloud.fire.classes import danger_of
 from cloud.fire.detection import Detection
-from cloud.fire.detection_store import Fire, Judgement, evidence_of
+from cloud.fire.detection_store import Fire, Judgement, evidence_of, find_heir
 from cloud.geo import Spot, distance_m
 from cloud.settings import Settings
 
@@ -46,7 +46,8 @@ def issue(
 ) -> str | None:
     """Make and keep the next message about a fire, in the transaction that found the reason; the caller holds its row.
 
-    The first is an Alert, those that follow Updates; of a fire that is none, or is another, a Cancel.
+    The first is an Alert, those that follow Updates; of a fire that is none, or is another, a Cancel. One that is
+    another has no evidence left: its Cancel names that fire, and says how that one stands.
 
     Returns:
         Its identifier; None: there is nothing to cancel.
@@ -59,9 +60,14 @@ def issue(
     if is_none and is_first:
         return None
     number = before[0].number + 1 if before else 1
+    told = one
+    if one.merged_into is not None:
+        told = find_heir(connection, one)
+        evidence = evidence_of(connection, [told.id])[told.id]
     notice = _notice(
         connection,
         one,
+        told,
         evidence,
         settings=settings,
         number=number,
@@ -101,7 +107,10 @@ def follow_fires(connection: Connection, fires: Iterable[Fire], *, settings: Set
     due = [one for one in due if said.get(one.id) != state_of(one)]
     evidence = evidence_of(connection, [one.id for one in due])
     for one in due:
-        issue(connection, one, evidence[one.id], settings=settings, scope=Scope.PRIVATE, by=DESK.name, now_us=now_us)
+        # Whoever heard of a fire must hear where it is told from now on.
+        heard = None if one.merged_into is None else last_scope(connection, one.id)
+        scope = heard or Scope.PRIVATE
+        issue(connection, one, evidence[one.id], settings=settings, scope=scope, by=DESK.name, now_us=now_us)
     return len(due)
 
 
@@ -120,6 +129,7 @@ def last_scope(connection: Connection, fire_id: str) -> Scope | None:
 def _notice(
     connection: Connection,
     one: Fire,
+    told: Fire,
     evidence: Sequence[Detection],
     *,
     settings: Settings,
@@ -129,7 +139,7 @@ def _notice(
     references: Sequence[Sent],
     now_us: int,
 ) -> Notice:
-    """Put together all that the message with that number says."""
+    """Put together all that the message with that number says: in the name of one fire, of what is `told`."""
     detection = settings.fire.detection
     return Notice(
         identifier=identifier_of(detection.sender, one.id, number),
@@ -137,22 +147,23 @@ def _notice(
         sent_at_us=now_us,
         expires_at_us=now_us + round(detection.cap_expires_s * 1e6),
         zone=ZoneInfo(settings.desk.timezone),
-        status=status_of(one.mode, one.towers, detection.simulated_gateways),
+        status=status_of(one.mode, told.towers, detection.simulated_gateways),
         msg_type=msg_type,
         scope=scope,
         addresses=detection.addresses or (detection.sender,),
         references=references,
         fire=one.id,
-        began_at_us=one.began_at_us,
-        is_over=one.cleared_at_us is not None,
-        certainty=one.certainty,
-        confidence=one.confidence,
-        place=_place_of(connection, one),
-        latitude_deg=one.latitude_deg,
-        longitude_deg=one.longitude_deg,
-        radius_m=one.radius_m,
+        began_at_us=told.began_at_us,
+        is_over=told.cleared_at_us is not None,
+        certainty=told.certainty,
+        confidence=told.confidence,
+        place=_place_of(connection, told),
+        latitude_deg=told.latitude_deg,
+        longitude_deg=told.longitude_deg,
+        radius_m=told.radius_m,
         evidence=evidence,
-        weather=_weather(connection, one, settings),
+        weather=_weather(connection, told, settings),
+        merged_into=None if told is one else told.id,
     )
 
 

@@ -148,6 +148,14 @@ def lock_fires(connection: Connection, ids: Iterable[str]) -> dict[str, Fire]:
     return found
 
 
+def find_heir(connection: Connection, one: Fire) -> Fire:
+    """Find the fire that a merged one is counted to in the end; one that was never merged is its own."""
+    while one.merged_into is not None:
+        row = connection.execute(select(fire).where(fire.c.id == one.merged_into)).mappings().one()
+        one = to_fire(row)
+    return one
+
+
 def keep_fires(connection: Connection, fires: Iterable[Fire], *, known: Collection[str]) -> None:
     """Write fires: those of `known` anew, others for the first time."""
     rows = [msgspec.to_builtins(one) for one in fires]

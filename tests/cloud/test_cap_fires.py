@@ -1,0 +1,60 @@
+"""CAP messages that follow from what becomes of a fire: merged, or closed at the desk."""
+
+from functools import partial
+from xml.etree import ElementTree as ET
+
+import pytest
+from sqlalchemy import select
+
+from cloud.database import Database
+from cloud.database.detection_tables import fire_cap
+from cloud.fire.cap import Scope
+from cloud.fire.detection_judging import issue_by_hand
+from tests.cloud.detection_rig import T0, WANG, FireRig, S
+from tests.cloud.test_cap import check
+
+MINUTE = 60 * S
+
+
+@pytest.fixture
+def rig(desk_database: Database) -> FireRig:
+    made = FireRig(desk_database)
+    for name, km in (("a", 0.0), ("b", 4.5), ("c", 9.0)):
+        made.tower(name, km)
+    return made
+
+
+def messages(rig: FireRig, fire: str) -> list[ET.Element]:
+    """All about a fire, the earliest first; each holds to the standard."""
+    query = select(fire_cap.c.xml).where(fire_cap.c.fire == fire).order_by(fire_cap.c.number)
+    return [check(xml) for xml in rig.database.read(lambda connection: connection.execute(query).scalars().all())]
+
+
+def told(message: ET.Element, *names: str) -> list[str | None]:
+    return [message.findtext(name) for name in names]
+
+
+def test_a_fire_that_is_a_part_of_another_is_not_called_false(rig: FireRig) -> None:
+    rig.smoke("a", T0)
+    rig.smoke("c", T0 + S)
+    rig.detect(T0 + S)
+    older, younger = rig.fires()
+    speak = partial(issue_by_hand, fire_id=younger.id, scope=Scope.PUBLIC, actor=WANG, settings=rig.settings)
+    rig.act(lambda connection: speak(connection, now_us=T0 + 2 * S))
+    rig.smoke("b", T0 + MINUTE)
+    rig.detect(T0 + MINUTE)
+    cancel = messages(rig, younger.id)[-1]
+    # It was Public, so is the pointer to where it is told now.
+    assert told(cancel, "msgType", "scope", "incidents") == ["Cancel", "Public", f"{younger.id} {older.id}"]
+    for info in cancel.findall("info"):
+        # The fire burns: three towers, likely.
+        assert told(info, "responseType", "urgency", "certainty") == ["Assess", "Unknown", "Likely"]
+        assert older.id in (info.findtext("headline") or "")
+        names = {one.findtext("valueName") for one in info.findall("parameter")}
+        assert {f"{tower}/smoke/smoke/smoke" for tower in "abc"} <= names
+    chinese, english = (info.findtext("headline") or "" for info in cancel.findall("info"))
+    assert "为同一火情" in chinese
+    assert "the same fire" in english
+    assert "false" not in english
+    assert (cancel.findtext("info[2]/description") or "").startswith("3 tower(s): smoke")
+    assert told(messages(rig, older.id)[-1], "msgType", "scope") == ["Update", "Private"]
