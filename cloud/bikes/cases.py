@@ -89,6 +89,21 @@ def open_case(connection: Connection, opening: Opening) -> int | None:
     return case
 
 
+def take_in(connection: Connection, case: Open, opening: Opening, *, station: int | None) -> bool:
+    """Take a theft in a later arming into the open case of an earlier one: from now on its alarm has the trail.
+
+    Returns:
+        Whether it was news: not of an arming that the case has, nor of a bike of the stolen list.
+    """
+    if case.kind != THEFT or opening.arming is None or opening.arming <= (case.arming or 0):
+        return False
+    taken = {name: getattr(opening, name) for name in ("arming", "source", "raised_us", "alarm_id")}
+    connection.execute(update(bike_case).where(bike_case.c.id == case.id).values(taken))
+    add_step(connection, case.id, ALARM, opening.raised_us or opening.opened_us, station=station,
+             words=opening.source or opening.opened_by)  # fmt: skip
+    return True
+
+
 def add_step(
     connection: Connection, case: int, what: str, at_us: int, *, station: int | None = None, words: str = ""
 ) -> None:

@@ -68,7 +68,7 @@ def after_moves(
             station = stations.get(one.life.head.station)
             known = open_cases.get(row.id)
             # Of a theft that is known every further gateway would only raise one alarm more.
-            if station is not None and (known is None or known.arming != arming.id):
+            if station is not None and (known is None or (known.kind == cases.THEFT and known.arming != arming.id)):
                 wishes.append(Wish(row.tag, station.gateway, is_armed=True, owner=row.owner_tag))
         if row.id in owners and arming.moved_us is not None and not change:
             # Perhaps the owner was near after all.

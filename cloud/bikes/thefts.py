@@ -60,11 +60,13 @@ def _decide(
     elif _is_owners(connection, arming, row.owner_tag, settings, stations):
         if case is not None and case.arming == arming.id and is_own(case.source):
             said.append(over(case, stations, arming.moved_to, now_us=now_us))
-            cases.close_case(connection, case, outcome=OWNER, by=WATCH, at_us=now_us)
+            # One that was opened in an arming before says more than this movement.
+            if case.opened_us >= arming.since_us:
+                cases.close_case(connection, case, outcome=OWNER, by=WATCH, at_us=now_us)
         change |= {"station": arming.moved_to, "moved_us": None, "moved_to": None}
         change |= _next(connection, arming, row.tag, settings, stations, now_us)
     else:
-        said += _open(connection, arming, row, case, stations)
+        said += _open(connection, arming, row, case, stations, now_us)
     connection.execute(update(bike_arming).where(bike_arming.c.id == arming.id).values(change))
     return said
 
@@ -106,22 +108,24 @@ class _After:
 
 
 def _open(
-    connection: Connection, arming: Any, row: Any, case: cases.Open | None, stations: Stations
+    connection: Connection, arming: Any, row: Any, case: cases.Open | None, stations: Stations, now_us: int
 ) -> list[Said]:  # fmt: skip
-    """Say a theft, unless it is a case already."""
+    """Say a theft, unless it is known already: of this arming, or of a bike of the stolen list."""
     station = stations[arming.moved_to]
     about = alarms.device_of("bike", row.id)
     theft = alarms.event(
         alarms.THEFT, about, raised_at_us=arming.moved_us, place=station.place, what=row.plate or row.id,
         where=station.name, value="moved",
     )  # fmt: skip
-    if case is not None:
-        return []
     opening = cases.Opening(
         row.id, row.tag, cases.THEFT, arming.moved_us, WATCH, arming=arming.id, source=theft.event.source,
         raised_us=arming.moved_us, alarm_id=theft.event.alarm_id,
     )  # fmt: skip
-    return [] if cases.open_case(connection, opening) is None else [theft]
+    if case is None:
+        return [] if cases.open_case(connection, opening) is None else [theft]
+    if not cases.take_in(connection, case, opening, station=station.id):
+        return []
+    return [over(case, stations, arming.moved_to, now_us=now_us), theft] if is_own(case.source) else [theft]
 
 
 def over(case: cases.Open, stations: Stations, station: int | None, *, now_us: int) -> Said:
@@ -178,21 +182,23 @@ def _told(
     moment = fields.get("last_raised_at_us") or fields.get("raised_at_us")
     at_us = moment[1] if moment else row["at_us"]
     case = next(iter(cases.find_open(connection, bikes=[bike_id])), None)
+    room_us = round(settings.bikes.clock_difference_s * 1e6)
+    arming = cases.arming_at(connection, bike_id, at_us, room_us=room_us) if rule == cases.THEFT else None
+    opening = cases.Opening(
+        bike_id, tag, rule, at_us, row["by"], arming=arming, source=row["source"], raised_us=at_us,
+        alarm_id=row["alarm_id"],
+    )  # fmt: skip
+    own = case is not None and is_own(case.source)
     if case is None:
-        room_us = round(settings.bikes.clock_difference_s * 1e6)
-        arming = cases.arming_at(connection, bike_id, at_us, room_us=room_us) if rule == cases.THEFT else None
-        opening = cases.Opening(
-            bike_id, tag, rule, at_us, row["by"], arming=arming, source=row["source"], raised_us=at_us,
-            alarm_id=row["alarm_id"],
-        )  # fmt: skip
         if cases.open_case(connection, opening) is None or rule == cases.THEFT:
             return []
         (case,) = cases.find_open(connection, bikes=[bike_id])
     if rule == cases.STOLEN:
         cases.hit(connection, case, station=station, at_us=at_us, within_us=round(settings.bikes.hit_within_s * 1e6))
+    elif cases.take_in(connection, case, opening, station=station):
+        return [over(case, stations, station, now_us=now_us)] if own else []
     elif row["alarm_id"] != case.alarm_id:
         cases.add_step(connection, case.id, cases.ALARM, at_us, station=station, words=row["source"])
-    own = is_own(case.source)
     if case.alarm_id is None or (own and rule == cases.THEFT):
         # From now on the gateway's alarm has the trail; two alarms of one theft are one too many.
         taken = {"source": row["source"], "raised_us": at_us, "alarm_id": row["alarm_id"]}

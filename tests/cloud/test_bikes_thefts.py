@@ -1,0 +1,87 @@
+"""Thefts that are hard to tell: armed again while a case is open, hours that end meanwhile, words that come late."""
+
+import pytest
+
+from cloud.bikes import operations
+from cloud.database import Database
+from cloud.database.bike_tables import bike_case_step
+from cloud.database.order_tables import gateway_order
+from tests.cloud.bike_rig import WANG, BikeRig
+from tests.cloud.test_bikes import steal
+
+
+@pytest.fixture
+def rig(desk_database: Database) -> BikeRig:
+    return BikeRig(desk_database)
+
+
+def disarm(rig: BikeRig) -> bool:
+    return rig.database.run(
+        lambda connection: operations.disarm(connection, "b1", actor=WANG, desk=rig.settings.desk, now_us=rig.now_us)
+    )
+
+
+def recover(rig: BikeRig) -> int | None:
+    return rig.database.run(
+        lambda connection: operations.recover(connection, "b1", actor=WANG, desk=rig.settings.desk, now_us=rig.now_us)
+    )
+
+
+def mark_stolen(rig: BikeRig) -> int:
+    return rig.database.run(
+        lambda connection: operations.mark_stolen(connection, "b1", words="", actor=WANG, now_us=rig.now_us)
+    )
+
+
+def told(rig: BikeRig) -> list[str]:
+    return [row["words"] for row in rig.rows(bike_case_step) if row["what"] == "alarm"]
+
+
+def standing(rig: BikeRig) -> list[str]:
+    return [row["gateway"] for row in rig.alarms("theft") if row["cleared_at_us"] is None]
+
+
+def test_a_bike_that_is_armed_again_and_taken_again_is_told_again(rig: BikeRig) -> None:
+    rig.add()
+    steal(rig)
+    rig.round(after_s=21)
+    disarm(rig)
+    assert standing(rig) == []
+    rig.wait(3_600)
+    rig.arm()
+    rig.say("g3", "present", after_s=3_600)
+    rig.round(after_s=21)
+    assert standing(rig) == ["cloud"]
+    # One case, which has the later arming and its alarm.
+    assert (rig.case()["arming"], len(told(rig))) == (rig.arming()["id"], 2)
+    disarm(rig)
+    assert standing(rig) == []
+
+
+def test_a_gateway_that_tells_a_later_theft_has_its_case(rig: BikeRig) -> None:
+    rig.add()
+    steal(rig)
+    rig.edge("g1", "theft", at_us=rig.now_us)
+    rig.round(after_s=21)
+    first = rig.case()
+    disarm(rig)
+    rig.wait(3_600)
+    rig.arm()
+    rig.wait(3_600)
+    rig.edge("g2", "theft")
+    rig.round()
+    assert (rig.case()["id"], rig.case()["arming"]) == (first["id"], rig.arming()["id"])
+    assert rig.case()["source"].startswith("g2/")
+    assert rig.case()["alarm_id"] != first["alarm_id"]
+
+
+def test_of_a_stolen_bike_no_further_gateway_is_armed(rig: BikeRig) -> None:
+    rig.add()
+    rig.say("g1", "present")
+    mark_stolen(rig)
+    rig.arm()
+    rig.say("g2", "present", after_s=600)
+    rig.say("g3", "present", after_s=600)
+    rig.round(after_s=21)
+    assert [row["gateway"] for row in rig.rows(gateway_order)] == ["g1"]
+    assert standing(rig) == []
