@@ -168,6 +168,12 @@ def weaknesses(connection: Connection) -> list[tuple[str, str, dict[str, Any]]]:
             found.append((f"point {one}", N_("stands on no route"), {}))
         if not row["cards"] and row["latitude_deg"] is None and not row["outline"]:
             found.append((f"point {one}", N_("has neither card nor place: nobody can visit it"), {}))
+    walkers = {word for row in state["plans"].values() for word in ids_of(row["people"])}
+    walked = {word for row in state["plans"].values() for word in ids_of(row["wands"])}
+    walked |= {row["wand"] for row in state["carriers"].values() if row["person"] in walkers}
+    for (one,), row in sorted(state["wands"].items()):
+        if row["gps"] and one not in walked:
+            found.append((f"wand {one}", N_("no plan names it or who carries it: its positions visit nothing"), {}))
     return found
 
 

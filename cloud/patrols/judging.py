@@ -1,7 +1,7 @@
 """Tours that are due: judged, their history written, what is missed said to the desk, what came of it to InfluxDB."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from cloud.areas.chunks import chunked
 from cloud.areas.places import Place
@@ -18,6 +18,7 @@ from cloud.database.patrol_tables import (
     patrol_point,
     patrol_sync,
     patrol_tour,
+    patrol_tour_wand,
     patrol_verdict,
     patrol_visit,
     patrol_wake,
@@ -31,7 +32,7 @@ from cloud.patrols.plans import Tour
 from cloud.patrols.saying import Standing, Words, silent_event, tour_news
 from cloud.patrols.staying import Fix, stays
 from cloud.patrols.taking import lock_sync, wand_place
-from cloud.patrols.verdicts import VISITED, ExtraVerdict, Heard, Judged, Patience, Visit, VisitVerdict, judge
+from cloud.patrols.verdicts import VISITED, ExtraVerdict, Heard, Judged, Patience, Visit, VisitVerdict, choose_tour, judge
 from cloud.settings import Settings
 
 TOURS_AT_ONCE = 50
@@ -97,18 +98,28 @@ def state_of(judged: Judged) -> TourState:
     return TourState.DONE
 
 
-def gps_visits(fixes: Sequence[tuple[str, Fix]], tour: Tour, stay_s: Mapping[str, int], gap_s: int) -> list[Visit]:
-    """Find the visits of a tour that positions make: `fixes` by wand, `stay_s` by point."""
-    found: list[Visit] = []
-    for wand in sorted({wand for wand, _fix in fixes}):
-        for stay in stays([fix for of_wand, fix in fixes if of_wand == wand], stay_s, gap_s=gap_s):
+def gps_visits(
+    fixes: Iterable[tuple[str, Fix]], tours: Collection[Tour], stay_s: Mapping[str, int], gap_s: int
+) -> dict[str, list[Visit]]:
+    """Find the visits that positions make, by tour: each position belongs to one tour at most, as a visit does.
+
+    Args:
+        fixes: with their wands.
+        tours: all that may have any of them: what is judged with them changes nothing.
+        stay_s: by point, how long a stay must last.
+        gap_s: a longer silence, or absence, ends a stay.
+    """
+    given: dict[tuple[str, str], list[Fix]] = {}
+    for wand, fix in fixes:
+        if (tour := choose_tour(Visit(fix.at_us, "", fix.point, wand), tours)) is not None:
+            given.setdefault((tour.id, wand), []).append(fix)
+    points = {tour.id: {stop.point for stop in tour.stops} for tour in tours}
+    found: dict[str, list[Visit]] = {}
+    for (tour_id, wand), some in sorted(given.items()):
+        for stay in stays([fix for fix in some if fix.point in points[tour_id]], stay_s, gap_s=gap_s):
             id_ = hashlib.sha256(f"gps|{wand}|{stay.point}|{stay.at_us}".encode()).hexdigest()[:24]
-            found += [Visit(stay.at_us, id_, stay.point, wand)] if _catches(tour, stay.at_us) else []
+            found.setdefault(tour_id, []).append(Visit(stay.at_us, id_, stay.point, wand))
     return found
-
-
-def _catches(tour: Tour, at_us: int) -> bool:
-    return tour.catch_from_us <= at_us < tour.catch_until_us
 
 
 def _take_due(connection: Connection, now_us: int) -> Sequence[Row]:
@@ -151,28 +162,32 @@ def _visits(connection: Connection, tours: Mapping[str, Tour], settings: Setting
     found: dict[str, list[Visit]] = {one: [] for one in tours}
     for row in connection.execute(select(patrol_visit).where(patrol_visit.c.tour.in_(list(tours)))).mappings():
         found[row["tour"]].append(Visit(row["visited_at_us"], row["id"], row["point"], row["wand"], row["person"]))
-    walked = {wand for tour in tours.values() for wand in tour.wands}
-    first_us = min(tour.catch_from_us for tour in tours.values())
-    last_us = max(tour.catch_until_us for tour in tours.values())
-    fixes: list[tuple[str, Fix]] = []
-    for some in chunked(sorted(walked)):
-        query = select(patrol_fix).where(patrol_fix.c.wand.in_(some))
-        query = query.where(patrol_fix.c.at_us >= first_us, patrol_fix.c.at_us < last_us).order_by(patrol_fix.c.at_us)
-        fixes += [(row.wand, Fix(row.at_us, row.point)) for row in connection.execute(query)]
-    if not fixes:
-        return found
-    points = sorted({fix.point for _wand, fix in fixes})
-    stay_s: dict[str, int] = {}
-    for some in chunked(points):
-        columns = patrol_point.c.id, patrol_point.c.stay_s
-        stay_s |= {
-            row.id: row.stay_s for row in connection.execute(select(*columns).where(patrol_point.c.id.in_(some)))
-        }
-    for id_, tour in tours.items():
-        on_route = {stop.point for stop in tour.stops}
-        mine = [(wand, fix) for wand, fix in fixes if wand in tour.wands and fix.point in on_route]
-        found[id_] += gps_visits(mine, tour, stay_s, settings.patrols.gps_gap_s)
+    for id_, some in _visits_by_gps(connection, tours, settings).items():
+        if id_ in found:
+            found[id_] += some
     return found
+
+
+def _visits_by_gps(connection: Connection, tours: Mapping[str, Tour], settings: Settings) -> dict[str, list[Visit]]:
+    """Find what positions make of some tours, and of those that may have the same positions."""
+    mine, other = patrol_tour_wand, patrol_tour_wand.alias()
+    is_caught = and_(patrol_fix.c.at_us >= mine.c.catch_from_us, patrol_fix.c.at_us < mine.c.catch_until_us)
+    caught = patrol_fix.join(mine, and_(patrol_fix.c.wand == mine.c.wand, is_caught))
+    query = select(patrol_fix).distinct().select_from(caught).where(mine.c.tour.in_(list(tours)))
+    fixes = [(row.wand, Fix(row.at_us, row.point)) for row in connection.execute(query)]
+    if not fixes:
+        return {}
+    meets = and_(other.c.catch_from_us < mine.c.catch_until_us, other.c.catch_until_us > mine.c.catch_from_us)
+    rivals = select(other.c.tour).join(mine, and_(other.c.wand == mine.c.wand, meets))
+    rivals = rivals.where(mine.c.tour.in_(list(tours)), other.c.tour.not_in(list(tours)))
+    query = select(patrol_tour.c.tour).where(patrol_tour.c.id.in_(rivals))
+    others = [msgspec.convert(row, Tour) for row in connection.execute(query).scalars()]
+    stay_s: dict[str, int] = {}
+    for some in chunked(sorted({fix.point for _wand, fix in fixes})):
+        columns = patrol_point.c.id, patrol_point.c.stay_s
+        wanted = select(*columns).where(patrol_point.c.id.in_(some))
+        stay_s |= {row.id: row.stay_s for row in connection.execute(wanted)}
+    return gps_visits(fixes, [*tours.values(), *others], stay_s, settings.patrols.gps_gap_s)
 
 
 def _heard(connection: Connection, wands: set[str], settings: Settings, now_us: int) -> tuple[Heard, dict[str, int]]:

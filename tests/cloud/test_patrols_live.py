@@ -1,5 +1,6 @@
 """Patrols as they go: by GPS, alone, and when somebody calls for help."""
 
+from datetime import date
 from functools import partial
 
 import pytest
@@ -15,7 +16,10 @@ from cloud.desk.changes import GATEWAY
 from cloud.desk.core import Arrival
 from cloud.desk.store import apply_events
 from cloud.geo import Spot, destination
+from cloud.patrols.importing import weaknesses
+from cloud.patrols.judging import gps_visits
 from cloud.patrols.lone import Sign, begin_watch, check_in, end_watch, find_watch
+from cloud.patrols.plans import RouteOrder, Stop, Tour
 from cloud.patrols.positions import take_positions
 from cloud.patrols.staying import Fix, Stay, Zone, points_at, stays
 from cloud.vehicles.positions import Position
@@ -105,6 +109,43 @@ def test_positions_are_late_and_out_of_order_to_no_harm(desk_database: Database)
     drive(patrol, (at("22:12"), GATE), (at("22:11"), GATE))
     assert patrol.verdicts() == ["on-time", "on-time"]
     assert patrol.told() == [("patrol-missed", "medium", False)]
+
+
+ROUNDS = GPS | {"plans.csv": "id,route,starts,duration_min,people\nnight,round,22:00 23:00,60,wang\n"}
+SECOND_ROUND = "night.20261123T2300"
+
+
+def test_a_position_belongs_to_one_of_two_rounds(desk_database: Database) -> None:
+    patrol = Patrol(desk_database, ROUNDS)
+    patrol.to("23:20")
+    drive(patrol, (at("22:05"), GATE), (at("22:07"), GATE), (at("23:10"), LAB), (at("23:15"), GATE), (at("23:17"), GATE))
+    patrol.to("24 01:30")
+    drive(patrol, (patrol.now_us, destination(GATE, 0, 5_000)))
+    assert patrol.verdicts() == ["on-time", "missed"], "the lab of eleven is not that of ten"
+    assert patrol.verdicts(SECOND_ROUND) == ["on-time", "wrong-order"]
+    assert patrol.told() == [("patrol-missed", "medium", True)]
+
+
+def test_what_is_judged_together_changes_no_visit_by_gps() -> None:
+    begins = (at("22:00"), at("23:00"))
+    rounds = [
+        Tour(f"r{one}", "p", "round", RouteOrder.FREE, date(2026, 11, 23), one, one + 60 * MINUTE, one - 30 * MINUTE,
+             one + 120 * MINUTE, (Stop(0, "a", one, one + 60 * MINUTE),), wands=("w",))
+        for one in begins
+    ]  # fmt: skip
+    fixes = [("w", Fix(at("22:50") + minute * MINUTE, "a")) for minute in range(20)]
+    found = gps_visits(fixes, rounds, {"a": 60}, 120)
+    assert {tour: [visit.at_us for visit in some] for tour, some in found.items()} == {
+        f"r{begins[0]}": [at("22:50")], f"r{begins[1]}": [at("23:00")]}  # fmt: skip
+    assert gps_visits(fixes[::-1], rounds[::-1], {"a": 60}, 120) == found
+
+
+def test_a_receiver_that_no_plan_names_is_told(desk_database: Database) -> None:
+    patrol = Patrol(desk_database, GPS | {"plans.csv": "id,route,starts,duration_min\nnight,round,22:00,120\n"})
+    told = [what for what, why, _values in patrol.database.read(weaknesses) if "positions" in why]
+    assert told == ["wand car"]
+    patrol.bring({"plans.csv": "id,route,starts,duration_min,people\nnight,round,22:00,120,wang\n"})
+    assert [what for what, why, _values in patrol.database.read(weaknesses) if "positions" in why] == []
 
 
 def test_where_nobody_goes_by_gps_positions_are_nothing(desk_database: Database) -> None:
