@@ -85,18 +85,33 @@ def take_visits(connection: Connection, heard: Iterable[HeardVisit], *, settings
 def assign(connection: Connection, visits: Sequence[Visit]) -> dict[str, str]:
     """Give visits to the tours they belong to, and let those be judged; returns tours by visit."""
     found: dict[str, str] = {}
+    borrowed: dict[tuple[str, str], Tour] = {}
     for some in chunked(sorted(visits), _TOURS_AT_ONCE):
         by_point, by_wand = _by_words(_candidates(connection, some))
         for visit in some:
             tours = {**by_point.get(visit.point, {}), **by_wand.get(visit.wand, {})}
             if (tour := choose_tour(visit, tours.values())) is not None:
                 found[visit.id] = tour.id
+                if visit.wand is not None and visit.wand not in tour.wands:
+                    borrowed[tour.id, visit.wand] = tour
+    _keep_wands(connection, borrowed)
     wake(connection, found.values())
     if found:
         statement = update(patrol_visit).where(patrol_visit.c.id == bindparam("visit_id"))
         pairs = [{"visit_id": visit, "of_tour": tour} for visit, tour in sorted(found.items())]
         connection.execute(statement.values(tour=bindparam("of_tour")), pairs)
     return found
+
+
+def _keep_wands(connection: Connection, borrowed: Mapping[tuple[str, str], Tour]) -> None:
+    """Note that tours are walked with wands that nobody named before: their read-outs are news of them too."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    rows = [
+        {"tour": id_, "wand": wand, "catch_from_us": tour.catch_from_us, "catch_until_us": tour.catch_until_us}
+        for (id_, wand), tour in sorted(borrowed.items(), key=lambda pair: pair[0])
+    ]
+    for some in chunked(rows):
+        connection.execute(dialect.insert(patrol_tour_wand).on_conflict_do_nothing(), list(some))
 
 
 def assign_waiting(connection: Connection, *, from_us: int, limit: int) -> None:

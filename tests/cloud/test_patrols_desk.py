@@ -105,6 +105,18 @@ def test_a_silent_wand_is_one_alarm_and_nothing_is_said_to_be_missed(desk_databa
     assert patrol.verdicts("night.20261124T2200") == ["missed"] * 3
 
 
+def test_a_wand_that_nobody_named_is_waited_for_and_its_read_out_wakes_the_tour(desk_database: Database) -> None:
+    plans = "id,route,starts,duration_min\nnight,round,22:00,120\n"
+    patrol = Patrol(desk_database, SHEETS | {"plans.csv": plans})
+    patrol.to("23:00")
+    patrol.upload(*WALKED[:2])
+    patrol.to("24 02:00")
+    assert patrol.verdicts() == ["on-time", "on-time", "pending"]
+    patrol.upload()
+    assert patrol.verdicts() == ["on-time", "on-time", "missed"], "at once, not a day later"
+    assert patrol.told() == [("patrol-missed", "medium", True)]
+
+
 def test_the_alarm_of_a_tour_is_one_that_grows(desk_database: Database) -> None:
     sheets = SHEETS | {
         "routes.csv": "id,area,name,order,early_min,late_min\nround,east,夜巡,timed,5,5\n",
