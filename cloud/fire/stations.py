@@ -180,14 +180,17 @@ def bring_in(
     for entry in entries:
         before = standing.get(entry.row["id"])
         after = {**(before or STATIONS.new_row()), **entry.row}
+        far_m = 0.0 if before is None else _moved_m(before, after)
+        if before is not None and not entry.row.get("moved_on"):
+            # An earlier move says nothing of this one.
+            after["moved_on"] = today if far_m else before["moved_on"]
         if before is None:
             added.append(after)
             turns.append(_turn(after, after["moved_on"] or today, actor, "registered", is_anew=True))
         elif after != before:
             changed.append(after)
-            if far_m := _moved_m(before, after):
-                is_anew = far_m > moved_m
-                turns.append(_turn(after, after["moved_on"] or today, actor, "moved", is_anew=is_anew))
+            if far_m:
+                turns.append(_turn(after, after["moved_on"], actor, "moved", is_anew=far_m > moved_m))
     if added:
         connection.execute(insert(fire_station), added)
     for row in changed:

@@ -242,6 +242,20 @@ async def test_a_station_that_moves_far_begins_anew_and_its_past_stays(post: Pos
     assert post.rules() == "s o s o"
 
 
+async def test_a_second_move_without_a_day_begins_today_and_not_where_the_first_did(post: Post) -> None:
+    for number in range(-1, 4):
+        post.sky.fine(number)
+    await post.pass_at(3, 20)
+    post.register(f"{HEAD},moved_on\ns1,Ridge,gate-east,weather,25.0,120.6,{day(1)}\n")
+    assert post.rules() == "s s o o"
+    again = post.register(f"{HEAD}\ns1,Ridge,gate-east,weather,20.0,120.6\n")
+    assert again.turned == {"s1": day(3)}
+    assert post.rules() == "s s o s"
+    # A cell that is empty is no day either, and takes none away.
+    text = f"{HEAD},moved_on\ns1,Ridge,gate-east,weather,20.0,120.6,\n"
+    assert post.register(text).unchanged == 1
+
+
 async def test_a_station_at_rest_has_no_level_and_no_alarm(desk_database: Database) -> None:
     post = Post(desk_database, Settings(fire=Fire(alarm_from="low")))
     post.register()
