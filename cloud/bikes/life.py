@@ -161,8 +161,10 @@ def live(life: Life, said: Iterable[Said], rules: Rules) -> tuple[Life, Changes]
 
 def stays_of(life: Life, rules: Rules) -> list[Stay]:
     """Tell the stays that words which are not final make, the one that lasted before them among them."""
-    written: dict[int, Stay] = {}
-    _follow(life.base, life.words, rules, written, [])
+    base, written = life.base, dict[int, Stay]()
+    if base.station is not None:
+        written[base.since_us] = Stay(base.since_us, None, base.station)
+    _follow(base, life.words, rules, written, [])
     return [written[key] for key in sorted(written)]
 
 

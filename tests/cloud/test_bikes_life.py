@@ -131,6 +131,19 @@ def test_a_tag_never_has_two_stations_at_once(words: list[Said], size: int) -> N
         assert stays_of(kept.life, RULES) == ordered
 
 
+@settings(max_examples=100, deadline=None)
+@given(words_of_some_days)
+def test_the_stay_that_lasts_is_told_also_when_its_beginning_is_final(words: list[Said]) -> None:
+    rules = Rules(late_us=3_600 * S, silent_us=20 * MINUTE)
+    kept = Kept(rules)
+    for one in sorted(words):
+        kept.take([one])
+        ordered = [kept.rows[key] for key in sorted(kept.rows)]
+        found = stays_of(kept.life, rules)
+        assert found == ordered[len(ordered) - len(found) :]
+        assert [stay for stay in found if stay.until_us is None] == ordered[-1:] * (kept.life.head.station is not None)
+
+
 def test_what_is_too_late_is_counted_and_changes_nothing() -> None:
     kept = Kept()
     kept.take(said((0, Word.CAME, 1), (5 * 86_400, Word.CAME, 2)))
@@ -238,3 +251,12 @@ def test_an_owner_elsewhere_is_not_near_and_one_who_stays_is() -> None:
     # A station that has not said for long that it hears the owner hears nobody.
     assert not near(owners((0, Word.CAME, 1)), 3_000)
     assert not near(Life(), 0)
+
+
+def test_an_owner_who_stays_for_days_is_near_all_the_time() -> None:
+    kept = Kept()
+    for number in range(5 * 288):
+        kept.take(said((number * 300, Word.STAYS if number else Word.CAME, 1)))
+    assert near(kept.life, (5 * 288 - 1) * 300 + 150)
+    # Between two words: none is so near in time that it counts alone.
+    assert near(kept.life, (5 * 288 - 2) * 300 + 150)
