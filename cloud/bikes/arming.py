@@ -12,11 +12,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from cloud.areas.chunks import chunked
 from cloud.bikes.stations import Stations
 from cloud.database.bike_tables import bike, bike_arming, bike_tag, bike_told
-from cloud.orders.orders import GatewayOrder, give
+from cloud.orders.life import OrderState
+from cloud.orders.orders import MAX_HOLD_US, GatewayOrder, give, outcome_of
 from contract.tags import Arm, Disarm
 
-# A gateway that is away for longer is told when it hears the tag the next time.
-_WISH_STANDS_US = 86_400_000_000
+# A gateway that is away for longer is told to arm when it hears the tag the next time. That it is to disarm it is told
+# whenever it comes back, or it would go on raising thefts of a tag that nobody has armed.
+_ARM_STANDS_US = 86_400_000_000
+FAILED = frozenset({OrderState.REFUSED, OrderState.FAILED, OrderState.EXPIRED})
+"""What an order has come to that is given again when the tag comes the next time."""
 
 
 class How(StrEnum):
@@ -116,10 +120,11 @@ def tell(connection: Connection, wishes: Iterable[Wish], *, by: str, now_us: int
     for (tag, gateway), wish in sorted(wanted.items()):
         order_id = f"bike-{uuid.uuid4().hex}"
         order = Arm((tag,), wish.owner) if wish.is_armed else Disarm((tag,))
+        stands_us = _ARM_STANDS_US if wish.is_armed else MAX_HOLD_US
         word = f"arm {tag}"
         orders.append(GatewayOrder(
             id=order_id, gateway=gateway, order=order, by=by, why="bike watch",
-            expires_at_us=now_us + _WISH_STANDS_US, replaces=word, sequence=word,
+            expires_at_us=now_us + stands_us, replaces=word, sequence=word,
         ))  # fmt: skip
         rows.append({
             "tag": tag, "gateway": gateway, "is_armed": wish.is_armed, "order_id": order_id, "at_us": now_us,
@@ -128,13 +133,14 @@ def tell(connection: Connection, wishes: Iterable[Wish], *, by: str, now_us: int
     give(connection, orders, now_us)
 
 
-def told_armed(connection: Connection, tags: Sequence[str]) -> set[tuple[str, str]]:
-    """Find the tags and gateways that hold them armed, as far as they were told."""
-    found: set[tuple[str, str]] = set()
+def not_disarmed(connection: Connection, tags: Sequence[str]) -> list[Wish]:
+    """Find who was told to disarm some tags, and has not done so for good."""
+    told: dict[str, Wish] = {}
     for some in chunked(tags):
-        query = select(bike_told.c.tag, bike_told.c.gateway).where(bike_told.c.tag.in_(some), bike_told.c.is_armed)
-        found |= {(row.tag, row.gateway) for row in connection.execute(query)}
-    return found
+        query = select(bike_told).where(bike_told.c.tag.in_(some), bike_told.c.is_armed.is_(False))
+        told |= {row.order_id: Wish(row.tag, row.gateway, is_armed=False) for row in connection.execute(query)}
+    outcomes = outcome_of(connection, list(told))
+    return [wish for order_id, wish in told.items() if order_id in outcomes and outcomes[order_id].state in FAILED]
 
 
 def _upsert(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:

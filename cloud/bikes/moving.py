@@ -8,17 +8,15 @@ from sqlalchemy import Connection, bindparam, or_, select, update
 
 from cloud.areas.chunks import chunked
 from cloud.bikes import cases
-from cloud.bikes.arming import Wish, tell
+from cloud.bikes.arming import FAILED, Wish, not_disarmed, tell
 from cloud.bikes.life import Life, Stay
 from cloud.bikes.settings import Bikes
 from cloud.bikes.stations import Stations
 from cloud.database.bike_tables import bike, bike_arming, bike_told
-from cloud.orders.life import OrderState
 from cloud.orders.orders import outcome_of
 
 WATCH = "bike watch"
 """Who does what nobody has asked for."""
-_FAILED = frozenset({OrderState.REFUSED, OrderState.FAILED, OrderState.EXPIRED})
 
 
 class Moved(Struct, frozen=True):
@@ -80,7 +78,9 @@ def after_moves(
         connection.execute(statement.values({name: bindparam(name) for name in _JUDGED}), changes)
     for case in open_cases.values():
         cases.seen(connection, case, mine[case.bike].stays)
-    tell(connection, _unknown(connection, wishes), by=WATCH, now_us=now_us)
+    at_rest = sorted(one.tag for bike_id, one in mine.items() if bike_id not in armings)
+    wishes = _unknown(connection, wishes) + not_disarmed(connection, at_rest)
+    tell(connection, wishes, by=WATCH, now_us=now_us)
 
 
 _JUDGED = ("station", "moved_us", "moved_to", "due_us")
@@ -171,6 +171,6 @@ def _unknown(connection: Connection, wishes: Sequence[Wish]) -> list[Wish]:
     def is_known(wish: Wish) -> bool:
         order_id = told.get((wish.tag, wish.gateway))
         outcome = None if order_id is None else outcomes.get(order_id)
-        return order_id is not None and (outcome is None or outcome.state not in _FAILED)
+        return order_id is not None and (outcome is None or outcome.state not in FAILED)
 
     return [wish for wish in wishes if not is_known(wish)]

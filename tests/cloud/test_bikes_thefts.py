@@ -6,7 +6,8 @@ from cloud.bikes import operations
 from cloud.database import Database
 from cloud.database.bike_tables import bike_case_step
 from cloud.database.order_tables import gateway_order
-from tests.cloud.bike_rig import WANG, BikeRig
+from cloud.orders.orders import MAX_HOLD_US
+from tests.cloud.bike_rig import SECOND, WANG, BikeRig
 from tests.cloud.test_bikes import steal
 
 
@@ -73,6 +74,23 @@ def test_a_gateway_that_tells_a_later_theft_has_its_case(rig: BikeRig) -> None:
     assert (rig.case()["id"], rig.case()["arming"]) == (first["id"], rig.arming()["id"])
     assert rig.case()["source"].startswith("g2/")
     assert rig.case()["alarm_id"] != first["alarm_id"]
+
+
+def test_a_gateway_is_told_to_disarm_however_late_it_comes_back(rig: BikeRig) -> None:
+    rig.add()
+    rig.say("g1", "present")
+    rig.arm()
+    disarm(rig)
+    arm, off = rig.rows(gateway_order)
+    assert arm["expires_at_us"] == rig.now_us + 86_400 * SECOND
+    assert off["expires_at_us"] == rig.now_us + MAX_HOLD_US
+    rig.say("g1", "left", after_s=60)
+    assert len(rig.rows(gateway_order)) == 2
+    # One that did not work out is given again with the tag's next movement.
+    rig.database.run(lambda connection: connection.execute(gateway_order.update().values(state="refused")))
+    rig.say("g1", "present", after_s=60)
+    rig.say("g1", "left", after_s=60)
+    assert [row["kind"] for row in rig.rows(gateway_order)] == ["arm", "disarm", "disarm"]
 
 
 def test_of_a_stolen_bike_no_further_gateway_is_armed(rig: BikeRig) -> None:
