@@ -6,7 +6,8 @@ from msgspec import Meta, Struct
 
 from contract.ids import Id
 
-_CAP_SENDER = r"^[^\s,<&]{1,200}\Z"
+# An identifier begins with it, goes on with the fire and a number, and has 200.
+_CAP_SENDER = r"^[^\s,<&]{1,150}\Z"
 
 Factor = Annotated[float, Meta(ge=0.1, le=10.0)]
 

@@ -37,8 +37,8 @@ from cloud.fire.detection_telling import Touched, find_own_alarm, follow_ended, 
 from cloud.settings import Settings
 
 CURSOR = "fires"
-# So many changes in a transaction: it holds the history of alarms, and the desk's intake waits for that.
-_AT_ONCE = 100
+AT_ONCE = 100
+"""So many changes in a transaction: it holds the history of alarms, and the desk's intake waits for that."""
 
 
 def reach_of(settings: DetectionSettings) -> Reach:
@@ -46,9 +46,13 @@ def reach_of(settings: DetectionSettings) -> Reach:
     return Reach(reach_m=settings.reach_m, window_s=settings.window_s, sight_m=settings.sight_m)
 
 
-def take_news(connection: Connection, settings: Settings, now_us: int) -> int:
-    """Take the next changes of the history and make of them what they are; returns how many there were."""
-    changes = take_changes(connection, CURSOR, limit=_AT_ONCE)
+def take_news(connection: Connection, settings: Settings, now_us: int, *, at_once: int = AT_ONCE) -> int:
+    """Take the next changes of the history, `at_once` at most, and make of them what they are.
+
+    Returns:
+        How many there were.
+    """
+    changes = take_changes(connection, CURSOR, limit=at_once)
     if not changes:
         return 0
     news = read_news(connection, changes, sites=settings.fire.detection.sites)

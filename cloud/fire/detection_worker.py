@@ -10,12 +10,12 @@ from sqlalchemy import Connection
 
 from cloud.clock import now_us
 from cloud.database import PersistentDatabase
-from cloud.desk.following import begin_here, has_changes
+from cloud.desk.following import begin_here, has_changes, take_changes
 from cloud.errors import DatabaseRefusedError
 from cloud.feed.lease import hold
 from cloud.fire.detection_pace import give_paces
 from cloud.fire.detection_surroundings import run_surroundings
-from cloud.fire.detection_taking import CURSOR, take_news
+from cloud.fire.detection_taking import AT_ONCE, CURSOR, take_news
 from cloud.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -47,11 +47,30 @@ async def _follow(database: PersistentDatabase, settings: Settings, clock: Calla
             await anyio.sleep(IDLE_S)
             continue
         try:
-            await database.call(lambda connection: take_news(connection, settings, clock()))
+            await _take(database, settings, clock, at_once=AT_ONCE)
         except DatabaseRefusedError as error:
-            # The towers' own alarms stay as they are, and heard; the next news may be good.
-            _log.error("fires: not taken: %s", error)
-            await anyio.sleep(IDLE_S)
+            _log.warning("fires: %d changes are taken one by one: %s", AT_ONCE, error)
+            await _take_each(database, settings, clock)
+
+
+async def _take(database: PersistentDatabase, settings: Settings, clock: Callable[[], int], *, at_once: int) -> None:
+    await database.call(lambda connection: take_news(connection, settings, clock(), at_once=at_once))
+
+
+async def _take_each(database: PersistentDatabase, settings: Settings, clock: Callable[[], int]) -> None:
+    """Take changes of which the database refused one, which is passed over: detection must not stand still for it."""
+    for _ in range(AT_ONCE):
+        try:
+            await _take(database, settings, clock, at_once=1)
+        except DatabaseRefusedError as error:
+            # The tower's own alarm stays as it is, and heard; its next change brings it again.
+            _log.error("fires: a change is passed over: %s", error)
+            try:
+                await database.call(partial(take_changes, name=CURSOR, limit=1))
+            except DatabaseRefusedError as also:
+                _log.error("fires: not taken: %s", also)
+                await anyio.sleep(IDLE_S)
+                return
 
 
 async def _keep_pace(database: PersistentDatabase, settings: Settings, clock: Callable[[], int]) -> None:

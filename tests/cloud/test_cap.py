@@ -22,7 +22,9 @@ from cloud.fire.cap import (
     to_sent,
     write,
 )
+from cloud.database.detection_tables import fire_cap
 from cloud.fire.detection import Certainty, Detection, Reading, Sign, Wind
+from cloud.fire.detection_settings import Detection as DetectionSettings
 from cloud.geo import Spot
 from contract.alarms import Mode, Severity
 
@@ -207,6 +209,14 @@ def test_times_have_a_numeric_offset_and_never_a_z(zone: str, expected: str) -> 
 
 def test_an_identifier_has_none_of_the_characters_that_part_references() -> None:
     assert identifier_of("the desk, of <us> & them", "ab", 3) == "the_desk__of__us>___them-fire-ab-3"
+
+
+def test_the_longest_sender_makes_identifiers_that_can_be_kept() -> None:
+    longest = msgspec.convert({"sender": "s" * 150}, DetectionSettings).sender
+    width = fire_cap.c.identifier.type.length
+    assert len(identifier_of(longest, "a" * 24, 999_999_999)) <= width
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"sender": "s" * 151}, DetectionSettings)
 
 
 @given(

@@ -13,17 +13,18 @@ from sqlalchemy import Connection, insert, select
 
 from cloud.counters import Counters
 from cloud.database import Database, PersistentDatabase
-from cloud.database.detection_tables import tower_pace
+from cloud.database.detection_tables import fire_evidence, tower_pace
 from cloud.database.fire_tables import fire_level, fire_station
 from cloud.database.tables import cursor
 from cloud.desk.following import has_changes
-from cloud.errors import CloudError
+from cloud.errors import CloudError, DatabaseRefusedError
+from cloud.fire import detection_worker
 from cloud.fire.classes import Danger
 from cloud.fire.detection import Detection, Reading, Wind
 from cloud.fire.detection_pace import EVERY_US, give_paces
 from cloud.fire.detection_store import evidence_of, find_to_look_at
 from cloud.fire.detection_surroundings import Neighbour, find_neighbours, look_around, question
-from cloud.fire.detection_taking import CURSOR, take_surroundings
+from cloud.fire.detection_taking import CURSOR, take_news, take_surroundings
 from cloud.fire.detection_worker import run_detection
 from cloud.influx.lines import tag_prefix
 from cloud.influx.query import InfluxReader, Series
@@ -203,6 +204,33 @@ async def test_the_loops_find_a_fire_without_influxdb(desk_database: Database) -
                 await anyio.sleep(0.02)
             tasks.cancel_scope.cancel()
     assert [alarm.source for alarm in rig.heard()] == [rig.fires()[0].source]
+
+
+@pytest.mark.anyio
+async def test_news_that_the_database_refuses_are_passed_over_and_the_rest_is_taken(
+    desk_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = FireRig(desk_database, Settings(influx=Influx1(url="http://127.0.0.1:9", timeout_s=1)))
+    for number, name in enumerate(("good-1", "bad", "good-2")):
+        rig.tower(name, 100.0 * number)
+        rig.smoke(name, T0 + number)
+
+    def refuse(connection: Connection, settings: Settings, now_us: int, *, at_once: int) -> int:
+        taken = take_news(connection, settings, now_us, at_once=at_once)
+        if connection.execute(select(fire_evidence.c.id).where(fire_evidence.c.gateway == "bad")).first():
+            raise DatabaseRefusedError("value too long")
+        return taken
+
+    monkeypatch.setattr(detection_worker, "take_news", refuse)
+    database = PersistentDatabase(desk_database, counters=Counters())
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(run_detection, database, rig.settings, clock=lambda: T0 + S))
+            while len(await anyio.to_thread.run_sync(rig.fires)) < 2:  # noqa: ASYNC110 - the database has no event
+                await anyio.sleep(0.02)
+            tasks.cancel_scope.cancel()
+    assert {one.towers for one in rig.fires()} == {("good-1",), ("good-2",)}
+    assert "bad" in {one.gateway for one in rig.heard()}
 
 
 def _follows(rig: FireRig) -> bool:
