@@ -68,7 +68,7 @@ def after_moves(
             # Of a theft that is known every further gateway would only raise one alarm more.
             if station is not None and (known is None or (known.kind == cases.THEFT and known.arming != arming.id)):
                 wishes.append(Wish(row.tag, station.gateway, is_armed=True, owner=row.owner_tag))
-        if row.id in owners and arming.moved_us is not None and not change:
+        if row.id in owners and arming.moved_to is not None and not change:
             # Perhaps the owner was near after all.
             change = {"due_us": now_us}
         if change:
@@ -102,16 +102,20 @@ def suspect(
         What to change in the row.
     """
     change: dict[str, Any] = {}
-    place, settled_us = stations.get(arming.station), arming.since_us + round(settings.clock_difference_s * 1e6)
+    place, known_us = stations.get(arming.station), arming.since_us
+    if arming.moved_us is not None and arming.moved_to is None:
+        # What is said late of the time before its owner moved it takes it back nowhere.
+        known_us = arming.moved_us
+    settled_us = known_us + round(settings.clock_difference_s * 1e6)
     for stay in stays:
         station = stations[stay.station]
         if stay.from_us <= settled_us:
-            # Where it was when it was armed, as far as clocks tell.
-            if stay.until_us is None or stay.until_us >= arming.since_us or place is None:
+            # Where it was when it was armed, or when its owner had moved it, as far as clocks tell.
+            if stay.until_us is None or stay.until_us > known_us or place is None:
                 place = station
         elif place is None:
             place = station
-        elif place.gateway != station.gateway and arming.moved_us is None:
+        elif place.gateway != station.gateway and arming.moved_to is None:
             due_us = now_us + round(settings.theft_wait_s * 1e6)
             change = {"moved_us": stay.from_us, "moved_to": station.id, "due_us": due_us}
             break

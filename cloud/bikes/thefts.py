@@ -55,7 +55,7 @@ def _decide(
     case = next(iter(cases.find_open(connection, bikes=[row.id])), None)
     said: list[Said] = []
     change: dict[str, Any] = {"due_us": None}
-    if arming.moved_us is None or row.tag is None:
+    if arming.moved_to is None or row.tag is None:
         pass
     elif _is_owners(connection, arming, row.owner_tag, settings, stations):
         if case is not None and case.arming == arming.id and is_own(case.source):
@@ -63,7 +63,7 @@ def _decide(
             # One that was opened in an arming before says more than this movement.
             if case.opened_us >= arming.since_us:
                 cases.close_case(connection, case, outcome=OWNER, by=WATCH, at_us=now_us)
-        change |= {"station": arming.moved_to, "moved_us": None, "moved_to": None}
+        change |= {"station": arming.moved_to, "moved_to": None}
         change |= _next(connection, arming, row.tag, settings, stations, now_us)
     else:
         said += _open(connection, arming, row, case, stations, now_us)
@@ -93,18 +93,19 @@ def _next(
     query = select(bike_stay).where(bike_stay.c.tag == tag, bike_stay.c.from_us > arming.moved_us)
     rows = connection.execute(query.order_by(bike_stay.c.from_us).limit(_STAYS)).all()
     stays = [Stay(row.from_us, row.until_us, row.station) for row in rows]
-    after = _After(arming.moved_to, arming.moved_us)
+    after = _After(arming.moved_to, arming.since_us, arming.moved_us)
     return suspect(after, stays, stations, settings=settings.bikes, now_us=now_us)
 
 
 class _After:
     """An arming as it goes on after a movement of the owner's."""
 
-    moved_us = None
+    moved_to = None
 
-    def __init__(self, station: int, since_us: int) -> None:
+    def __init__(self, station: int, since_us: int, moved_us: int) -> None:
         self.station = station
         self.since_us = since_us
+        self.moved_us = moved_us
 
 
 def _open(

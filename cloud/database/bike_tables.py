@@ -134,7 +134,8 @@ bike_arming = Table(
     Column("ended_by", String(200), nullable=True),
     # Where its tag was then.
     Column("station", ForeignKey("bike_station.id"), nullable=True),
-    # A movement that may be a theft: when, to which station, and when it is decided.
+    # A movement that may be a theft: when, to which station, and when it is decided. Without a station: the last one,
+    # which was its owner's.
     Column("moved_us", BigInteger, nullable=True),
     Column("moved_to", ForeignKey("bike_station.id"), nullable=True),
     Column("due_us", BigInteger, nullable=True),

@@ -7,7 +7,7 @@ from cloud.database import Database
 from cloud.database.bike_tables import bike_case_step
 from cloud.database.order_tables import gateway_order
 from cloud.orders.orders import MAX_HOLD_US
-from tests.cloud.bike_rig import SECOND, WANG, BikeRig
+from tests.cloud.bike_rig import KEY, SECOND, TAG, WANG, BikeRig
 from tests.cloud.test_bikes import steal
 
 
@@ -91,6 +91,29 @@ def test_a_gateway_is_told_to_disarm_however_late_it_comes_back(rig: BikeRig) ->
     rig.say("g1", "present", after_s=60)
     rig.say("g1", "left", after_s=60)
     assert [row["kind"] for row in rig.rows(gateway_order)] == ["arm", "disarm", "disarm"]
+
+
+def test_what_is_said_late_of_the_time_before_the_owner_moved_it_is_no_theft(rig: BikeRig) -> None:
+    rig.add(owner_tag=KEY)
+    rig.say("g1", "present")
+    rig.wait(100)
+    rig.arm()
+    moved_us = rig.now_us + 300 * SECOND
+    rig.wait(300)
+    rig.take([("g2", "present", TAG, moved_us), ("g2", "present", KEY, moved_us)])
+    rig.round(after_s=21)
+    assert rig.arming()["moved_to"] is None
+    # The first gateway's uplink was cut; in what it kept the bike left, and came before all else.
+    rig.say("g1", "left", after_s=600, at_us=moved_us - 60 * SECOND)
+    rig.say("g1", "present", at_us=moved_us - 500 * SECOND)
+    rig.say("g2", "left", KEY, after_s=60)
+    rig.say("g2", "left", after_s=3_000)
+    rig.say("g2", "present", after_s=30)
+    rig.round(after_s=21)
+    assert (standing(rig), rig.arming()["station"]) == ([], 2)
+    rig.say("g3", "present", after_s=3_000)
+    rig.round(after_s=21)
+    assert standing(rig) == ["cloud"]
 
 
 def test_of_a_stolen_bike_no_further_gateway_is_armed(rig: BikeRig) -> None:
