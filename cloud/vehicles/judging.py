@@ -59,6 +59,12 @@ class Report(Struct, frozen=True, array_like=True, gc=False):
         """Where."""
         return Spot(self.latitude_deg, self.longitude_deg)
 
+    @property
+    def order(self) -> tuple[float, ...]:
+        """Sort by time, and what is of one time by what it says; equal ones are the same report."""
+        said = (self.speed_kmh, self.course_deg, self.ignition)
+        return (self.at_us, self.latitude_deg, self.longitude_deg, *(-1.0 if one is None else one for one in said))
+
     @classmethod
     def of(cls, position: Position) -> "Report":
         """Take from a position what is remembered."""
@@ -90,7 +96,7 @@ class State(Struct, frozen=True, array_like=True):
     """What is known of a vehicle.
 
     Attributes:
-        reports: by time, at most `WINDOW`.
+        reports: in their order, at most `WINDOW`.
         found: by the check's key.
     """
 
@@ -217,7 +223,7 @@ def take(
     window = list(state.reports)
     found = {check.key: state.found.get(check.key, Found()) for check in checks}
     crossings: list[Crossing] = []
-    for report in sorted(reports, key=lambda one: one.at_us):
+    for report in sorted(reports, key=lambda one: one.order):
         for believed in _insert(window, report, fastest_kmh):
             for check in checks:
                 found[check.key], crossing = _judge(found[check.key], check, believed)
@@ -238,8 +244,8 @@ def ended(state: State, keys: Iterable[str]) -> list[tuple[str, int]]:
 
 def _insert(window: list[Report], report: Report, fastest_kmh: float) -> list[Report]:
     """Put a report into its place, and list what is believed now, by time."""
-    at = bisect_left(window, report.at_us, key=lambda one: one.at_us)
-    is_known = at < len(window) and window[at].at_us == report.at_us
+    at = bisect_left(window, report.order, key=lambda one: one.order)
+    is_known = at < len(window) and window[at].order == report.order
     if is_known or (at == 0 and len(window) >= WINDOW):
         return []
     window.insert(at, report)

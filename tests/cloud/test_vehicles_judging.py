@@ -212,7 +212,8 @@ moves = st.tuples(
     st.sampled_from([0.0, 150.0, 230.0, 490.0, 530.0, 600.0, 900.0, 50_000.0]),
     st.sampled_from([0.0, 2.0, 5.0, 40.0]),
     st.sampled_from([True, False, None]),
-    st.integers(10, 200),
+    # Some terminals have no more than seconds, and say two things of one.
+    st.sampled_from([0, 0, 10, 30, 90, 200]),
 )
 
 
@@ -262,6 +263,15 @@ def test_so_does_a_long_way_when_no_report_is_overtaken_by_many(
     )
     mixed = [reports[i] for i in places]
     assert standing(run(mixed, *CHECKS)[0]) == standing(run(reports, *CHECKS)[0])
+
+
+def test_of_two_different_reports_of_one_second_both_count_whichever_came_first() -> None:
+    check = FenceCheck(YARD, SHANGHAI)
+    first, second = at(495, 60), at(560, 60)
+    states = [run([at(450, 30), *some], check)[0] for some in ([first, second], [second, first], [second, first] * 2)]
+    assert states[0] == states[1] == states[2]
+    assert len(states[0].reports) == 3
+    assert standing(states[0]) == {YARD.key}
 
 
 def test_what_stands_of_a_fence_that_is_no_more_is_named() -> None:
