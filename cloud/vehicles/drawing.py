@@ -8,6 +8,7 @@ from cloud.database.area_tables import area
 from cloud.database.vehicle_tables import vehicle, vehicle_fence, vehicle_position
 from cloud.desk.changes import Actor
 from cloud.desk.own import say
+from cloud.feed.lease import hold
 from cloud.people.audit import note
 from cloud.settings import Desk
 from cloud.vehicles.errors import BadFenceError, UnknownFenceError, UnknownVehicleError
@@ -36,6 +37,7 @@ def draw_fence(connection: Connection, fence: Fence, *, actor: Actor, desk: Desk
         UnknownVehicleError: it is for a vehicle that there is not.
     """
     check_fence(fence)
+    _lock(connection, now_us)
     count, edited_at_us = connection.execute(select(func.count(), func.max(vehicle_fence.c.edited_at_us))).one()
     standing = _find(connection, [fence.id])
     if not standing and count >= MAX_FENCES:
@@ -61,6 +63,7 @@ def remove_fence(connection: Connection, fence_id: str, *, actor: Actor, desk: D
     Raises:
         UnknownFenceError: there is none of that id.
     """
+    _lock(connection, now_us)
     standing = _find(connection, [fence_id])
     if not standing:
         raise UnknownFenceError(fence_id)
@@ -69,19 +72,27 @@ def remove_fence(connection: Connection, fence_id: str, *, actor: Actor, desk: D
     note(connection, actor=actor, what=REMOVED, object_=fence_id, details={}, at_us=now_us)
 
 
+def _lock(connection: Connection, now_us: int) -> None:
+    """Let one edit follow the other: workers look for the latest, which must not be committed before an earlier one."""
+    hold(connection, "vehicle-fences", holder="", now_us=now_us, for_s=0.0)
+
+
 def _find(connection: Connection, ids: Sequence[str]) -> list[Fence]:
     query = select(vehicle_fence).where(vehicle_fence.c.id.in_(ids)).with_for_update()
     return [fence_of(row) for row in connection.execute(query).mappings()]
 
 
 def _end(connection: Connection, fences: Sequence[Fence], *, desk: Desk, now_us: int) -> None:
-    """End what stands of fences as they were: of vehicles in their areas that have been judged."""
+    """End what stands of fences as they were.
+
+    Locks all their vehicles, those too that nobody has judged yet: somebody may be judging one for the first time.
+    """
     said = []
     for fence in fences:
         path = connection.execute(select(area.c.path).where(area.c.id == fence.area)).scalar_one_or_none()
         if path is None:
             continue
-        query = KNOWN.where(vehicle_position.c.state.is_not(None), area.c.path.startswith(path, autoescape=True))
+        query = KNOWN.where(area.c.path.startswith(path, autoescape=True))
         if fence.vehicle is not None:
             query = query.where(vehicle.c.id == fence.vehicle)
         if fence.fleet is not None:

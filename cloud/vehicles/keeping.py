@@ -41,7 +41,9 @@ _SOME: BindParameter[Any] = bindparam("some", expanding=True)
 _WHOLE = vehicle.join(vehicle_position, vehicle_position.c.vehicle == vehicle.c.id).outerjoin(
     area, area.c.id == vehicle.c.area
 )
-KNOWN = select(vehicle, area.c.path.label("area_path"), vehicle_position.c.state).select_from(_WHOLE)
+KNOWN = select(
+    vehicle, area.c.path.label("area_path"), vehicle_position.c.received_at_us, vehicle_position.c.state
+).select_from(_WHOLE)
 """Vehicles with the paths of their areas and what is known of them."""
 _LOCKED = KNOWN.order_by(vehicle.c.id).with_for_update(of=vehicle_position)
 _BY_TERMINAL = _LOCKED.where(tuple_(vehicle.c.gateway, vehicle.c.device).in_(_SOME))
@@ -104,9 +106,11 @@ def keep_positions(
             reports.setdefault((one.gateway, one.device), []).append(Report.of(one))
     said: list[Said] = []
     changed: list[dict[str, Any]] = []
-    known = fences.read(connection) if reports else Fences(())
     for some in chunked(sorted(reports)):
-        for row in connection.execute(_BY_TERMINAL, {"some": some}).mappings().all():
+        rows = connection.execute(_BY_TERMINAL, {"some": some}).mappings().all()
+        # Not before the rows are locked: who takes a fence away ends what stands of it in them.
+        known = fences.read(connection) if rows else Fences(())
+        for row in rows:
             state = read_state(row["state"])
             checks = checks_of(row, known, settings, zone)
             news = reports[row["gateway"], row["device"]]
@@ -115,7 +119,9 @@ def keep_positions(
             if after is not state:
                 said += _end(row, gone, now_us)
                 said += [_say(row, one, checks) for one in crossings]
-                changed.append(_position_row(row["id"], after, received_at_us=now_us))
+                is_newer = not state.reports or after.reports[-1].order != state.reports[-1].order
+                received_at_us = now_us if is_newer else row["received_at_us"]
+                changed.append(_position_row(row["id"], after, received_at_us=received_at_us))
     if changed:
         connection.execute(_UPDATE, changed)
     return partial(say, connection, said, desk=settings.desk, now_us=now_us)

@@ -1,7 +1,8 @@
 """Alarms of terminals get the place of their vehicle: who is sent must know where to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from math import cos, radians
 from typing import Any
 
 import anyio
@@ -26,7 +27,6 @@ _IDLE_S = 0.5
 _NEAR_M = 3_000.0
 _NEAR_DEG = 0.05
 _STALE_US = 120_000_000
-_MOST_SITES = 200
 # A retrigger is a second press: the vehicle may be elsewhere by then.
 _TELLING = (What.RAISED, What.RETRIGGERED)
 _WINDS = ("N 北", "NE 东北", "E 东", "SE 东南", "S 南", "SW 西南", "W 西", "NW 西北")
@@ -55,10 +55,10 @@ def locate(connection: Connection, *, settings: Settings, clock: Callable[[], in
         if (found := _find(connection, gateway, device)) is None:
             continue
         told[row["alarm_id"]] = describe(connection, found, now_us=clock())
-    written = 0
-    for alarm_id, words in sorted(told.items()):
-        written += _comment(connection, alarm_id, words, settings.vehicles.located_kinds, clock())
-    return written
+    located = _lock(connection, sorted(told), settings.vehicles.located_kinds)
+    for alarm_id in located:
+        comment(connection, alarm_id, actor=ACTOR, now_us=clock(), why=told[alarm_id])
+    return len(located)
 
 
 def describe(connection: Connection, found: RowMapping, *, now_us: int) -> str:
@@ -95,24 +95,28 @@ def _find(connection: Connection, gateway: str, device: str) -> RowMapping | Non
 
 def _near(connection: Connection, spot: Spot) -> str:
     """Name the nearest registered site: its address is the only one that is known here."""
-    column: Any = site.c.longitude_deg
+    latitude: Any = site.c.latitude_deg
+    longitude: Any = site.c.longitude_deg
     near = (
-        site.c.latitude_deg.between(spot.latitude_deg - _NEAR_DEG, spot.latitude_deg + _NEAR_DEG),
-        column.between(spot.longitude_deg - _NEAR_DEG, spot.longitude_deg + _NEAR_DEG),
+        latitude.between(spot.latitude_deg - _NEAR_DEG, spot.latitude_deg + _NEAR_DEG),
+        longitude.between(spot.longitude_deg - _NEAR_DEG, spot.longitude_deg + _NEAR_DEG),
     )
-    query = select(site.c.name, site.c.address, site.c.latitude_deg, site.c.longitude_deg).where(*near)
-    rows = connection.execute(query.order_by(site.c.id).limit(_MOST_SITES)).all()
-    by_way = [(distance_m(spot, Spot(row.latitude_deg, row.longitude_deg)), row) for row in rows]
-    if not by_way or (nearest := min(by_way, key=lambda one: one[0]))[0] > _NEAR_M:
+    # Flat, which the Earth is within so little of it.
+    north_deg = latitude - spot.latitude_deg
+    east_deg = (longitude - spot.longitude_deg) * cos(radians(spot.latitude_deg))
+    query = select(site.c.name, site.c.address, latitude, longitude).where(*near)
+    nearest = query.order_by(north_deg * north_deg + east_deg * east_deg, site.c.id).limit(1)
+    if (row := connection.execute(nearest).first()) is None:
         return ""
-    way_m, row = nearest
+    way_m = distance_m(spot, Spot(row.latitude_deg, row.longitude_deg))
+    if way_m > _NEAR_M:
+        return ""
     wind = _WINDS[round(bearing_deg(Spot(row.latitude_deg, row.longitude_deg), spot) / 45) % 8]
     return f"{way_m:.0f} m {wind} of {row.name} {row.address}".rstrip()
 
 
-def _comment(connection: Connection, alarm_id: str, words: str, kinds: tuple[str, ...], at_us: int) -> bool:
-    query = select(occurrence.c.kind).where(occurrence.c.alarm_id == alarm_id)
-    if connection.execute(query).scalar_one_or_none() not in kinds:
-        return False
-    comment(connection, alarm_id, actor=ACTOR, now_us=at_us, why=words)
-    return True
+def _lock(connection: Connection, alarm_ids: Sequence[str], kinds: Sequence[str]) -> Sequence[str]:
+    """Lock the alarms that are told of, all before the first comment: that locks the history, which comes last."""
+    at = occurrence.c
+    query = select(at.alarm_id).where(at.alarm_id.in_(alarm_ids), at.kind.in_(kinds)).order_by(at.alarm_id)
+    return connection.execute(query.with_for_update()).scalars().all()

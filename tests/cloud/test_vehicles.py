@@ -1,6 +1,7 @@
 """Vehicles in the database: reports become positions and alarms, registry, fences, totals, positions for alarms."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -8,7 +9,7 @@ from zoneinfo import ZoneInfo
 import anyio
 import msgspec
 import pytest
-from sqlalchemy import URL, insert, update
+from sqlalchemy import URL, Connection, insert, select, text, update
 
 from cloud.areas.faults import ImportRefusedError
 from cloud.counters import Counters
@@ -21,6 +22,7 @@ from cloud.database.vehicle_tables import vehicle, vehicle_fence, vehicle_positi
 from cloud.desk.changes import Actor
 from cloud.desk.core import Arrival
 from cloud.desk.following import begin_here
+from cloud.desk.operations import acknowledge
 from cloud.desk.store import apply_events
 from cloud.feed import queue
 from cloud.feed.queue import Observation, Waiting
@@ -107,15 +109,17 @@ def test_a_report_becomes_the_last_position_and_an_older_one_never_does(city: Da
     assert (first["at_us"], first["received_at_us"], first["doubtful"]) == (T0_US + 60 * S_US, NOW_US, True)
     assert (first["speed_kmh"], first["course_deg"], first["ignition"]) == (30.0, 90.0, True)
     assert first["latitude_deg"] == pytest.approx(31.3, abs=1e-4)
-    report(city, at(50, 30))
+    report(city, at(50, 30), now_us=NOW_US + S_US)
     older = position(city)
+    assert older["received_at_us"] == NOW_US, "a late one says nothing of when the newest came"
     assert (older["at_us"], older["longitude_deg"], older["doubtful"]) == (
         first["at_us"],
         first["longitude_deg"],
         False,
     )
-    report(city, at(200, 90), at(150, 80), at(200, 90))
-    assert position(city)["at_us"] == T0_US + 90 * S_US
+    report(city, at(200, 90), at(150, 80), at(200, 90), now_us=NOW_US + 2 * S_US)
+    newest = position(city)
+    assert (newest["at_us"], newest["received_at_us"]) == (T0_US + 90 * S_US, NOW_US + 2 * S_US)
     assert position(city, "bus-2")["at_us"] is None
 
 
@@ -314,6 +318,113 @@ def test_a_call_for_help_says_where_the_vehicle_is(city: Database) -> None:
     press(city, "theft", at_s=300)
     assert city.run(partial(locate, settings=SETTINGS, clock=lambda: NOW_US + 310 * S_US)) == 1
     assert comments(city)[-1].endswith("320 s ago 320秒前; OLD 位置陈旧")
+
+
+def test_the_nearest_of_many_sites_is_named(city: Database) -> None:
+    values = {"area": "east", "kind": "", "address": "", "transmission_class": None}
+    far = [(f"a{number:03}", 2_000.0, 0.0) for number in range(300)]
+    ways = [*far, ("z-near", 250.0, 90.0), ("z-next", 270.0, 0.0)]
+    spots = [(name, destination(HOME, bearing_deg, way_m)) for name, way_m, bearing_deg in ways]
+    rows = [
+        values | {"id": name, "name": name, "latitude_deg": spot.latitude_deg, "longitude_deg": spot.longitude_deg}
+        for name, spot in spots
+    ]
+    city.run(lambda connection: connection.execute(insert(site), rows))
+    city.run(lambda connection: begin_here(connection, READER))
+    report(city, at(0, 3_500), at(0, 3_590))
+    press(city)
+    assert city.run(partial(locate, settings=SETTINGS, clock=lambda: NOW_US)) == 1
+    assert "; 250 m W 西 of z-near; " in comments(city)[0]
+
+
+def is_waiting(database: Database) -> bool:
+    """Tell whether a transaction waits for another's lock."""
+    words = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return database.read(lambda connection: bool(connection.execute(text(words)).scalar_one()))
+
+
+def while_waited_for(database: Database, work: Callable[[], object]) -> threading.Thread:
+    """Begin what waits for the caller's transaction; returns once it does, or is over."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    eventually(lambda: not thread.is_alive() or is_waiting(database))
+    return thread
+
+
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+"""SQLite has one transaction at a time."""
+
+
+@on_postgresql
+def test_an_operator_and_the_comments_lock_alarms_in_the_same_order(city: Database, database_url: URL) -> None:
+    city.run(lambda connection: begin_here(connection, READER))
+    press(city)
+    press(city, "collision")
+    ids = sorted(row["alarm_id"] for row in rows_of(city, occurrence))
+    begun: list[int] = []
+
+    def find(connection: Connection) -> int:
+        begun.append(1)
+        return locate(connection, settings=SETTINGS, clock=lambda: NOW_US)
+
+    with Database(database_url) as other:
+        with other.transaction() as operator:
+            operator.execute(select(occurrence).where(occurrence.c.alarm_id == ids[1]).with_for_update())
+            thread = while_waited_for(city, lambda: city.run(find))
+            acknowledge(operator, ids[1], actor=ME, now_us=NOW_US)
+        thread.join()
+    assert (len(begun), len(comments(city))) == (1, 2), "nobody had to begin again"
+
+
+@on_postgresql
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_fence_that_is_taken_away_while_reports_are_judged_leaves_no_alarm(
+    city: Database, database_url: URL, *, is_first: bool
+) -> None:
+    draw(city)
+    if not is_first:
+        report(city, at(0, 0), at(100, 30))
+    outside = at(900, 60), at(950, 90)
+    remove = partial(remove_fence, fence_id="yard", actor=ME, desk=SETTINGS.desk, now_us=NOW_US)
+    with Database(database_url) as other:
+        with other.transaction() as drawer:
+            remove(drawer)
+            thread = while_waited_for(city, lambda: report(city, *outside))
+        thread.join()
+    assert alarms(city) == []
+
+
+@on_postgresql
+def test_a_vehicle_that_is_judged_for_the_first_time_is_no_exception(city: Database, database_url: URL) -> None:
+    draw(city)
+    heard = [Observation(Trade.VEHICLES, "gw-1", NOW_US, (at(900, 60), at(950, 90)))]
+    judge = partial(
+        worker.judge, settings=SETTINGS, clock=lambda: NOW_US, fences=FenceCache(), zone=ZoneInfo("Asia/Shanghai")
+    )
+    remove = partial(remove_fence, fence_id="yard", actor=ME, desk=SETTINGS.desk, now_us=NOW_US)
+    with Database(database_url) as other:
+        with other.transaction() as judging:
+            judge(judging, heard)
+            thread = while_waited_for(city, lambda: city.run(remove))
+        thread.join()
+    assert alarms(city) == [("vehicle.bus-1", "yard", False)]
+
+
+@on_postgresql
+def test_of_two_edits_at_once_a_worker_sees_both(city: Database, database_url: URL) -> None:
+    for name in ("one", "two"):
+        draw(city, msgspec.structs.replace(YARD, id=name), now_us=5)
+    fences = FenceCache()
+    city.read(fences.read)
+    wide = msgspec.structs.replace(YARD, radius_m=2_000.0)
+    with Database(database_url) as other:
+        with other.transaction() as first:
+            draw_fence(first, msgspec.structs.replace(wide, id="one"), actor=ME, desk=SETTINGS.desk, now_us=5)
+            thread = while_waited_for(city, lambda: draw(city, msgspec.structs.replace(wide, id="two"), now_us=5))
+            city.read(fences.read)
+        thread.join()
+    found = city.read(fences.read).covering("bus-1", "校车", "city/east/")
+    assert [(fence.id, fence.radius_m) for fence in found] == [("one", 2_000.0), ("two", 2_000.0)]
 
 
 def test_the_clouds_own_alarms_get_no_comment(city: Database) -> None:
