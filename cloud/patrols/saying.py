@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from cloud.desk.own import OWN_GATEWAY
 from cloud.patrols.plans import Tour
-from cloud.patrols.verdicts import Judged, VisitVerdict
+from cloud.patrols.verdicts import VISITED, Judged, VisitVerdict
 from contract.alarms import AlarmEvent, Severity, Transition
 from contract.ids import alarm_id, is_id
 from contract.limits import MAX_STRING_CHARS
@@ -89,7 +89,7 @@ def tour_news(
     events: list[AlarmEvent] = []
     comments: list[tuple[str, str]] = []
     stands: dict[str, Standing] = {}
-    missed = _positions(judged, VisitVerdict.MISSED)
+    missed = _missed(judged, standing)
     must = any(tour.stops[position].must for position in missed)
     wanted = [
         (MISSED, missed, Severity.HIGH if must else Severity.MEDIUM),
@@ -140,6 +140,13 @@ def lone_event(watch: str, name: str, sign: str, *, raised_at_us: int, cleared_a
         Severity.HIGH,
         _filled(LONE, name=name, sign=sign),
     )
+
+
+def _missed(judged: Judged, standing: Mapping[str, Standing]) -> tuple[int, ...]:
+    """List what is missed, with what was and is not made good: it may be pending again when another wand turns up."""
+    named = standing[MISSED].points if MISSED in standing else ()
+    open_ = {one.position for one in judged.stops if one.position in named and one.verdict not in VISITED}
+    return tuple(sorted({*_positions(judged, VisitVerdict.MISSED), *open_}))
 
 
 def _positions(judged: Judged, verdict: VisitVerdict) -> tuple[int, ...]:

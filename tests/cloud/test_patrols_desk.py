@@ -117,6 +117,25 @@ def test_a_wand_that_nobody_named_is_waited_for_and_its_read_out_wakes_the_tour(
     assert patrol.told() == [("patrol-missed", "medium", True)]
 
 
+def test_missed_stands_until_what_it_named_is_visited(desk_database: Database) -> None:
+    sheets = SHEETS | {
+        "wands.csv": "id,area,name,machine\nw1,east,一号棒,0102030405\nw2,east,二号棒,0A0B0C0D0E\n",
+        "carriers.csv": "wand,person\nw1,wang\nw2,wang\n",
+    }
+    patrol = Patrol(desk_database, sheets)
+    patrol.to("24 01:30")
+    patrol.upload(WALKED[0])
+    assert patrol.verdicts() == ["on-time", "missed", "missed"]
+    patrol.hear([visit("C2", "22:30", machine="0A0B0C0D0E")])
+    assert patrol.verdicts() == ["on-time", "on-time", "pending"], "the roof may be in the other wand"
+    assert patrol.told() == [("patrol-missed", "high", True)], "it is not made good"
+    patrol.hear([docking(patrol.now_us, machine="0A0B0C0D0E")])
+    assert patrol.verdicts()[2] == "missed"
+    assert patrol.told() == [("patrol-missed", "high", True)], "one alarm, not two"
+    patrol.hear([visit("C3", "23:10", machine="0A0B0C0D0E")])
+    assert patrol.told() == [("patrol-missed", "high", False)]
+
+
 def test_the_alarm_of_a_tour_is_one_that_grows(desk_database: Database) -> None:
     sheets = SHEETS | {
         "routes.csv": "id,area,name,order,early_min,late_min\nround,east,夜巡,timed,5,5\n",
