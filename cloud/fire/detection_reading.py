@@ -22,6 +22,8 @@ FIRE_DEVICE = "fire."
 FIRE_SOURCE = f"{OWN_GATEWAY}/{FIRE_DEVICE}"
 BEARING = "bearing"
 """The point whose value is a direction, degrees from north."""
+NOW_US = 600_000_000
+"""Wind, bearing and neighbours' readings count so long before and after a raise."""
 MOST_EVENTS = 5_000
 """Of a detector that chatters the latest count."""
 

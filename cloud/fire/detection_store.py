@@ -238,11 +238,11 @@ def find_to_look_at(connection: Connection, now_us: int, *, limit: int) -> list[
     return [_to_detection(row) for row in connection.execute(query).mappings()]
 
 
-def keep_surroundings(connection: Connection, one: Detection) -> None:
-    """Note the wind, the readings and the bearing found for a detection; no more is looked for."""
+def keep_surroundings(connection: Connection, one: Detection, *, look_at_us: int | None) -> None:
+    """Note the wind, the readings and the bearing found for a detection, and when to look again; None: no more."""
     row = _to_row(one)
     found = {name: row[name] for name in ("wind", "readings", "bearing_deg")}
-    connection.execute(update(fire_evidence).where(fire_evidence.c.id == one.id).values(found | {"look_at_us": None}))
+    connection.execute(update(fire_evidence).where(fire_evidence.c.id == one.id).values(found | {"look_at_us": look_at_us}))
 
 
 def _to_row(one: Detection) -> dict[str, Any]:

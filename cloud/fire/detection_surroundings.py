@@ -21,7 +21,7 @@ from cloud.database.detection_tables import fire_evidence
 from cloud.errors import DatabaseAwayError, DatabaseRefusedError, HoldError
 from cloud.fire.bearings import to_bearing
 from cloud.fire.detection import Detection, Reading, Wind
-from cloud.fire.detection_reading import BEARING
+from cloud.fire.detection_reading import BEARING, NOW_US
 from cloud.fire.detection_settings import Detection as DetectionSettings
 from cloud.fire.detection_store import find_to_look_at
 from cloud.fire.detection_taking import hold_cursor, take_surroundings
@@ -39,8 +39,7 @@ MOST_NEIGHBOURS = 40
 LOOK_AGAIN_US = 30_000_000
 IDLE_S = 1.0
 ANSWER_LIMIT_S = 5.0
-# Wind and bearing as they were then; usual is what the hours before had.
-NOW_US = 600_000_000
+# Usual is what the hours before had.
 BEFORE_US = 3 * 3_600_000_000
 
 WIND_FROM, WIND_SPEED = "wind_direction", "wind_speed"
@@ -82,14 +81,43 @@ async def run_surroundings(database: PersistentDatabase, settings: Settings, clo
             if not found:
                 await anyio.sleep(IDLE_S)
                 continue
+            looked: list[Detection] = []
             try:
-                looked = [await _look(one, database, reader, settings.fire.detection) for one in found]
-                await database.call(partial(_take, found=looked, settings=settings, clock=clock))
-            except (DatabaseAwayError, DatabaseRefusedError, HoldError) as error:
+                for one in found:
+                    looked += await _look_once(one, database, reader, settings.fire.detection)
+            except (DatabaseAwayError, HoldError) as error:
+                # Nobody answers: what is left need not be asked.
                 outage.failed(error, now_s=anyio.current_time(), wait_s=LOOK_AGAIN_US / 1e6)
-                await database.call(partial(_put_off, ids=[one.id for one in found], now_us=at_us))
-                continue
-            outage.over(now_s=anyio.current_time())
+            else:
+                outage.over(now_s=anyio.current_time())
+            kept = await _keep(looked, database, settings, clock)
+            if left := {one.id for one in found} - kept:
+                await database.call(partial(_put_off, ids=left, now_us=at_us))
+
+
+async def _look_once(
+    one: Detection, database: PersistentDatabase, reader: InfluxReader, settings: DetectionSettings
+) -> list[Detection]:
+    """Look around one; nothing when its question is refused, which says nothing of the others."""
+    try:
+        return [await _look(one, database, reader, settings)]
+    except DatabaseRefusedError as error:
+        _log.error("fires: around %s nothing can be asked for: %s", one.source, error)
+        return []
+
+
+async def _keep(
+    looked: Sequence[Detection], database: PersistentDatabase, settings: Settings, clock: Callable[[], int]
+) -> set[str]:
+    """Keep what was found; returns of which."""
+    if not looked:
+        return set()
+    try:
+        await database.call(partial(_take, found=looked, settings=settings, clock=clock))
+    except DatabaseRefusedError as error:
+        _log.error("fires: what is around %d pieces of evidence is not kept: %s", len(looked), error)
+        return set()
+    return {one.id for one in looked}
 
 
 def _take(connection: Connection, found: Sequence[Detection], settings: Settings, clock: Callable[[], int]) -> None:

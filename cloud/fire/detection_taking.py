@@ -16,7 +16,7 @@ from cloud.desk.following import take_changes
 from cloud.feed.measures import line_of, put
 from cloud.fire.cap_store import follow_fires
 from cloud.fire.detection import Detection, Reach, assess, group
-from cloud.fire.detection_reading import read_news
+from cloud.fire.detection_reading import NOW_US, read_news
 from cloud.fire.detection_settings import Detection as DetectionSettings
 from cloud.fire.detection_store import (
     Fire,
@@ -73,6 +73,8 @@ def hold_cursor(connection: Connection) -> None:
 def take_surroundings(connection: Connection, found: Sequence[Detection], settings: Settings, now_us: int) -> None:
     """Note what was found around detections, which may make one fire of two.
 
+    One that was looked around before its ten minutes were over is looked around once more then.
+
     Args:
         connection: a transaction for writing that holds the cursor of the history.
         found: known detections with wind, readings and bearing.
@@ -80,7 +82,8 @@ def take_surroundings(connection: Connection, found: Sequence[Detection], settin
         now_us: the clock.
     """
     for one in found:
-        keep_surroundings(connection, one)
+        whole_us = one.raised_at_us + NOW_US
+        keep_surroundings(connection, one, look_at_us=whole_us if now_us < whole_us else None)
     known = find_known(connection, [one.id for one in found])
     _settle(
         connection, [], settings, now_us, touched=set(known.values()), known=[one for one in found if one.id in known]

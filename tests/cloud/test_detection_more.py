@@ -18,12 +18,13 @@ from cloud.database.fire_tables import fire_level, fire_station
 from cloud.database.tables import cursor
 from cloud.desk.following import has_changes
 from cloud.errors import CloudError, DatabaseRefusedError
-from cloud.fire import detection_worker
+from cloud.fire import detection_surroundings, detection_worker
 from cloud.fire.classes import Danger
 from cloud.fire.detection import Detection, Reading, Wind
 from cloud.fire.detection_pace import EVERY_US, give_paces
+from cloud.fire.detection_reading import NOW_US
 from cloud.fire.detection_store import evidence_of, find_to_look_at
-from cloud.fire.detection_surroundings import Neighbour, find_neighbours, look_around, question
+from cloud.fire.detection_surroundings import Neighbour, find_neighbours, look_around, question, run_surroundings
 from cloud.fire.detection_taking import CURSOR, take_news, take_surroundings
 from cloud.fire.detection_worker import run_detection
 from cloud.influx.lines import tag_prefix
@@ -121,7 +122,7 @@ def test_the_question_is_one_that_influxdb_answers(influx: Influx) -> None:
     assert [(one.gateway, one.point, one.value) for one in found.readings] == [("tower-2", "pm2_5", 180.0)]
 
 
-def test_each_piece_of_evidence_is_looked_around_once(desk_database: Database) -> None:
+def test_each_piece_of_evidence_is_looked_around_at_once_and_when_its_minutes_are_over(desk_database: Database) -> None:
     rig = FireRig(desk_database)
     rig.tower("tower-1", 0.0)
     rig.tower("tower-2", 3.0)
@@ -138,10 +139,60 @@ def test_each_piece_of_evidence_is_looked_around_once(desk_database: Database) -
     )
     rig.act(lambda connection: take_surroundings(connection, [found], rig.settings, T0 + S))
     assert rig.database.read(look) == []
+    assert rig.database.read(partial(find_to_look_at, now_us=T0 + 10 * MINUTE - 1, limit=10)) == []
+    (again,) = rig.database.read(partial(find_to_look_at, now_us=T0 + 10 * MINUTE, limit=10))
+    assert again == found
+    rig.act(lambda connection: take_surroundings(connection, [again], rig.settings, T0 + 10 * MINUTE))
+    assert rig.database.read(partial(find_to_look_at, now_us=T0 + HOUR, limit=10)) == []
     (fire,) = rig.fires()
     assert fire.confidence == 0.46
     (kept,) = rig.database.read(lambda connection: evidence_of(connection, [fire.id])[fire.id])
     assert kept == found
+
+
+class Refuses:
+    """An InfluxDB that refuses one question, and answers all others with the same wind."""
+
+    def __init__(self, word: str) -> None:
+        self._word = word
+
+    async def __aenter__(self) -> "Refuses":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def query(self, influxql: str) -> list[Series]:
+        if self._word in influxql:
+            raise DatabaseRefusedError("the answer is too long")
+        return [series("good", "weather", wind_direction=[(T0, 90.0)], wind_speed=[(T0, 3.0)])]
+
+
+@pytest.mark.anyio
+async def test_one_question_that_is_refused_does_not_cost_the_others_their_answers(
+    desk_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = FireRig(desk_database)
+    for name, at_us in (("bad", T0 - MINUTE), ("good", T0)):
+        rig.tower(name, 1.0)
+        rig.smoke(name, at_us)
+    rig.detect(T0)
+    reader = Refuses(f"time <= {T0 - MINUTE + NOW_US}u")
+    monkeypatch.setattr(detection_surroundings, "open_reader", lambda _settings: reader)
+    database = PersistentDatabase(desk_database, counters=Counters())
+
+    def looks() -> dict[str, tuple[bool, int]]:
+        query = select(fire_evidence.c.gateway, fire_evidence.c.wind, fire_evidence.c.looks)
+        rows = rig.database.read(lambda connection: connection.execute(query).all())
+        return {row.gateway: (row.wind is not None, row.looks) for row in rows}
+
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run_surroundings, database, rig.settings, lambda: T0 + S)
+            while not (await anyio.to_thread.run_sync(looks))["bad"][1]:  # noqa: ASYNC110 - the database has no event
+                await anyio.sleep(0.02)
+            tasks.cancel_scope.cancel()
+    assert looks() == {"bad": (False, 1), "good": (True, 0)}
 
 
 def danger(rig: FireRig, level: Danger, *, area: str = "forest") -> None:
