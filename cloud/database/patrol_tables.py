@@ -248,6 +248,8 @@ patrol_watch = Table(
     Column("sign", Text, nullable=False),
     Column("latitude_deg", Float, nullable=True),
     Column("longitude_deg", Float, nullable=True),
+    # Of the latest position, which may be near that place.
+    Column("placed_at_us", BigInteger, nullable=True),
     # walking, overdue, alarm or ended
     Column("state", String(16), nullable=False),
     Column("due_us", BigInteger, nullable=True, index=True),

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import Connection, and_, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -28,6 +28,8 @@ from cloud.settings import Settings
 from contract.ids import alarm_id
 
 WATCHES_AT_ONCE = 100
+FUTURE_US = 600_000_000
+"""What lies further ahead was told by a clock that is wrong."""
 _MAX_SIGN_CHARS = 200
 Row = Mapping[Any, Any]
 
@@ -131,11 +133,16 @@ def find_watch(connection: Connection, id_: str, *, locked: bool = False) -> Row
 def take_signs(connection: Connection, signs: Iterable[Sign], *, settings: Settings, now_us: int) -> list[Said]:
     """Give signs of life to the watches of whoever gave them; where a plan says so, the first of a tour begins one.
 
+    One from the future is none: nobody can tell when it was given, and it would hide every true one until then.
+
     Returns:
         What there is to say; the caller says it when it has locked all that it needs.
     """
     said: list[Said] = []
-    told = sorted(signs, key=lambda one: one.at_us)
+    sound = [one for one in signs if one.at_us <= now_us + FUTURE_US]
+    told = [
+        structs.replace(one, at_us=min(one.at_us, now_us)) for one in sorted(sound, key=lambda one: one.at_us)
+    ]
     _begin_planned(connection, told, now_us)
     wands = sorted({one.wand for one in told if one.wand is not None})
     people = sorted({one.person for one in told if one.person is not None})

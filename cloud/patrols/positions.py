@@ -18,7 +18,7 @@ from cloud.database.patrol_tables import (
 )
 from cloud.desk.own import Said, say
 from cloud.geo import Spot, distance_m
-from cloud.patrols.lone import Sign, take_signs
+from cloud.patrols.lone import FUTURE_US, Sign, take_signs
 from cloud.patrols.staying import Zone, points_at
 from cloud.patrols.taking import note_syncs, wake
 from cloud.settings import Settings
@@ -32,7 +32,7 @@ def take_positions(connection: Connection, positions: Sequence[Position], *, set
 
     Args:
         connection: a transaction for writing.
-        positions: in any order, late, any number of times; those without a fix are passed over.
+        positions: in any order, late, any number of times; those without a fix, or from the future, are passed over.
         settings: how exact a receiver is.
         now_us: when they came.
     """
@@ -41,14 +41,15 @@ def take_positions(connection: Connection, positions: Sequence[Position], *, set
         return
     of_wand: dict[str, list[Position]] = {}
     for one in positions:
-        if one.is_fixed and (wand := wands.get((one.gateway, one.device))) is not None:
+        is_sound = one.is_fixed and one.at_us <= now_us + FUTURE_US
+        if is_sound and (wand := wands.get((one.gateway, one.device))) is not None:
             of_wand.setdefault(wand, []).append(one)
     for wand in sorted(of_wand):
         _take(connection, wand, sorted(of_wand[wand], key=lambda one: one.at_us), settings)
     said = _move(connection, of_wand, settings, now_us)
-    # Their positions are the visits themselves, so nothing is to come after the latest.
+    # Their positions are the visits themselves, so nothing of before the latest is to come.
     syncs: dict[str, tuple[list[list[int]], dict[str, Any]]] = {
-        wand: ([[max(one.at_us for one in some), 0]], {}) for wand, some in of_wand.items()
+        wand: ([[min(max(one.at_us for one in some), now_us), 0]], {}) for wand, some in of_wand.items()
     }
     said += note_syncs(connection, syncs, now_us=now_us)
     say(connection, said, desk=settings.desk, now_us=now_us)
@@ -101,17 +102,18 @@ def _zone(row: Mapping[Any, Any]) -> Zone:
 def _move(
     connection: Connection, of_wand: Mapping[str, Sequence[Position]], settings: Settings, now_us: int
 ) -> list[Said]:
-    """Whoever walks alone and has moved lives."""
+    """Whoever walks alone and has moved lives; a position older than the last tells nothing of now."""
     signs: list[Sign] = []
     for some in chunked(sorted(of_wand)):
         query = select(patrol_watch).where(patrol_watch.c.wand.in_(some), patrol_watch.c.ended_at_us.is_(None))
         for row in connection.execute(query.order_by(patrol_watch.c.id).with_for_update()).mappings().all():
             latest = max(of_wand[row["wand"]], key=lambda one: one.at_us)
             known = None if row["latitude_deg"] is None else Spot(row["latitude_deg"], row["longitude_deg"])
-            if known is not None and distance_m(known, latest.spot) < settings.patrols.lone_move_m:
+            if latest.at_us <= max(row["placed_at_us"] or 0, row["begun_at_us"]):
                 continue
-            values = {"latitude_deg": latest.spot.latitude_deg, "longitude_deg": latest.spot.longitude_deg}
+            values: dict[str, Any] = {"placed_at_us": latest.at_us}
+            if known is None or distance_m(known, latest.spot) >= settings.patrols.lone_move_m:
+                values |= {"latitude_deg": latest.spot.latitude_deg, "longitude_deg": latest.spot.longitude_deg}
+                signs += [] if known is None else [Sign(latest.at_us, "moved", wand=row["wand"])]
             connection.execute(update(patrol_watch).where(patrol_watch.c.id == row["id"]).values(values))
-            if known is not None:
-                signs.append(Sign(latest.at_us, "moved", wand=row["wand"]))
     return take_signs(connection, signs, settings=settings, now_us=now_us)

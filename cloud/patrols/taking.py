@@ -28,7 +28,7 @@ from cloud.database.patrol_tables import (
 )
 from cloud.desk.own import Said
 from cloud.patrols.heard import HeardHit, HeardSync, HeardVisit
-from cloud.patrols.lone import Sign, take_signs
+from cloud.patrols.lone import FUTURE_US, Sign, take_signs
 from cloud.patrols.making import find_place
 from cloud.patrols.plans import Carrier, Tour, carried_by
 from cloud.patrols.rules import carrier_of
@@ -143,7 +143,8 @@ def take_hits(connection: Connection, heard: Iterable[HeardHit], *, now_us: int)
 
 def take_syncs(connection: Connection, heard: Iterable[HeardSync], *, now_us: int) -> list[Said]:
     """Note how far wands have been read out; what waited for that is judged. Returns what there is to say."""
-    syncs = sorted(heard, key=lambda one: one.at_us)
+    # From the future: nobody can tell how far it was read out, and everything of until then would be missed.
+    syncs = sorted((one for one in heard if one.at_us <= now_us + FUTURE_US), key=lambda one: one.at_us)
     wands = find_wands(connection, syncs)
     of_wand: dict[str, list[HeardSync]] = {}
     for one in syncs:
@@ -157,7 +158,7 @@ def take_syncs(connection: Connection, heard: Iterable[HeardSync], *, now_us: in
     return note_syncs(
         connection,
         {
-            wand: ([[one.at_us, now_us] for one in some],
+            wand: ([[min(one.at_us, now_us), now_us] for one in some],
                    {"records": some[-1].records, "hits": some[-1].hits, "clock_error_s": some[-1].clock_error_s})
             for wand, some in of_wand.items()
         },

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from cloud.areas.places import Place
 from cloud.database import Database
-from cloud.database.patrol_tables import patrol_fix, patrol_tour, patrol_watch
+from cloud.database.patrol_tables import patrol_fix, patrol_sync, patrol_tour, patrol_watch
 from cloud.database.tables import occurrence
 from cloud.desk.changes import GATEWAY
 from cloud.desk.core import Arrival
@@ -24,6 +24,7 @@ from cloud.patrols.positions import take_positions
 from cloud.patrols.staying import Fix, Stay, Zone, points_at, stays
 from cloud.vehicles.positions import Position
 from contract.alarms import AlarmEvent, Severity, Transition
+from contract.telemetry import Point, Sample
 from tests.cloud.patrols_rig import SHEETS, Patrol, at, visit
 from tests.cloud.rig import count_of, rows_of
 
@@ -212,10 +213,36 @@ def test_movement_is_a_sign_of_life_and_standing_still_is_none(desk_database: Da
     patrol = Patrol(desk_database, GPS)
     begin(patrol, wand="car")
     signs = []
-    for minute, spot in ((1, GATE), (5, destination(GATE, 0, 10)), (7, LAB), (9, LAB)):
-        drive(patrol, (patrol.now_us + minute * MINUTE, spot))
+    for minutes, spot in ((1, GATE), (4, destination(GATE, 0, 10)), (2, LAB), (2, LAB)):
+        patrol.now_us += minutes * MINUTE
+        drive(patrol, (patrol.now_us, spot))
         signs.append(rows_of(desk_database, patrol_watch)[0]["sign"])
     assert signs == ["begin", "begin", "moved", "moved"]
+
+
+def test_a_sign_from_the_future_is_none(desk_database: Database) -> None:
+    patrol = Patrol(desk_database, GPS)
+    begin(patrol, wand="car")
+    drive(patrol, (patrol.now_us + MINUTE, GATE), (patrol.now_us + 10**13, LAB))
+    patrol.hear([Sample("car-1", patrol.now_us, (Point("card", "C1"), Point("visited_at", "2027-03-01T00:00:00Z")))])
+    patrol.hear([Sample("car-1", patrol.now_us + 10**13, (Point("machine", ""), Point("records", 0.0)))])
+    (row,) = rows_of(desk_database, patrol_watch)
+    assert (row["sign"], row["due_us"]) == ("begin", patrol.now_us + 10 * MINUTE)
+    assert rows_of(desk_database, patrol_sync)[0]["synced_at_us"] == patrol.now_us, "a minute ahead is now"
+    patrol.now_us += 12 * MINUTE
+    patrol.work()
+    assert patrol.told() == [("lone-worker", "high", True)]
+
+
+def test_late_positions_are_no_movement(desk_database: Database) -> None:
+    patrol = Patrol(desk_database, GPS)
+    begin(patrol, wand="car")
+    start = patrol.now_us
+    patrol.now_us += 8 * MINUTE
+    for minute, spot in ((5, LAB), (2, GATE), (6, LAB), (3, GATE), (7, LAB), (-5, GATE)):
+        drive(patrol, (start + minute * MINUTE, spot))
+    (row,) = rows_of(desk_database, patrol_watch)
+    assert (row["sign"], row["sign_at_us"]) == ("begin", start), "nobody has left the laboratory"
 
 
 def test_a_plan_has_its_walker_watched_from_the_first_point_to_the_last(desk_database: Database) -> None:

@@ -264,6 +264,7 @@ def _make_watches() -> None:
         sa.Column("sign", sa.Text(), nullable=False),
         sa.Column("latitude_deg", sa.Float(), nullable=True),
         sa.Column("longitude_deg", sa.Float(), nullable=True),
+        sa.Column("placed_at_us", sa.BigInteger(), nullable=True),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("due_us", sa.BigInteger(), nullable=True),
         sa.Column("alarm_raised_at_us", sa.BigInteger(), nullable=True),
