@@ -27,7 +27,7 @@ demo: $(INSTALLED) ## Run a whole site in this terminal: devices, gateway, broke
 .PHONY: test
 test: $(INSTALLED) ## Run all tests, against real servers on free ports
 	@scripts/setup-servers --tests
-	$(BIN)/pytest -n auto --maxprocesses 4 $(ARGS)
+	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 .PHONY: check
 check: $(INSTALLED) ## Check format, style, types, import directions and translations

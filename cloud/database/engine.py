@@ -67,6 +67,7 @@ class Database:
             DatabaseRefusedError: the driver for this URL is not installed.
         """
         self.url = url
+        self._is_closed = False
         self._limiter: anyio.CapacityLimiter | None = None
         self._reader_limiter: anyio.CapacityLimiter | None = None
         connect_args: dict[str, Any] = {}
@@ -96,7 +97,8 @@ class Database:
         self.close()
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; that of a question that nobody waits for any more when it is answered."""
+        self._is_closed = True
         self._engine.dispose()
 
     @contextmanager
@@ -135,8 +137,12 @@ class Database:
         if self.url.get_backend_name() == "postgresql":
             options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         try:
-            with self._engine.connect().execution_options(**options) as connection, connection.begin():
-                yield connection
+            with self._engine.connect().execution_options(**options) as connection:
+                with connection.begin():
+                    yield connection
+                if self._is_closed:
+                    # Its pool is gone: nobody else would close it.
+                    connection.invalidate()
         except (DataError, OverflowError) as error:
             raise DatabaseRefusedError(str(error)) from error
         except (DBAPIError, PoolTimeoutError) as error:

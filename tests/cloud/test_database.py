@@ -4,13 +4,15 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, insert, inspect, make_url, text, update
+from sqlalchemy import URL, Connection, insert, inspect, make_url, text, update
 from sqlalchemy.exc import IntegrityError
 
 from cloud.database import Database, DeadLetter, GatewayRow, dead_letters, list_gateways, open_database
@@ -24,7 +26,7 @@ from cloud.errors import DatabaseAwayError, DatabaseRefusedError
 from cloud.settings import DatabaseSettings, Registered
 from contract.errors import Refusal
 from contract.presence import Birth, Death, Device
-from tests.cloud.rig import LIMIT_S, T0_US, count_of, rows_of
+from tests.cloud.rig import LIMIT_S, T0_US, count_of, eventually, rows_of
 from tests.cloud.test_desk_events import again, arrival, event
 
 
@@ -201,3 +203,37 @@ def test_a_number_beyond_64_bits_is_refused_and_not_a_crash(database: Database) 
     birth = Birth("g", "run-1", "1", "s", 10**30)
     with pytest.raises(DatabaseRefusedError):
         database.run(partial(_note, message=birth, retained=False))
+
+
+def test_a_question_that_nobody_waits_for_leaves_no_connection_open(database_url: URL) -> None:
+    database = Database(database_url)
+    asked, goes_on = threading.Event(), threading.Event()
+    found: list[Any] = []
+
+    def work(connection: Connection) -> None:
+        found.append(connection.connection.driver_connection)
+        asked.set()
+        assert goes_on.wait(LIMIT_S)
+
+    async def leave() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(database.ask, work)
+            await anyio.to_thread.run_sync(asked.wait)
+            tasks.cancel_scope.cancel()
+
+    database.migrate()
+    anyio.run(leave)
+    database.close()
+    goes_on.set()
+    eventually(lambda: is_closed(found[0]))
+
+
+def is_closed(connection: Any) -> bool:
+    """Whether a driver's connection is closed."""
+    if not isinstance(connection, sqlite3.Connection):
+        return bool(connection.closed)
+    try:
+        connection.total_changes  # noqa: B018 - a closed one refuses to answer
+    except sqlite3.ProgrammingError:
+        return True
+    return False
