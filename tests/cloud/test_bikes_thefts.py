@@ -106,8 +106,10 @@ def test_what_is_said_late_of_the_time_before_the_owner_moved_it_is_no_theft(rig
     # The first gateway's uplink was cut; in what it kept the bike left, and came before all else.
     rig.say("g1", "left", after_s=600, at_us=moved_us - 60 * SECOND)
     rig.say("g1", "present", at_us=moved_us - 500 * SECOND)
-    rig.say("g2", "left", KEY, after_s=60)
-    rig.say("g2", "left", after_s=3_000)
+    # Days after, nothing is kept of where its owner was then.
+    rig.say("g3", "present", KEY, after_s=600)
+    rig.say("g3", "alive", KEY, after_s=4 * 86_400)
+    rig.say("g2", "left", after_s=60)
     rig.say("g2", "present", after_s=30)
     rig.round(after_s=21)
     assert (standing(rig), rig.arming()["station"]) == ([], 2)
