@@ -12,13 +12,14 @@ from typing import Any
 from msgspec import Struct, field
 from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 
+from cloud.areas import cells
 from cloud.areas.chunks import chunked
 from cloud.areas.faults import Faults, Where
 from cloud.areas.importing import Source
 from cloud.areas.rows import Entry
 from cloud.areas.sheets import Key, Row, Sheet
 from cloud.areas.spreadsheets import read_csv, write_csv
-from cloud.database.area_tables import area, site
+from cloud.database.area_tables import area, registered_gateway, site
 from cloud.database.patrol_tables import patrol_card, patrol_plan, patrol_tour
 from cloud.desk.changes import Actor
 from cloud.i18n import N_
@@ -168,13 +169,17 @@ def weaknesses(connection: Connection) -> list[tuple[str, str, dict[str, Any]]]:
             found.append((f"point {one}", N_("stands on no route"), {}))
         if not row["cards"] and row["latitude_deg"] is None and not row["outline"]:
             found.append((f"point {one}", N_("has neither card nor place: nobody can visit it"), {}))
-    walkers = {word for row in state["plans"].values() for word in ids_of(row["people"])}
-    walked = {word for row in state["plans"].values() for word in ids_of(row["wands"])}
-    walked |= {row["wand"] for row in state["carriers"].values() if row["person"] in walkers}
-    for (one,), row in sorted(state["wands"].items()):
-        if row["gps"] and one not in walked:
-            found.append((f"wand {one}", N_("no plan names it or who carries it: its positions visit nothing"), {}))
+    unnamed = N_("no plan names it or who carries it: its positions visit nothing")
+    found += [(f"wand {one}", unnamed, {}) for one in _unnamed_receivers(state)]
     return found
+
+
+def _unnamed_receivers(state: State) -> list[str]:
+    plans = state["plans"].values()
+    walkers = {one for row in plans for one in ids_of(row["people"])}
+    named = {one for row in plans for one in ids_of(row["wands"])}
+    named |= {row["wand"] for row in state["carriers"].values() if row["person"] in walkers}
+    return sorted(row["id"] for row in state["wands"].values() if row["gps"] and row["id"] not in named)
 
 
 def _by_key(pair: tuple[Key, Row]) -> tuple[tuple[bool, Any], ...]:
@@ -189,7 +194,7 @@ def _cells(row: Row) -> Row:
         if name in told:
             told[name] = "yes" if told[name] else "no"
     if told.get("outline"):
-        told["outline"] = "; ".join(f"{latitude:.9g} {longitude:.9g}" for latitude, longitude in told["outline"])
+        told["outline"] = "; ".join(f"{cells.plain(one)} {cells.plain(other)}" for one, other in told["outline"])
     return told
 
 
@@ -227,7 +232,7 @@ def _check(
     connection: Connection, standing: State, after: State, origins: Origins, faults: Faults, scope: str | None
 ) -> None:
     paths = {row.id: row.path for row in connection.execute(select(area.c.id, area.c.path))}
-    sites = frozenset(connection.execute(select(site.c.id)).scalars())
+    sites = {row.id: paths.get(row.area, "") for row in connection.execute(select(site.c.id, site.c.area))}
     for name, rows in after.items():
         sheet = SHEETS[name]
         for key, row in rows.items():
@@ -237,13 +242,41 @@ def _check(
     for name, key, fault, values in whole_faults(_whole_rows(after)):
         faults.add(origins.get(name, {}).get(key) or Where("database"), fault, **values)
     if scope is not None:
+        gateways = {
+            row.id: sites.get(row.site, "")
+            for row in connection.execute(select(registered_gateway.c.id, registered_gateway.c.site))
+        }
         for sheet, key, row in _touched(standing, after):
+            where = origins.get(sheet.name, {}).get(key) or Where("database")
             if not is_inside(scope, _path_of(row, standing, after, paths)):
-                faults.add(
-                    origins.get(sheet.name, {}).get(key) or Where("database"),
-                    N_("{row} lies outside your area"),
-                    row=sheet.shown(key),
-                )
+                faults.add(where, N_("{row} lies outside your area"), row=sheet.shown(key))
+            if row == after[sheet.name].get(key):
+                for what in _outside(scope, _named(sheet, row, after, paths, sites, gateways)):
+                    faults.add(where, N_("{row}: {what} lies outside your area"), row=sheet.shown(key), what=what)
+
+
+def _outside(scope: str, named: Iterable[tuple[str, str]]) -> Iterator[str]:
+    return (what for what, path in named if not is_inside(scope, path))
+
+
+def _named(
+    sheet: Sheet,
+    row: Row,
+    after: State,
+    paths: Mapping[str, str],
+    sites: Mapping[str, str],
+    gateways: Mapping[str, str],
+) -> Iterator[tuple[str, str]]:
+    """List what a row refers to, with where that lies: whoever names a point or a wand gets its visits."""
+    mentioned = list(sheet.mentions(row))
+    if sheet is PLANS:
+        mentioned += [(target, one) for target in ("people", "wands") for one in ids_of(row[target])]
+    for target, one in mentioned:
+        if (found := after[target].get((one,))) is not None:
+            yield SHEETS[target].shown((one,)), paths.get(found["area"], "")
+    for word, known in (("site", sites), ("gateway", gateways)):
+        if (one := row.get(word)) in known:
+            yield f"{word} {one}", known[one]
 
 
 def _whole_rows(after: State) -> State:
@@ -356,5 +389,6 @@ def _stale_plans(standing: State, after: State) -> set[str]:
 def _plan_anew(connection: Connection, plans: Iterable[str], now_us: int) -> None:
     """Take back the tours of plans that have not begun; the worker makes them again."""
     for some in chunked(sorted(plans)):
-        forget_tours(connection, and_(patrol_tour.c.plan.in_(some), patrol_tour.c.begins_us > now_us))
+        # First: whoever is making their tours has their rows locked, and has made them when we go on.
         connection.execute(update(patrol_plan).where(patrol_plan.c.id.in_(some)).values(made_until_us=now_us))
+        forget_tours(connection, and_(patrol_tour.c.plan.in_(some), patrol_tour.c.begins_us > now_us))

@@ -32,7 +32,17 @@ from cloud.patrols.plans import Tour
 from cloud.patrols.saying import Standing, Words, silent_event, tour_news
 from cloud.patrols.staying import Fix, stays
 from cloud.patrols.taking import lock_sync, wand_place
-from cloud.patrols.verdicts import VISITED, ExtraVerdict, Heard, Judged, Patience, Visit, VisitVerdict, choose_tour, judge
+from cloud.patrols.verdicts import (
+    VISITED,
+    ExtraVerdict,
+    Heard,
+    Judged,
+    Patience,
+    Visit,
+    VisitVerdict,
+    choose_tour,
+    judge,
+)
 from cloud.settings import Settings
 
 TOURS_AT_ONCE = 50

@@ -83,6 +83,40 @@ async def test_what_lies_outside_ones_area_is_not_there(patrol: Patrol) -> None:
         assert (refused.status_code, refused.json()["code"]) == (422, "import-refused")
 
 
+WESTERN = {
+    "points.csv": "id,area,name,cards\nshed,west,棚,C20\n",
+    "routes.csv": "id,area,name,order\nown,west,西巡,free\n",
+    "route_points.csv": "route,position,point\nown,1,shed\n",
+    "people.csv": "id,area,name\nli,west,李雷\n",
+    "wands.csv": "id,area,machine\nw9,west,0909090909\n",
+    "carriers.csv": "wand,person\nw9,li\n",
+    "plans.csv": "id,route,starts,duration_min,people,wands\ntake,own,22:00,60,li,w9\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "rows", "what"),
+    [
+        ("route_points.csv", "route,position,point\nown,1,gate\n", "point gate"),
+        ("plans.csv", "id,route,starts,duration_min,wands\ntake,own,22:00,60,w1\n", "wand w1"),
+        ("plans.csv", "id,route,starts,duration_min,people\ntake,own,22:00,60,wang\n", "person wang"),
+        ("routes.csv", "id,area,site,name,order\nown,west,school-east,西巡,free\n", "site school-east"),
+        ("carriers.csv", "wand,person\nw9,wang\n", "person wang"),
+        ("wands.csv", "id,area,gateway,device\nw9,west,gate-east,wand-2\n", "gateway gate-east"),
+    ],
+)
+async def test_what_is_named_lies_in_ones_own_area_too(patrol: Patrol, file: str, rows: str, what: str) -> None:
+    rig = rig_of(patrol)
+    async with rig.client(rig.add("li", Role.MANAGER, "west")) as desk:
+        refused = await desk.post("/api/v1/patrols/import", json={"files": WESTERN | {file: rows}})
+        assert refused.status_code == 422
+        told = [fault["why"] for fault in refused.json()["faults"]]
+        assert len(told) == 1, told
+        assert told[0].endswith(f"{what} lies outside your area")
+        good = await desk.post("/api/v1/patrols/import", json={"files": WESTERN, "dry_run": True})
+        assert good.status_code == 200, good.text
+
+
 async def test_points_routes_plans_and_wands(patrol: Patrol) -> None:
     rig = rig_of(patrol)
     async with rig.client(rig.add("wang", Role.VIEWER, "east")) as desk:

@@ -12,6 +12,7 @@ from cloud.areas.faults import ImportRefusedError
 from cloud.database import Database
 from cloud.database.feed_tables import measure
 from cloud.database.patrol_tables import patrol_hit, patrol_sync, patrol_tour, patrol_visit
+from cloud.patrols.importing import export
 from contract.telemetry import Point, Sample
 from tests.cloud.patrols_rig import SHEETS, Patrol, at, docking, visit
 from tests.cloud.rig import count_of, rows_of
@@ -237,6 +238,15 @@ def test_all_faults_of_the_sheets_are_told_by_line(desk_database: Database) -> N
     ):
         assert words in told, told
     assert count_of(desk_database, patrol_tour) == 2, "nothing was changed"
+
+
+def test_an_outline_comes_out_as_it_went_in(desk_database: Database) -> None:
+    corners = "0.00005 120.5853123; 31.299 120.5853; 31.299 -120.5861234"
+    patrol = Patrol(desk_database)
+    patrol.bring({"points.csv": f"id,area,name,outline\nyard,east,院子,{corners}\n"})
+    sheets = patrol.database.read(export)
+    assert corners in sheets["points.csv"].decode("utf-8-sig")
+    assert patrol.bring({"points.csv": sheets["points.csv"].decode("utf-8-sig")}).touched == 0
 
 
 Batches = Sequence[Sequence[Any]]

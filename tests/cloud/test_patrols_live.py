@@ -119,7 +119,9 @@ SECOND_ROUND = "night.20261123T2300"
 def test_a_position_belongs_to_one_of_two_rounds(desk_database: Database) -> None:
     patrol = Patrol(desk_database, ROUNDS)
     patrol.to("23:20")
-    drive(patrol, (at("22:05"), GATE), (at("22:07"), GATE), (at("23:10"), LAB), (at("23:15"), GATE), (at("23:17"), GATE))
+    drive(
+        patrol, (at("22:05"), GATE), (at("22:07"), GATE), (at("23:10"), LAB), (at("23:15"), GATE), (at("23:17"), GATE)
+    )
     patrol.to("24 01:30")
     drive(patrol, (patrol.now_us, destination(GATE, 0, 5_000)))
     assert patrol.verdicts() == ["on-time", "missed"], "the lab of eleven is not that of ten"
