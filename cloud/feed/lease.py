@@ -9,6 +9,8 @@ from cloud.database.feed_tables import lease
 def hold(connection: Connection, name: str, *, holder: str, now_us: int, for_s: float) -> bool:
     """Take or keep a lease; False while another holder's lasts.
 
+    One that lasts longer than twice `for_s` was taken by a wrong clock, and is nobody's.
+
     Args:
         connection: a transaction for writing.
         name: of what is done.
@@ -20,8 +22,9 @@ def hold(connection: Connection, name: str, *, holder: str, now_us: int, for_s: 
     nobody = {"name": name, "holder": "", "until_us": 0}
     connection.execute(dialect.insert(lease).on_conflict_do_nothing(), nobody)
     row = connection.execute(select(lease).where(lease.c.name == name).with_for_update()).one()
-    if row.holder != holder and row.until_us > now_us:
+    for_us = round(for_s * 1e6)
+    if row.holder != holder and now_us < row.until_us <= now_us + 2 * for_us:
         return False
-    until_us = now_us + round(for_s * 1e6)
+    until_us = now_us + for_us
     connection.execute(update(lease).where(lease.c.name == name).values(holder=holder, until_us=until_us))
     return True

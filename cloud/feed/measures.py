@@ -24,8 +24,10 @@ from contract.telemetry import Value
 _log = logging.getLogger(__name__)
 _AT_ONCE = 2_000
 _IDLE_S = 1.0
-# A write waits for InfluxDB as long as it is away; then another worker may write the same lines again, to no harm.
 _LEASE_S = 120.0
+# A write waits for InfluxDB as long as it is away. It is given up in time, and begun anew with the lease: what this
+# worker has in hand may not come after what another has written since.
+_WRITE_S = 90.0
 
 
 def line_of(
@@ -79,12 +81,15 @@ async def run_measures(database: PersistentDatabase, settings: Settings, *, cloc
             if not await database.ask(_waits):
                 await anyio.sleep(_IDLE_S)
                 continue
+            began_s = anyio.current_time()
             rows = await database.call(partial(_take, holder=holder, clock=clock))
             if not rows:
                 await anyio.sleep(_IDLE_S)
                 continue
-            await _write([line for _id, line in rows], writer)
-            await database.call(partial(_forget, written=[number for number, _line in rows]))
+            with anyio.CancelScope(deadline=began_s + _WRITE_S) as in_time:
+                await _write([line for _id, line in rows], writer)
+            if not in_time.cancelled_caught:
+                await database.call(partial(_forget, written=[number for number, _line in rows]))
 
 
 def _waits(connection: Connection) -> bool:

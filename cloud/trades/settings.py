@@ -12,7 +12,8 @@ class Trades(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         follow: trades for which ingest keeps what was heard; none where `langyan cloud trades` does not run.
-        observations: messages that wait at most; beyond it the oldest go, and are in InfluxDB alone.
+        observations: messages that wait at most; beyond it the oldest go, a twentieth of it at a time, and are in
+            InfluxDB alone.
         measures: lines that wait for InfluxDB at most.
     """
 

@@ -99,6 +99,23 @@ def test_beyond_the_bound_the_oldest_go_and_are_counted(desk_database: Database)
     assert fill(desk_database, 0) == 0
 
 
+def test_what_was_taken_long_ago_is_not_counted(desk_database: Database) -> None:
+    fill(desk_database, 3, trade=Trade.BIKES, limit=10)
+    for turn in range(10):
+        assert fill(desk_database, 5, limit=10, first=5 * turn) == 0
+        assert len(desk_database.run(lambda connection: queue.take(connection, Trade.VEHICLES))) == 5
+    assert fill(desk_database, 7, limit=10) == 0
+    assert fill(desk_database, 1, limit=10, first=7) == 1
+    assert len(desk_database.run(lambda connection: queue.take(connection, Trade.BIKES))) == 2
+    assert len(desk_database.run(lambda connection: queue.take(connection, Trade.VEHICLES))) == 8
+
+
+def test_a_full_queue_is_not_counted_each_time(desk_database: Database) -> None:
+    assert fill(desk_database, 100, limit=100) == 0
+    lost = [fill(desk_database, 1, limit=100, first=100 + turn) for turn in range(12)]
+    assert lost == [6, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0]
+
+
 def note(connection: Connection, some: Sequence[Observation]) -> None:
     """The work of these tests: a row a device that was judged, in the transaction that judges it."""
     connection.execute(insert(measure), [{"line": device.encode()} for device in devices(some)])
@@ -243,6 +260,16 @@ def test_a_lease_is_one_holders_until_it_ends(desk_database: Database) -> None:
         True, False, True, True, False,
     ]  # fmt: skip
     assert [held("b", 18), held("a", 19), held("b", 19)] == [True, False, True]
+
+
+def test_a_lease_that_was_taken_under_a_wrong_clock_is_nobodys(desk_database: Database) -> None:
+    def held(holder: str, at_s: int) -> bool:
+        now_us = at_s * 1_000_000
+        return desk_database.run(lambda connection: hold(connection, "totals", holder=holder, now_us=now_us, for_s=10))
+
+    year_s = 31_536_000
+    assert [held("a", 10 * year_s), held("b", 0), held("c", 1)] == [True, True, False]
+    assert [held("c", 20), held("b", 11), held("b", 9)] == [True, False, True], "a clock that is a little behind waits"
 
 
 PLACE = Place("school-1", "east", "city/east/")

@@ -111,6 +111,40 @@ async def test_lines_wait_while_influxdb_is_away_and_a_refused_one_stops_no_othe
 
 
 @pytest.mark.anyio
+async def test_a_write_that_takes_long_is_begun_anew_with_the_lease(
+    desk_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another worker would write once the lease is over must not be overwritten with what is older."""
+    monkeypatch.setattr(measures, "_WRITE_S", 0.2)
+    put(desk_database, 1)
+    asked: list[tuple[int, int]] = []
+    taken = 0
+
+    def answer(seen: Seen) -> web.Response:
+        if not asked:
+            # Goes with the next try.
+            put(desk_database, 2)
+        asked.append((taken, len(seen.lines)))
+        return web.Response(status=503 if taken < 3 else 204)
+
+    def clock() -> int:
+        nonlocal taken
+        taken += 1
+        return T0_US + taken * 90_000_000
+
+    async with FakeInflux() as influx:
+        influx.answer = answer
+        persistent = PersistentDatabase(desk_database, counters=Counters())
+        async with anyio.create_task_group() as tasks:
+            settings = Settings(influx=Influx1(url=influx.url))
+            tasks.start_soon(partial(run_measures, persistent, settings, clock=clock))
+            await anyio.to_thread.run_sync(eventually, lambda: count_of(desk_database, measure) == 0)
+            tasks.cancel_scope.cancel()
+    assert (asked[0], asked[-1]) == ((1, 1), (taken, 2))
+    assert rows_of(desk_database, lease)[0]["until_us"] == T0_US + (taken * 90 + 120) * 1_000_000
+
+
+@pytest.mark.anyio
 async def test_one_worker_at_a_time_writes(desk_database: Database) -> None:
     put(desk_database, 1)
     now_us = T0_US
