@@ -54,7 +54,7 @@ def issue(
     """
     latest = select(fire_cap).where(fire_cap.c.fire == one.id).order_by(fire_cap.c.number.desc())
     before = connection.execute(latest.limit(MOST_REFERENCES)).all()
-    is_none = one.judgement is Judgement.FALSE or one.merged_into is not None
+    is_none = _is_cancelled(one)
     # After a Cancel begins another story.
     is_first = not before or before[0].msg_type == MsgType.CANCEL.value
     if is_none and is_first:
@@ -97,9 +97,9 @@ def issue(
 def follow_fires(connection: Connection, fires: Iterable[Fire], *, settings: Settings, now_us: int) -> int:
     """Make the messages that are due, for those who heard of a fire before; returns how many.
 
-    A fire that somebody has closed or called false needs none but his.
+    A fire that somebody has closed needs none, unless it was none: whoever heard of it must hear that.
     """
-    due = [one for one in fires if one.told and (one.ended_at_us is None or one.merged_into is not None)]
+    due = [one for one in fires if one.told and (one.ended_at_us is None or _is_cancelled(one))]
     said: dict[str, str] = {}
     for some in chunked([one.id for one in due]):
         query = select(fire_cap.c.fire, fire_cap.c.state).where(fire_cap.c.fire.in_(some)).order_by(fire_cap.c.number)
@@ -107,11 +107,16 @@ def follow_fires(connection: Connection, fires: Iterable[Fire], *, settings: Set
     due = [one for one in due if said.get(one.id) != state_of(one)]
     evidence = evidence_of(connection, [one.id for one in due])
     for one in due:
-        # Whoever heard of a fire must hear where it is told from now on.
-        heard = None if one.merged_into is None else last_scope(connection, one.id)
-        scope = heard or Scope.PRIVATE
-        issue(connection, one, evidence[one.id], settings=settings, scope=scope, by=DESK.name, now_us=now_us)
+        # Whoever heard of a fire must hear of its end, or where it is told from now on.
+        scope = (last_scope(connection, one.id) if _is_cancelled(one) else None) or Scope.PRIVATE
+        by = one.judged_by if one.judgement is Judgement.FALSE and one.judged_by else DESK.name
+        issue(connection, one, evidence[one.id], settings=settings, scope=scope, by=by, now_us=now_us)
     return len(due)
+
+
+def _is_cancelled(one: Fire) -> bool:
+    """Tell whether what was said of a fire holds no longer: it is none, or another."""
+    return one.judgement is Judgement.FALSE or one.merged_into is not None
 
 
 def state_of(one: Fire) -> str:

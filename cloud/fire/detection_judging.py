@@ -8,13 +8,14 @@ from sqlalchemy import Connection
 from cloud.database.dead_letters import clean
 from cloud.desk import operations
 from cloud.desk.changes import Actor
+from cloud.desk.controls import lock_controls
 from cloud.desk.core import ClosingCode
 from cloud.errors import FireRefusedError, UnknownFireError
 from cloud.fire.cap import Scope
 from cloud.fire.cap_store import issue, last_scope
 from cloud.fire.detection_store import Fire, Judgement, evidence_of, keep_fires, lock_fires
 from cloud.fire.detection_taking import retell
-from cloud.fire.detection_telling import find_own_alarm, follow_ended
+from cloud.fire.detection_telling import find_own_alarms, follow_ended
 from cloud.people import audit
 from cloud.settings import Settings
 
@@ -90,7 +91,9 @@ def call_false(
     )
     keep_fires(connection, [judged], known=[one.id])
     evidence = evidence_of(connection, [one.id])[one.id]
-    alarm = find_own_alarm(connection, one)
+    # Before any alarm is held, as whoever finds fires does.
+    lock_controls(connection, shared=True)
+    alarm = find_own_alarms(connection, [one]).get(one.id)
     if alarm is not None and alarm.is_open:
         operations.close(connection, alarm.alarm_id, actor=actor, now_us=now_us, code=code, comment=why)
     follow_ended(connection, judged, {each.occurrence for each in evidence}, now_us=now_us)

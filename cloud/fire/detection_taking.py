@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 
 from cloud.areas.places import find_places
 from cloud.database.tables import cursor
+from cloud.desk.core import Alarm, ClosingCode
 from cloud.desk.following import take_changes
 from cloud.feed.measures import line_of, put
 from cloud.fire.cap_store import follow_fires
@@ -33,8 +34,9 @@ from cloud.fire.detection_store import (
     move_evidence,
     update_evidence,
 )
-from cloud.fire.detection_telling import Touched, find_own_alarm, follow_ended, tell
+from cloud.fire.detection_telling import Touched, find_own_alarms, follow_ended, tell
 from cloud.settings import Settings
+from contract.alarms import Mode
 
 CURSOR = "fires"
 AT_ONCE = 100
@@ -59,8 +61,12 @@ def take_news(connection: Connection, settings: Settings, now_us: int, *, at_onc
     known = find_known(connection, [one.id for one in (*news.fresh, *news.others)])
     update_evidence(connection, [one for one in (*news.fresh, *news.others) if one.id in known])
     new = [one for one in news.fresh if one.id not in known]
+    # Fires are held before the desk's rows and the history, which `_settle` goes on to.
+    _hold_fires(connection, news.fires, now_us)
     _settle(connection, new, settings, now_us, touched=set(known.values()))
-    fires = [_end_closed(connection, one, now_us) for one in lock_fires(connection, news.fires).values()]
+    fires = list(lock_fires(connection, news.fires).values())
+    for one in fires:
+        _let_go(connection, one, now_us)
     follow_fires(connection, fires, settings=settings, now_us=now_us)
     return len(changes)
 
@@ -110,7 +116,7 @@ def _settle(
     """Put new detections, and known ones of which more is known, where they belong, and tell what became of it."""
     reach = reach_of(settings.fire.detection)
     near, fire_of = find_near(connection, [*new, *known], reach)
-    held = lock_fires(connection, {*fire_of.values(), *touched})
+    held = _hold_fires(connection, {*fire_of.values(), *touched}, now_us)
     # One that takes no more evidence joins nothing through what it has.
     near = [one for one in near if held[fire_of[one.id]].ended_at_us is None]
     takes = {one.id: fire_of[one.id] for one in near}
@@ -199,14 +205,37 @@ def _line(one: Fire, evidence: int, at_us: int) -> bytes | None:
     return line_of("fire", {"area": one.area or "", "mode": one.mode.value}, fields, at_us)
 
 
-def _end_closed(connection: Connection, one: Fire, now_us: int) -> Fire:
-    """A fire whose own alarm somebody has closed takes no more evidence, and lets go of its detectors' alarms."""
-    alarm = find_own_alarm(connection, one)
-    if one.merged_into is not None or alarm is None or alarm.closed_at_us is None:
-        return one
-    if one.ended_at_us is None:
-        one = msgspec.structs.replace(one, ended_at_us=alarm.closed_at_us, alarm_stands=False, changed_at_us=now_us)
-        keep_fires(connection, [one], known=[one.id])
+def _hold_fires(connection: Connection, ids: Iterable[str], now_us: int) -> dict[str, Fire]:
+    """Hold fires until the commit, and end those whose own alarm somebody has closed: they take no more evidence."""
+    held = lock_fires(connection, ids)
+    alarms = find_own_alarms(connection, [one for one in held.values() if one.ended_at_us is None])
+    ended = {
+        key: _closed(held[key], alarm, alarm.closed_at_us, now_us)
+        for key, alarm in alarms.items()
+        if alarm.closed_at_us is not None
+    }
+    keep_fires(connection, ended.values(), known=ended)
+    return held | ended
+
+
+def _closed(one: Fire, alarm: Alarm, closed_at_us: int, now_us: int) -> Fire:
+    """End a fire with its alarm; who closes it as something that was no fire calls it false."""
+    ended = msgspec.structs.replace(one, ended_at_us=closed_at_us, alarm_stands=False, changed_at_us=now_us)
+    is_drill = alarm.closing_code is ClosingCode.DRILL and one.mode is not Mode.LIVE
+    if is_drill or alarm.closing_code in (None, ClosingCode.GENUINE, ClosingCode.UNKNOWN):
+        return ended
+    return msgspec.structs.replace(
+        ended,
+        judgement=Judgement.FALSE,
+        judged_by=alarm.closed_by,
+        judged_at_us=closed_at_us,
+        judged_why=alarm.comment,
+    )
+
+
+def _let_go(connection: Connection, one: Fire, now_us: int) -> None:
+    """Let a fire that has ended go of its detectors' alarms."""
+    if one.merged_into is not None or one.ended_at_us is None:
+        return
     found = evidence_of(connection, [one.id])[one.id]
     follow_ended(connection, one, {each.occurrence for each in found}, now_us=now_us)
-    return one

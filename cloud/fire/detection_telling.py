@@ -102,9 +102,9 @@ def follow_ended(connection: Connection, ended: Fire, occurrences: Collection[st
     _follow(connection, followers, {ended.id: ended}, _own_alarms(connection, [ended]), now_us)
 
 
-def find_own_alarm(connection: Connection, one: Fire, *, locked: bool = False) -> Alarm | None:
-    """Find the latest occurrence of a fire's own alarm."""
-    return _own_alarms(connection, [one], locked=locked).get(one.id)
+def find_own_alarms(connection: Connection, fires: Iterable[Fire]) -> dict[str, Alarm]:
+    """Find the latest occurrence of the own alarm of each fire that has one."""
+    return _own_alarms(connection, fires)
 
 
 def words_of(one: Fire) -> dict[str, str]:

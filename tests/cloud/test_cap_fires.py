@@ -8,8 +8,12 @@ from sqlalchemy import select
 
 from cloud.database import Database
 from cloud.database.detection_tables import fire_cap
+from cloud.desk import operations
+from cloud.desk.core import ClosingCode
 from cloud.fire.cap import Scope
 from cloud.fire.detection_judging import issue_by_hand
+from cloud.fire.detection_store import Judgement
+from contract.alarms import Mode
 from tests.cloud.detection_rig import T0, WANG, FireRig, S
 from tests.cloud.test_cap import check
 
@@ -58,3 +62,35 @@ def test_a_fire_that_is_a_part_of_another_is_not_called_false(rig: FireRig) -> N
     assert "false" not in english
     assert (cancel.findtext("info[2]/description") or "").startswith("3 tower(s): smoke")
     assert told(messages(rig, older.id)[-1], "msgType", "scope") == ["Update", "Private"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "code", "judgement"),
+    [
+        (Mode.LIVE, ClosingCode.WEATHER_ANIMAL, Judgement.FALSE),
+        (Mode.LIVE, ClosingCode.DRILL, Judgement.FALSE),
+        (Mode.LIVE, ClosingCode.GENUINE, None),
+        (Mode.LIVE, ClosingCode.UNKNOWN, None),
+        (Mode.DRILL, ClosingCode.DRILL, None),
+    ],
+)
+def test_who_closes_a_fire_as_something_else_cancels_what_was_said_of_it(
+    rig: FireRig, mode: Mode, code: ClosingCode, judgement: Judgement | None
+) -> None:
+    rig.smoke("a", T0, mode=mode)
+    rig.detect(T0)
+    (fire,) = rig.fires()
+    speak = partial(issue_by_hand, fire_id=fire.id, scope=Scope.PUBLIC, actor=WANG, settings=rig.settings)
+    rig.act(lambda connection: speak(connection, now_us=T0 + S))
+    close = partial(operations.close, alarm_id=rig.alarm(fire.source).alarm_id, actor=WANG, code=code)
+    rig.act(lambda connection: close(connection, comment="晨雾", now_us=T0 + MINUTE))
+    rig.detect(T0 + MINUTE + S)
+    (ended,) = rig.fires()
+    assert (ended.ended_at_us, ended.judgement) == (T0 + MINUTE, judgement)
+    said = messages(rig, fire.id)
+    if judgement is None:
+        assert [one.findtext("msgType") for one in said] == ["Alert", "Update"]
+        return
+    assert (ended.judged_by, ended.judged_why) == ("王芳", "晨雾")
+    assert [one.findtext("msgType") for one in said] == ["Alert", "Update", "Cancel"]
+    assert told(said[-1], "scope", "info/certainty", "info/responseType") == ["Public", "Unlikely", "AllClear"]

@@ -107,6 +107,19 @@ def test_who_closes_the_fire_closes_what_is_over_and_hears_what_is_not(rig: Fire
     assert [one.towers for one in rig.fires()] == [("tower-1", "tower-2"), ("tower-3",)]
 
 
+def test_what_comes_with_the_closing_of_a_fire_is_another_one(rig: FireRig) -> None:
+    rig.smoke("tower-1", T0)
+    rig.detect(T0)
+    (fire,) = rig.fires()
+    close = partial(operations.close, alarm_id=rig.alarm(fire.source).alarm_id, actor=WANG, code=ClosingCode.GENUINE)
+    rig.act(lambda connection: close(connection, comment="扑灭", now_us=T0 + MINUTE))
+    # Both are in the same news.
+    rig.smoke("tower-2", T0 + MINUTE + S)
+    rig.detect(T0 + 2 * MINUTE)
+    assert [one.towers for one in rig.fires()] == [("tower-1",), ("tower-2",)]
+    assert {alarm.source for alarm in rig.heard()} == {smoke_of(1), rig.fires()[1].source}
+
+
 def test_wind_that_becomes_known_makes_one_fire_of_two(desk_database: Database) -> None:
     rig = FireRig(desk_database)
     rig.tower("south", 0.0)
