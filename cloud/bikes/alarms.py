@@ -2,8 +2,9 @@
 
 import hashlib
 
-from cloud.areas.places import Place
+from cloud.areas.places import NOWHERE, Place
 from cloud.bikes.life import read_life
+from cloud.bikes.stations import Stations
 from cloud.desk.own import OWN_GATEWAY, Said
 from contract.alarms import AlarmEvent, Severity, Transition
 from contract.ids import is_id
@@ -70,6 +71,17 @@ def event(
         unit=unit,
     )
     return Said(said, place)
+
+
+def over(
+    kind: str, tag: str, raised_us: int, *, station: int | None, stations: Stations, now_us: int
+) -> Said:  # fmt: skip
+    """Say that an alarm of a tag is over."""
+    found = stations.get(station)
+    return event(
+        kind, device_of("tag", tag), raised_at_us=raised_us, ended_at_us=max(now_us, raised_us),
+        place=NOWHERE if found is None else found.place, what=tag, where=stations.name_of(station),
+    )  # fmt: skip
 
 
 def last_station(life: bytes) -> int | None:

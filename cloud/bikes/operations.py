@@ -3,14 +3,13 @@
 from msgspec import Struct
 from sqlalchemy import Connection, select, update
 
-from cloud.areas.places import NOWHERE
 from cloud.bikes import alarms, arming, cases
 from cloud.bikes.arming import How
-from cloud.bikes.stations import Stations, read_stations
+from cloud.bikes.stations import read_stations
 from cloud.bikes.thefts import is_own, over
 from cloud.database.bike_tables import bike, bike_arming, bike_case, bike_tag
 from cloud.desk.changes import Actor
-from cloud.desk.own import Said, say
+from cloud.desk.own import say
 from cloud.errors import BikeStateError, UnknownBikeError
 from cloud.orders.stolen import StolenEntry, add_stolen, take_off
 from cloud.people.audit import note
@@ -168,15 +167,7 @@ def battery_changed(connection: Connection, bike_id: str, *, actor: Actor, desk:
         return False
     connection.execute(update(bike_tag).where(bike_tag.c.tag == row.tag).values(low_us=None, battery_v=None))
     stations = read_stations(connection)
-    say(connection, [battery_over(row.tag, row.low_us, row.station, stations, now_us)], desk=desk, now_us=now_us)
+    said = alarms.over(alarms.BATTERY, row.tag, row.low_us, station=row.station, stations=stations, now_us=now_us)
+    say(connection, [said], desk=desk, now_us=now_us)
     note(connection, actor=actor, what="bike-battery-changed", object_=bike_id, details={}, at_us=now_us)
     return True
-
-
-def battery_over(tag: str, low_us: int, station: int | None, stations: Stations, now_us: int) -> Said:
-    """Say that a tag's battery is no longer low."""
-    found = stations.get(station)
-    return alarms.event(
-        alarms.BATTERY, alarms.device_of("tag", tag), raised_at_us=low_us, ended_at_us=max(now_us, low_us),
-        place=found.place if found is not None else NOWHERE, what=tag, where=stations.name_of(station),
-    )  # fmt: skip

@@ -15,6 +15,8 @@ from cloud.areas.chunks import chunked
 from cloud.areas.faults import Faults, Where
 from cloud.areas.rows import Entry
 from cloud.areas.sheets import Row, Sheet
+from cloud.bikes import altering
+from cloud.bikes.arming import How, disarm
 from cloud.bikes.sheets import BIKES, OWNERS, SHEETS, read_file, write_row
 from cloud.database import Database
 from cloud.database.area_tables import area
@@ -31,6 +33,7 @@ EXPORTED = "bike-owners-exported"
 OWNER_FORGOTTEN = "bike-owner-forgotten"
 """What the audit calls them."""
 
+_HELD = N_("bike {bike} is stolen or has an open case: it keeps its tag until it is recovered")
 _LENGTH_BYTES = 4
 _decoder = Decoder(tuple[str, list[Row]])
 
@@ -113,12 +116,26 @@ def _bring_in(
     while length := spool.read(_LENGTH_BYTES):
         name, rows = _decoder.decode(spool.read(int.from_bytes(length)))
         sheet = SHEETS[name]
-        _write(connection, sheet, *_compare(connection, sheet, rows, brought.setdefault(name, Brought())))
+        added, pairs = _compare(connection, sheet, rows, brought.setdefault(name, Brought()))
+        if sheet is BIKES:
+            _refuse_held(connection, rows)
+            altering.disarm_altered(connection, pairs, by=actor.name, now_us=at_us)
+        _write(connection, sheet, added, [row for _, row in pairs])
+        if sheet is BIKES:
+            altering.forget_tags(connection, pairs, now_us=at_us)
         on_rows(len(rows))
     if any(one.added or one.changed for one in brought.values()):
         details = {name: {"added": one.added, "changed": one.changed} for name, one in brought.items()}
         note(connection, actor=actor, what=IMPORTED, object_=", ".join(details), details=details, at_us=at_us)
     return brought
+
+
+def _refuse_held(connection: Connection, rows: Sequence[Row]) -> None:
+    """Look again at what was checked before: somebody may have stolen a bike since."""
+    faults = Faults()
+    for bike_id in sorted(altering.held(connection, rows)):
+        faults.add(Where(BIKES.name), _HELD, bike=bike_id)
+    faults.settle()
 
 
 class _Known:
@@ -166,6 +183,10 @@ class _Known:
                 entry = tags[tag]
                 if holder != entry.row["id"]:
                     faults.add(entry.where, N_("bike {bike} has tag {tag}"), bike=holder, tag=tag)
+            held = altering.held(self._connection, [entry.row for entry in entries])
+            for entry in entries:
+                if entry.row["id"] in held:
+                    faults.add(entry.where, _HELD, bike=entry.row["id"])
         return [] if faults.count else [entry.row for entry in entries]
 
 
@@ -182,23 +203,23 @@ def _pieces(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
 
 def _compare(
     connection: Connection, sheet: Sheet, rows: Sequence[Row], counts: Brought
-) -> tuple[list[Row], list[Row]]:  # fmt: skip
-    """Tell which rows are new and which change, as they will be; they are counted."""
+) -> tuple[list[Row], list[altering.Pair]]:  # fmt: skip
+    """Tell which rows are new and which change, as they are and as they will be; they are counted."""
     (key,) = sheet.key
     if not rows:
         return [], []
-    columns = [column.name for column in sheet.columns]
+    columns = [column.name for column in sheet.columns] + (["hours_due_us"] if sheet is BIKES else [])
     query = select(*(sheet.table.c[name] for name in columns))
-    query = query.where(sheet.table.c[key].in_([row[key] for row in rows]))
+    query = query.where(sheet.table.c[key].in_([row[key] for row in rows])).order_by(sheet.table.c[key])
     standing = {row[key]: dict(row) for row in connection.execute(query).mappings()}
     empty = {column.name: column.empty for column in sheet.columns}
     added, changed = [], []
     for row in rows:
         before = standing.get(row[key])
         if before is None:
-            added.append(_due(sheet, empty | row))
+            added.append(_due(sheet, empty, empty | row))
         elif any(before[name] != value for name, value in row.items()):
-            changed.append(_due(sheet, {str(name): value for name, value in before.items()} | row))
+            changed.append((before, _due(sheet, before, {str(name): value for name, value in before.items()} | row)))
         else:
             counts.unchanged += 1
     counts.added += len(added)
@@ -222,9 +243,11 @@ def _write(connection: Connection, sheet: Sheet, added: Sequence[Row], changed: 
         )
 
 
-def _due(sheet: Sheet, row: Row) -> Row:
-    """Let the worker work out when the hours of a bike begin or end next."""
-    if sheet is BIKES:
+def _due(sheet: Sheet, before: Row, row: Row) -> Row:
+    """Let the worker work out when the hours of a bike begin or end next, where they are not as they were."""
+    if sheet is not BIKES:
+        return row
+    if "hours_due_us" not in row or any(before[name] != row[name] for name in ("arm_from", "arm_to", "arm_days")):
         row["hours_due_us"] = None if row["arm_from"] is None else 0
     return row
 
@@ -278,6 +301,7 @@ def forget_owner(connection: Connection, bike_id: str, *, actor: Actor, at_us: i
         return False
     gone = connection.execute(delete(bike_owner).where(bike_owner.c.bike == bike_id)).rowcount
     if row.owner_tag is not None:
+        disarm(connection, [bike_id], by=actor.name, now_us=at_us, only=How.OWNER)
         forgotten = {"owner_tag": None, "by_owner": False}
         connection.execute(update(bike).where(bike.c.id == bike_id).values(forgotten))
         others = select(func.count()).select_from(bike).where(bike.c.owner_tag == row.owner_tag)

@@ -7,12 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud.areas.faults import Faults, ImportRefusedError
-from cloud.bikes import registry
+from cloud.bikes import arming, registry
+from cloud.bikes.arming import How
+from cloud.bikes.operations import mark_stolen
+from cloud.bikes.rounds import tell_silent
 from cloud.bikes.sheets import BIKES, read_file
+from cloud.bikes.stations import read_stations
 from cloud.database import Database
-from cloud.database.bike_tables import bike, bike_owner
+from cloud.database.bike_tables import bike, bike_owner, bike_tag
+from cloud.database.order_tables import gateway_order
 from cloud.database.people_tables import audit
-from tests.cloud.bike_rig import NOW_US, WANG, BikeRig
+from tests.cloud.bike_rig import KEY, NOW_US, TAG, WANG, BikeRig
 
 BIKES_CSV = """id,area,tag,owner_tag,plate,by_owner,arm_from,arm_to,silent_after_s
 b1,east,ccb97e7361a4,EAC653D3AA8E,苏E12345,是,22:00,6:00,86400
@@ -101,6 +106,71 @@ def test_all_faults_with_their_lines_and_nothing_is_kept(rig: BikeRig, tmp_path:
     assert "bike b9 has tag T9" in "\n".join(told)
     assert [row["id"] for row in rig.rows(bike)] == ["b9"]
     assert (rig.rows(audit), rig.rows(bike_owner)) == ([], [])
+
+
+def test_a_bike_with_another_tag_leaves_nothing_of_the_old_one_behind(rig: BikeRig, tmp_path: Path) -> None:
+    rig.add(silent_after_s=60)
+    rig.say("g1", "present")
+    rig.say("g1", "low-battery", after_s=10)
+    rig.add("b9", "T9")
+    rig.say("g1", "present", "T9", after_s=100)
+    rig.database.run(lambda connection: tell_silent(connection, rig.settings, rig.now_us))
+    rig.arm()
+    bring_in(rig.database, write(tmp_path, "bikes.csv", "id,area,tag\nb1,east,T2\n"))
+    assert [row["kind"] for row in rig.rows(gateway_order)] == ["arm", "disarm"]
+    assert rig.arming()["until_us"] is not None
+    assert sorted(row["kind"] for row in rig.alarms()) == ["low-battery", "tag-silent"]
+    assert all(row["cleared_at_us"] is not None for row in rig.alarms())
+    assert (rig.stays(), [row["tag"] for row in rig.rows(bike_tag)]) == ([], ["T9"])
+
+
+def test_a_stolen_bike_keeps_its_tag(rig: BikeRig, tmp_path: Path) -> None:
+    rig.add()
+    rig.database.run(lambda connection: mark_stolen(connection, "b1", words="", actor=WANG, now_us=NOW_US))
+    with pytest.raises(ImportRefusedError) as caught:
+        bring_in(rig.database, write(tmp_path, "bikes.csv", "id,area,tag\nb1,east,T2\n"))
+    assert caught.value.faults[0].where.line == 2
+    # All else may change.
+    assert bring_in(rig.database, write(tmp_path, "bikes.csv", f"id,area,tag\nb1,west,{TAG}\n")) == {"bikes": (0, 1, 0)}
+
+
+@pytest.mark.parametrize(
+    ("how", "row", "lasts"),
+    [
+        ("hours", "b1,east,,", False),
+        ("hours", "b1,east,23:00,07:00", False),
+        ("hours", "b1,west,22:00,06:00", True),
+        ("person", "b1,east,,", True),
+    ],
+)
+def test_who_was_armed_by_hours_that_are_others_now_is_disarmed(
+    rig: BikeRig, tmp_path: Path, how: str, row: str, *, lasts: bool
+) -> None:
+    days = "mon tue wed thu fri sat sun"
+    rig.add(arm_from="22:00", arm_to="06:00", arm_days=days, hours_due_us=7)
+    arm(rig, How(how))
+    bring_in(rig.database, write(tmp_path, "bikes.csv", f"id,area,arm_from,arm_to\n{row}\n"))
+    assert (rig.arming()["until_us"] is None) == lasts
+    # Hours that are as they were keep their next turn, also one that is due.
+    assert (rig.rows(bike)[0]["hours_due_us"] == 7) == row.startswith("b1,west")
+
+
+def test_who_was_armed_by_an_owner_that_arms_no_more_is_disarmed(rig: BikeRig, tmp_path: Path) -> None:
+    rig.add(owner_tag=KEY, by_owner=True)
+    arm(rig, How.OWNER)
+    bring_in(rig.database, write(tmp_path, "bikes.csv", "id,area,by_owner\nb1,east,no\n"))
+    assert rig.arming()["until_us"] is not None
+    arm(rig, How.OWNER)
+    rig.database.run(lambda connection: registry.forget_owner(connection, "b1", actor=WANG, at_us=NOW_US))
+    assert rig.arming()["until_us"] is not None
+
+
+def arm(rig: BikeRig, how: How) -> None:
+    rig.database.run(
+        lambda connection: arming.arm(
+            connection, ["b1"], how=how, by="", now_us=NOW_US, stations=read_stations(connection)
+        )
+    )
 
 
 @pytest.mark.parametrize(
