@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from fastapi import APIRouter, Path, Query
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, func, select
 
 from cloud.api.alarms import area_path_of
 from cloud.api.auth import Caller, needs, sees
@@ -62,7 +62,7 @@ from cloud.desk.own import say
 from cloud.patrols.handing import hand_in
 from cloud.patrols.importing import bring_in, read_sheets
 from cloud.patrols.judging import TourState
-from cloud.patrols.lone import Sign, begin_watch, check_in, end_watch, find_watch
+from cloud.patrols.lone import Sign, begin_watch, check_in, end_watch, find_people, find_watch
 from cloud.patrols.plans import Tour
 from cloud.patrols.verdicts import VISITED, Judged, Judgement, VisitVerdict
 from cloud.people.audit import note
@@ -147,15 +147,14 @@ async def list_patrol_wands(context: Here, caller: Sees, *, after: _After = "", 
         rows = _page(connection, patrol_wand, caller, after, limit)
         ids = [row["id"] for row in rows]
         syncs = _by(connection, patrol_sync, patrol_sync.c.wand, ids)
-        hits = _by(connection, patrol_hit, patrol_hit.c.wand, ids)
+        hits = _latest_hits(connection, ids)
         wands = []
         for row in rows:
             sync = next(iter(syncs.get(row["id"], [])), {})
-            hits_us = sorted((one["hit_at_us"] for one in hits.get(row["id"], [])), reverse=True)
             wands.append(PatrolWandView(
                 **_only(row, PatrolWandView), synced_at_us=sync.get("synced_at_us") or None,
                 records=sync.get("records"), clock_error_s=sync.get("clock_error_s"),
-                silent_since_us=sync.get("silent_raised_at_us"), hits_us=hits_us[:_HITS_SHOWN],
+                silent_since_us=sync.get("silent_raised_at_us"), hits_us=hits.get(row["id"], []),
             ))  # fmt: skip
         return PatrolWandPage(wands=wands, next=_next(rows, limit))
 
@@ -253,8 +252,8 @@ async def begin_lone_watch(body: WatchOrder, context: Here, caller: Walks) -> Wa
         if body.wand is not None:
             _check_wand(connection, body.wand, caller)
         watch = begin_watch(
-            connection, person=body.person, wand=body.wand, tour=body.tour, place=Place(None, body.area, path),
-            interval_s=body.interval_s, by=caller.actor.name, now_us=now_us,
+            connection, person=_person_of(connection, body.person, caller), wand=body.wand, tour=body.tour,
+            place=Place(None, body.area, path), interval_s=body.interval_s, by=caller.actor.name, now_us=now_us,
         )  # fmt: skip
         return _watch(connection, watch, caller)
 
@@ -344,6 +343,19 @@ def _by(connection: Connection, table: Any, column: Any, ids: Sequence[str]) -> 
     return found
 
 
+def _latest_hits(connection: Connection, wands: Sequence[str]) -> dict[str, list[int]]:
+    """Read the latest hits of each wand, the last first."""
+    rank = func.row_number().over(partition_by=patrol_hit.c.wand, order_by=patrol_hit.c.hit_at_us.desc())
+    found: dict[str, list[int]] = {}
+    for some in chunked(wands):
+        ranked = select(patrol_hit.c.wand, patrol_hit.c.hit_at_us, rank.label("rank"))
+        latest = ranked.where(patrol_hit.c.wand.in_(some)).subquery()
+        query = select(latest).where(latest.c.rank <= _HITS_SHOWN).order_by(latest.c.wand, latest.c.rank)
+        for row in connection.execute(query):
+            found.setdefault(row.wand, []).append(row.hit_at_us)
+    return found
+
+
 def _only(row: Row, model: Any) -> dict[str, Any]:
     return {name: row[name] for name in model.model_fields if name in row}
 
@@ -417,6 +429,14 @@ def _check_wand(connection: Connection, wand: str, caller: Caller) -> None:
     path = connection.execute(query).scalar_one_or_none()
     if path is None or not sees(caller, path):
         raise not_found("such wand")
+
+
+def _person_of(connection: Connection, word: str, caller: Caller) -> str:
+    """Find whose visits are signs of life, by id or name; whoever is not listed is called by the name given."""
+    found = find_people(connection, word, caller.person.scope)
+    if len(found) > 1:
+        raise ProblemError(422, "invalid", f"body.person: {len(found)} people are called that", hint="Give the id.")
+    return found[0] if found else word
 
 
 def _lasting(connection: Connection, watch: str, caller: Caller) -> Row:

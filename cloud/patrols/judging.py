@@ -27,11 +27,11 @@ from cloud.desk.changes import DESK
 from cloud.desk.operations import comment
 from cloud.desk.own import Said, say
 from cloud.feed import measures
-from cloud.patrols.lone import end_watches_of
+from cloud.patrols.lone import Sign, end_watches_of, take_signs
 from cloud.patrols.plans import Tour
 from cloud.patrols.saying import Standing, Words, silent_event, tour_news
 from cloud.patrols.staying import Fix, stays
-from cloud.patrols.taking import lock_sync, wand_place
+from cloud.patrols.taking import carriers_at, lock_sync, wand_place
 from cloud.patrols.verdicts import (
     VISITED,
     ExtraVerdict,
@@ -74,6 +74,7 @@ class _Looked(Struct):
     tour: Tour
     judged: Judged
     due_us: int | None
+    by_gps: Sequence[Visit]
 
 
 def judge_due(connection: Connection, settings: Settings, *, now_us: int) -> int:
@@ -88,8 +89,10 @@ def judge_due(connection: Connection, settings: Settings, *, now_us: int) -> int
     looked = _look(connection, rows, settings, now_us)
     for one in looked:
         _write(connection, one, now_us)
+    signs = _signs(connection, looked, settings)
+    ended = take_signs(connection, signs, settings=settings, now_us=now_us) if signs else []
     done = [one.row["id"] for one in looked if state_of(one.judged) is TourState.DONE]
-    ended = end_watches_of(connection, done, settings=settings, now_us=now_us)
+    ended += end_watches_of(connection, done, settings=settings, now_us=now_us)
     _tell(connection, looked, ended, settings, now_us)
     return len(rows)
 
@@ -151,7 +154,9 @@ def _take_due(connection: Connection, now_us: int) -> Sequence[Row]:
 
 def _look(connection: Connection, rows: Sequence[Row], settings: Settings, now_us: int) -> list[_Looked]:
     tours = {row["id"]: msgspec.convert(row["tour"], Tour) for row in rows}
-    visits = _visits(connection, tours, settings)
+    visits, by_gps = _visits(connection, tours), _visits_by_gps(connection, tours, settings)
+    for id_ in visits:
+        visits[id_] += by_gps.get(id_, [])
     wands = {wand for tour in tours.values() for wand in tour.wands}
     wands |= {one.wand for some in visits.values() for one in some if one.wand is not None}
     heard, settling_us = _heard(connection, wands, settings, now_us)
@@ -164,17 +169,14 @@ def _look(connection: Connection, rows: Sequence[Row], settings: Settings, now_u
         dues = [judged.due_us] if judged.due_us is not None else []
         if judged.waits:
             dues += [settling_us[wand] for wand in wands if wand in settling_us]
-        found.append(_Looked(row, tour, judged, min(dues, default=None)))
+        found.append(_Looked(row, tour, judged, min(dues, default=None), by_gps.get(tour.id, [])))
     return found
 
 
-def _visits(connection: Connection, tours: Mapping[str, Tour], settings: Settings) -> dict[str, list[Visit]]:
+def _visits(connection: Connection, tours: Mapping[str, Tour]) -> dict[str, list[Visit]]:
     found: dict[str, list[Visit]] = {one: [] for one in tours}
     for row in connection.execute(select(patrol_visit).where(patrol_visit.c.tour.in_(list(tours)))).mappings():
         found[row["tour"]].append(Visit(row["visited_at_us"], row["id"], row["point"], row["wand"], row["person"]))
-    for id_, some in _visits_by_gps(connection, tours, settings).items():
-        if id_ in found:
-            found[id_] += some
     return found
 
 
@@ -198,6 +200,20 @@ def _visits_by_gps(connection: Connection, tours: Mapping[str, Tour], settings: 
         wanted = select(*columns).where(patrol_point.c.id.in_(some))
         stay_s |= {row.id: row.stay_s for row in connection.execute(wanted)}
     return gps_visits(fixes, [*tours.values(), *others], stay_s, settings.patrols.gps_gap_s)
+
+
+def _signs(connection: Connection, looked: Sequence[_Looked], settings: Settings) -> list[Sign]:
+    """Visits by GPS that were not known before: whoever made them lives. Those of wands were told when they came."""
+    new: list[tuple[str, Visit]] = []
+    for one in looked:
+        before = None if one.row["judged"] is None else msgspec.convert(one.row["judged"], Judged)
+        known = set() if before is None else {stop.visit for stop in before.stops} | {id_ for id_, _ in before.extras}
+        new += [(one.tour.id, visit) for visit in one.by_gps if visit.id not in known]
+    people = carriers_at(connection, [visit for _tour, visit in new], ZoneInfo(settings.desk.timezone)) if new else {}
+    return [
+        Sign(visit.at_us, visit.point or "gps", visit.wand, people.get(visit.id), tour)
+        for tour, visit in sorted(new, key=lambda pair: pair[1].at_us)
+    ]
 
 
 def _heard(connection: Connection, wands: set[str], settings: Settings, now_us: int) -> tuple[Heard, dict[str, int]]:
@@ -260,17 +276,20 @@ def _tell(
         if news.standing != standing:
             alarms = msgspec.to_builtins(news.standing)
             connection.execute(update(patrol_tour).where(patrol_tour.c.id == row["id"]).values(alarms=alarms))
-    said += _silent(connection, {wand for one in looked for wand in one.judged.silent}, now_us)
+    silent_us = settings.patrols.silent_after_s * _SECOND_US
+    said += _silent(connection, {wand for one in looked for wand in one.judged.silent}, silent_us, now_us)
     measures.put(connection, [_line(one) for one in looked], limit=settings.trades.measures)
     say(connection, said, desk=settings.desk, now_us=now_us)
     for alarm, words_added in comments:
         comment(connection, alarm, actor=DESK, now_us=now_us, why=words_added)
 
 
-def _silent(connection: Connection, wands: set[str], now_us: int) -> list[Said]:
+def _silent(connection: Connection, wands: set[str], silent_us: int, now_us: int) -> list[Said]:
     said = []
     for wand in sorted(wands):
-        if lock_sync(connection, wand)["silent_raised_at_us"] is None:
+        row = lock_sync(connection, wand)
+        # One that was put in just now is not silent, though what it holds has still some time to come.
+        if row["silent_raised_at_us"] is None and row["synced_at_us"] + silent_us <= now_us:
             mine = update(patrol_sync).where(patrol_sync.c.wand == wand)
             connection.execute(mine.values(silent_raised_at_us=now_us))
             name, place = wand_place(connection, wand)

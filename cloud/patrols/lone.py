@@ -19,11 +19,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from cloud.areas.chunks import chunked
 from cloud.areas.places import NOWHERE, Place
+from cloud.database.area_tables import area
 from cloud.database.patrol_tables import patrol_person, patrol_tour, patrol_watch
 from cloud.desk.changes import DESK
 from cloud.desk.operations import comment
 from cloud.desk.own import Said, say
 from cloud.patrols.saying import lone_event, source_of
+from cloud.people.roles import is_inside
 from cloud.settings import Settings
 from contract.ids import alarm_id
 
@@ -31,6 +33,7 @@ WATCHES_AT_ONCE = 100
 FUTURE_US = 600_000_000
 """What lies further ahead was told by a clock that is wrong."""
 _MAX_SIGN_CHARS = 200
+_MOST_NAMESAKES = 1_000
 Row = Mapping[Any, Any]
 
 
@@ -140,9 +143,7 @@ def take_signs(connection: Connection, signs: Iterable[Sign], *, settings: Setti
     """
     said: list[Said] = []
     sound = [one for one in signs if one.at_us <= now_us + FUTURE_US]
-    told = [
-        structs.replace(one, at_us=min(one.at_us, now_us)) for one in sorted(sound, key=lambda one: one.at_us)
-    ]
+    told = [structs.replace(one, at_us=min(one.at_us, now_us)) for one in sorted(sound, key=lambda one: one.at_us)]
     _begin_planned(connection, told, now_us)
     wands = sorted({one.wand for one in told if one.wand is not None})
     people = sorted({one.person for one in told if one.person is not None})
@@ -188,6 +189,16 @@ def watch_due(connection: Connection, settings: Settings, *, now_us: int) -> int
         why = f"预警/pre-alarm: {_local(due_us, settings)}; 巡更/patrol: {row['tour'] or '-'}"
         comment(connection, alarm_id(source_of(one.event), now_us), actor=DESK, now_us=now_us, why=why)
     return len(rows)
+
+
+def find_people(connection: Connection, word: str, scope: str | None) -> list[str]:
+    """Find the ids of those whom a word means within a subtree: the one of that id, else all of that name."""
+    query = select(patrol_person.c.id, area.c.path).join(area, area.c.id == patrol_person.c.area)
+    for column in (patrol_person.c.id, patrol_person.c.name):
+        rows = connection.execute(query.where(column == word).order_by(patrol_person.c.id).limit(_MOST_NAMESAKES))
+        if found := [row.id for row in rows if scope is None or is_inside(scope, row.path)]:
+            return found
+    return []
 
 
 def name_of(connection: Connection, person: str) -> str:

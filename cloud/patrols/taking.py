@@ -285,6 +285,14 @@ def _people(connection: Connection, names: set[str]) -> dict[str, str]:
     return {word: min(ids) for word, ids in found.items() if len(ids) == 1}
 
 
+def carriers_at(connection: Connection, visits: Iterable[Visit], zone: ZoneInfo) -> dict[str, str]:
+    """Tell by visit who carried its wand then; those that nobody carried are not in it."""
+    with_wand = [(one, one.wand) for one in visits if one.wand is not None]
+    carriers = _carriers(connection, {wand for _one, wand in with_wand})
+    told = {one.id: carried_by(carriers.get(wand, ()), one.at_us, zone).get(wand) for one, wand in with_wand}
+    return {visit: person for visit, person in told.items() if person is not None}
+
+
 def _carriers(connection: Connection, wands: set[str]) -> dict[str, list[Carrier]]:
     found: dict[str, list[Carrier]] = {}
     for some in chunked(sorted(wands)):

@@ -16,6 +16,7 @@ from cloud.patrols.settings import Patrols
 from cloud.patrols.worker import run_patrols
 from cloud.people.roles import Role
 from cloud.settings import Settings
+from contract.telemetry import Point, Sample
 from tests.cloud.api_rig import Rig
 from tests.cloud.patrols_rig import SHEETS, Patrol, at, docking, visit
 from tests.cloud.rig import rows_of
@@ -167,6 +168,37 @@ async def test_somebody_alone_over_the_api(patrol: Patrol) -> None:
         assert (await desk.get("/api/v1/patrols/watches")).json()["watches"] == []
         assert len((await desk.get("/api/v1/patrols/watches?ended=true")).json()["watches"]) == 1
         assert (await desk.post("/api/v1/patrols/watches/nobody/end")).status_code == 404
+
+
+async def test_a_watch_by_name_is_fed_by_visits(patrol: Patrol) -> None:
+    rig = rig_of(patrol)
+    patrol.bring({"people.csv": "id,area,name\nzhao1,east,赵敏\nzhao2,east,赵敏\nfar,west,李雷\n"})
+    async with rig.client(rig.add("chen", Role.OPERATOR, "east")) as desk:
+        order = {"area": "east", "interval_s": 600}
+        answers = [
+            await desk.post("/api/v1/patrols/watches", json=order | {"person": person})
+            for person in ("王芳", "赵敏", "zhao2", "李雷")
+        ]
+        assert [one.status_code for one in answers] == [201, 422, 201, 201]
+        assert [answers[one].json()["person"] for one in (0, 2, 3)] == ["wang", "zhao2", "李雷"]
+        rig.now_us = patrol.now_us = patrol.now_us + 5 * 60_000_000
+        patrol.upload(("C1", "24 01:34"), docked=False)
+        (watch,) = [
+            one for one in (await desk.get("/api/v1/patrols/watches")).json()["watches"] if one["person"] == "wang"
+        ]
+    assert watch["sign_at_us"] == at("24 01:34")
+
+
+async def test_the_latest_hits_of_a_wand_are_shown(patrol: Patrol) -> None:
+    rig = rig_of(patrol)
+    hits = [
+        Sample("wand-1", at("22:00"), (Point("hit_at", f"2026-11-23T14:{one:02}:00Z"), Point("machine", "0102030405")))
+        for one in range(30)
+    ]
+    patrol.hear(hits)
+    async with rig.client(rig.add("wang", Role.VIEWER, "east")) as desk:
+        (wand,) = (await desk.get("/api/v1/patrols/wands")).json()["wands"]
+    assert wand["hits_us"] == [at(f"22:{one:02}") for one in range(29, 9, -1)]
 
 
 async def test_sheets_come_over_the_api_all_or_nothing(patrol: Patrol) -> None:

@@ -137,6 +137,16 @@ def test_missed_stands_until_what_it_named_is_visited(desk_database: Database) -
     assert patrol.told() == [("patrol-missed", "high", False)]
 
 
+def test_a_wand_that_was_put_in_just_now_is_not_silent(desk_database: Database) -> None:
+    patrol = Patrol(desk_database, settle_s=600)
+    patrol.to("24 23:58")
+    patrol.upload(*WALKED[:2])
+    patrol.to("25 00:05")
+    assert patrol.told() == [], "what it holds has some time to come"
+    patrol.to("25 00:30")
+    assert patrol.told() == [("patrol-missed", "medium", True)]
+
+
 def test_the_alarm_of_a_tour_is_one_that_grows(desk_database: Database) -> None:
     sheets = SHEETS | {
         "routes.csv": "id,area,name,order,early_min,late_min\nround,east,夜巡,timed,5,5\n",

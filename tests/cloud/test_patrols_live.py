@@ -260,6 +260,19 @@ def test_a_plan_has_its_walker_watched_from_the_first_point_to_the_last(desk_dat
     assert patrol.told() == []
 
 
+def test_visits_by_gps_begin_and_feed_a_watch(desk_database: Database) -> None:
+    plans = "id,route,starts,duration_min,people,lone_min\nnight,round,22:00,120,wang,15\n"
+    patrol = Patrol(desk_database, GPS | {"plans.csv": plans})
+    patrol.to("22:06")
+    drive(patrol, (at("22:04"), GATE), (at("22:06"), GATE))
+    (watch,) = rows_of(desk_database, patrol_watch)
+    assert (watch["person"], watch["wand"], watch["due_us"]) == ("wang", "car", at("22:19"))
+    patrol.to("22:12")
+    drive(patrol, (at("22:12"), LAB))
+    (watch,) = rows_of(desk_database, patrol_watch)
+    assert (watch["ended_by"], watch["sign"]) == ("last point", "lab")
+
+
 def test_what_is_read_out_hours_later_begins_no_watch(desk_database: Database) -> None:
     plans = "id,route,starts,duration_min,people,lone_min\nnight,round,22:00,120,wang,15\n"
     patrol = Patrol(desk_database, SHEETS | {"plans.csv": plans})
