@@ -36,6 +36,8 @@ _JITTER_MM = 0.5
 _FORCES_OFF = 3
 # Fewer readings than this say nothing of a frozen sensor.
 _FROZEN_READINGS = 6
+# Rain that fell at once is no longer among that of the last 24 hours after these.
+_FROZEN_RAIN_US = DAY_US + HOUR_US // 2
 # Calm and fog last longer than a value that should wander.
 _LASTING = 4
 
@@ -74,7 +76,7 @@ class Judged(Struct, frozen=True):
 
 
 class Readings(Struct, frozen=True):
-    """A station's readings from a day before noon until 15 h, each list by time.
+    """A station's readings from 26 hours before noon until 15 h, each list by time.
 
     Attributes:
         wind_kmh: in km/h, whatever the station's own unit.
@@ -154,8 +156,15 @@ def day_of(at_us: int, offset_s: int) -> date:
     return (datetime.fromtimestamp(at_us // 1_000_000, UTC) + timedelta(seconds=offset_s)).date()
 
 
-def pick(readings: Readings, noon_us: int, limits: Limits) -> Picked:
-    """Take the observation of one noon, and of its afternoon as far as there are readings."""
+def pick(readings: Readings, noon_us: int, limits: Limits, *, now_us: int | None = None) -> Picked:
+    """Take the observation of one noon, and of its afternoon once that is over.
+
+    Args:
+        readings: of the day.
+        noon_us: see `noon_of`.
+        limits: how they are taken.
+        now_us: the clock; None: the day is over.
+    """
     at = nearest(readings.temp_c, noon_us, limits.window_us)
     afternoon_us = noon_us + 2 * HOUR_US
     until_us = noon_us + 3 * HOUR_US
@@ -164,7 +173,9 @@ def pick(readings: Readings, noon_us: int, limits: Limits) -> Picked:
     highest = [
         value for at_us, value in readings.temp_c if noon_us - DAY_US // 2 <= at_us < until_us and _is_air(value)
     ]
-    is_afternoon = rh is not None and wind is not None
+    # What is read soon after noon lies near enough to 14 h, and is another weather.
+    is_over = now_us is None or now_us >= until_us
+    is_afternoon = is_over and rh is not None and wind is not None
     return Picked(
         noon_at_us=at[0] if at else None,
         temp=judge_temperature(readings.temp_c, noon_us, limits),
@@ -229,7 +240,9 @@ def judge_rain(readings: Readings, from_us: int, until_us: int, limits: Limits) 
         found = nearest(readings.rain_mm, until_us, limits.window_us)
         if found is None:
             return Judged()
-        return Judged(found[1], Verdict.GOOD if 0 <= found[1] <= _MOST_RAIN_MM else Verdict.IMPOSSIBLE)
+        if not 0 <= found[1] <= _MOST_RAIN_MM:
+            return Judged(found[1], Verdict.IMPOSSIBLE)
+        return Judged(found[1], _moving(readings.rain_mm, found, _FROZEN_RAIN_US) if found[1] else Verdict.GOOD)
     steps = _between(readings.rain_mm, from_us + 1, until_us + 1)
     index = bisect_left(readings.rain_mm, from_us + 1, key=_when)
     base = readings.rain_mm[index - 1] if index else readings.rain_before

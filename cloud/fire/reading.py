@@ -22,8 +22,8 @@ class Span(Struct, frozen=True):
 
 
 def span_of(noon_us: int) -> Span:
-    """Tell which readings a day's observation asks for: a day and a little before noon, until after 15 h."""
-    return Span(noon_us - DAY_US - HOUR_US, noon_us + 3 * HOUR_US + 1)
+    """Tell which readings a day's observation asks for: a day and two hours before noon, until after 15 h."""
+    return Span(noon_us - DAY_US - 2 * HOUR_US, noon_us + 3 * HOUR_US + 1)
 
 
 def limits_of(station: Station, fire: Fire) -> Limits:

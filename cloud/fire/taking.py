@@ -14,7 +14,7 @@ from cloud.fire.classes import Scheme, danger_of
 from cloud.fire.danger import MEASUREMENT, UNKNOWN, Told, keep_level
 from cloud.fire.days import Done, Noon, Rule, run_days
 from cloud.fire.fwi import Codes, Indices, Weather
-from cloud.fire.noon import Judged, Picked, Verdict, noon_of
+from cloud.fire.noon import Judged, Picked, Verdict, day_of, noon_of
 from cloud.fire.stations import KMH_PER_MPS, Station, places_of, read_turns
 from cloud.settings import Settings
 
@@ -97,7 +97,7 @@ def _work_out(
     corrected = _write(connection, rows, standing, now_us)
     place = places_of(connection, [station])[station.id]
     _measure(connection, station, place, rows, standing, settings=settings, offset_s=offset_s)
-    _tell(connection, station, place, settings=settings, now_us=now_us)
+    _tell(connection, station, place, today=day_of(now_us, offset_s), settings=settings, now_us=now_us)
     return corrected
 
 
@@ -224,12 +224,15 @@ def _measure(
     measures.put(connection, lines, limit=settings.trades.measures)
 
 
-def _tell(connection: Connection, station: Station, place: Place, *, settings: Settings, now_us: int) -> None:
-    """Keep the level of the latest day."""
+def _tell(
+    connection: Connection, station: Station, place: Place, *, today: date, settings: Settings, now_us: int
+) -> None:
+    """Keep the level of the latest day; while a station catches up, that is long ago and says nothing of now."""
     newest = select(func.max(fire_day.c.day)).where(fire_day.c.station == station.id).scalar_subquery()
     query = select(fire_day).where(fire_day.c.station == station.id, fire_day.c.day == newest)
     row = connection.execute(query).one()
-    level = UNKNOWN if row.fwi is None else int(danger_of(row.fwi, settings.fire.scheme))
+    is_past = (today - row.day).days > settings.fire.missed_days + 1
+    level = UNKNOWN if row.fwi is None or is_past else int(danger_of(row.fwi, settings.fire.scheme))
     told = Told(station.id, station.name, place, row.fwi)
     alarm_from = settings.fire.alarm_level
     keep_level(connection, told, row.day, level, alarm_from=alarm_from, desk=settings.desk, now_us=now_us)

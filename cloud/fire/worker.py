@@ -89,7 +89,7 @@ class Watch:
             except DatabaseRefusedError as error:
                 _log.error("station %s: its readings of %s cannot be asked for: %s", task.station.id, day, error)
                 break
-            picks[day] = pick(readings, noon_us, limits)
+            picks[day] = pick(readings, noon_us, limits, now_us=self._clock())
         self._outage.over(now_s=time.monotonic())
         return picks
 
@@ -116,9 +116,13 @@ class Watch:
             span = Span(hour_us - limits.frozen_us - HOUR_US, hour_us + 1)
             try:
                 readings = await read_span(self._reader, task.station, span, before_us=hour_us - DAY_US)
-            except (DatabaseAwayError, HoldError, DatabaseRefusedError) as error:
+            except (DatabaseAwayError, HoldError) as error:
                 self._outage.failed(error, now_s=time.monotonic(), wait_s=self._settings.fire.every_s)
                 return
+            except DatabaseRefusedError as error:
+                _log.error("station %s: its readings of an hour cannot be asked for: %s", task.station.id, error)
+                self._tried_us[task.station.id] = hour_us
+                continue
             self._tried_us[task.station.id] = hour_us
             weather = task.weather_of(readings, hour_us, limits)
             if weather is not None:

@@ -1,7 +1,7 @@
 """Stations, their weather, and a pass of the loop on a virtual clock."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ from cloud.counters import Counters
 from cloud.database import Database, PersistentDatabase
 from cloud.database.fire_tables import fire_day
 from cloud.desk.changes import Actor
-from cloud.errors import CloudError
+from cloud.errors import CloudError, DatabaseRefusedError
 from cloud.fire.noon import HOUR_US, noon_of
 from cloud.fire.registry import register
 from cloud.fire.stations import Outcome, check_references, read_stations
@@ -41,13 +41,17 @@ class Sky:
     """Answers for an InfluxDB with the readings that were put in; all stations have the same weather.
 
     Attributes:
+        clock: what is later has not been read yet.
         error: raised in place of an answer.
+        refused: a device of which every question is refused.
         asked: how many questions.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], int]) -> None:
         self.rows: dict[int, dict[str, float]] = {}
+        self.clock = clock
         self.error: CloudError | None = None
+        self.refused = ""
         self.asked = 0
 
     def put(self, at_us: int, **values: float) -> None:
@@ -69,10 +73,12 @@ class Sky:
         self.asked += 1
         if self.error is not None:
             raise self.error
+        if self.refused and f"'{self.refused}'" in influxql:
+            raise DatabaseRefusedError("the answer is too long")
         found = _SPAN.search(influxql)
         assert found, influxql
         begin, end = int(found[1]), int(found[2])
-        rows = [(at, values) for at, values in sorted(self.rows.items()) if begin <= at < end]
+        rows = [(at, values) for at, values in sorted(self.rows.items()) if begin <= at < end and at <= self.clock()]
         if "last(" in influxql:
             counts = [(at, values["rain"]) for at, values in rows if "rain" in values]
             return [Series("telemetry", {}, ("time", "last"), [[*counts[-1]]])] if counts else []
@@ -87,7 +93,7 @@ class Post:
     def __init__(self, database: Database, settings: Settings | None = None) -> None:
         self.database = database
         self.settings = settings or Settings()
-        self.sky = Sky()
+        self.sky = Sky(lambda: self.now_us)
         self.now_us = moment_us(0, 0)
         self.watch = self.make_watch()
 

@@ -24,6 +24,7 @@ from cloud.fire.noon import (
     standard_offset_s,
 )
 from cloud.fire.planning import Looked, is_due
+from cloud.fire.reading import span_of
 from cloud.fire.settings import Fire
 
 MINUTE_US = 60_000_000
@@ -192,6 +193,28 @@ def test_rain_that_no_sky_holds_is_impossible(counts: list[tuple[float, float]])
 def test_an_amount_of_24_hours_is_taken_as_it_is(value: float, verdict: str) -> None:
     judged = rain([(-3, 50), (-0.2, value)], limits=Limits(rain_kind=RainKind.LAST_24H))
     assert judged == Judged(value, Verdict(verdict))
+
+
+@pytest.mark.parametrize(
+    ("value", "hours", "verdict"), [(12.5, 24.4, "good"), (12.5, 24.6, "frozen"), (0.0, 26, "good")]
+)
+def test_an_amount_that_outlasts_its_own_24_hours_is_frozen(value: float, hours: float, verdict: str) -> None:
+    until = [(-hours * number / 10, value) for number in range(10, -1, -1)]
+    judged = rain([(-hours - 0.1, 3.0), *until], limits=Limits(rain_kind=RainKind.LAST_24H))
+    assert judged == Judged(value, Verdict(verdict))
+
+
+def test_the_readings_of_a_day_show_an_amount_that_outlasts_it() -> None:
+    first_us = span_of(NOON_US).from_us
+    # Even when the last reading is as early as it may be.
+    assert NOON_US - LIMITS.window_us - first_us > 24.5 * HOUR_US
+
+
+def test_the_afternoon_is_unknown_until_it_is_over() -> None:
+    over_us = NOON_US + 3 * HOUR_US
+    early, late = (pick(fine(), NOON_US, LIMITS, now_us=at_us) for at_us in (over_us - 1, over_us))
+    assert (early.max_temp_c, early.afternoon_rh_pct, early.afternoon_wind_kmh) == (None, None, None)
+    assert None not in (late.max_temp_c, late.afternoon_rh_pct, late.afternoon_wind_kmh)
 
 
 steps = st.lists(st.floats(0, 20).map(lambda value: round(value, 1)), min_size=1, max_size=20)

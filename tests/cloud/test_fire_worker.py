@@ -38,10 +38,13 @@ def lines(post: Post) -> list[str]:
 async def test_a_day_is_worked_out_once_its_noon_is_over_and_rated_in_the_afternoon(post: Post) -> None:
     post.sky.fine(-1)
     post.sky.fine(0)
+    # Near enough to 14 h, and yet not that of the afternoon.
+    post.sky.put(moment_us(0, 13.05), temperature=17, humidity=42, wind_speed=6, rain=0)
     await post.pass_at(0, 13.1)
     assert post.days() == []
     await post.pass_at(0, 13.2)
     (one,) = post.days()
+    assert (one["china"], one["max_temp_c"], one["afternoon_rh_pct"]) == (None, None, None)
     assert (one["day"], one["rule"], one["noon_at_us"]) == (day(0), "started", moment_us(0, 12))
     # 6 m/s at noon are 21.6 km/h.
     assert (one["temp_c"], one["rh_pct"], one["wind_kmh"], one["rain_mm"]) == (17, 42, pytest.approx(21.6), 0)
@@ -225,6 +228,22 @@ async def test_what_was_dangerous_does_not_become_safe_by_silence(desk_database:
     assert one["cleared_at_us"] is None
 
 
+async def test_the_days_of_a_station_that_catches_up_are_no_danger_of_now(desk_database: Database) -> None:
+    post = Post(desk_database, Settings(fire=Fire(alarm_from="low")))
+    post.now_us = moment_us(60, 20)
+    post.register(f"{HEAD},moved_on\n{ROW},{day(0)}\n")
+    for number in range(-1, 61):
+        post.sky.fine(number)
+    assert await post.watch.run_pass() == 1
+    assert len(post.days()) == 31
+    assert post.days()[-1]["effis"] >= Danger.LOW
+    assert desk_database.read(current_levels) == {}
+    assert rows_of(desk_database, occurrence) == []
+    await post.pass_at(60, 20)
+    assert desk_database.read(current_levels)["s1"] >= Danger.LOW
+    assert len(rows_of(desk_database, occurrence)) == 1
+
+
 async def test_a_station_that_moves_far_begins_anew_and_its_past_stays(post: Post) -> None:
     for number in range(-1, 4):
         post.sky.fine(number)
@@ -289,6 +308,21 @@ async def test_the_hours_are_estimated_from_the_day_on(post: Post) -> None:
     assert row["hourly_at_us"] == moment_us(0, 18)
     assert row["hourly_ffmc"] < daily - 20
     assert any("hourly_ffmc=" in line for line in lines(post))
+
+
+async def test_an_hour_that_is_refused_to_one_station_is_the_others_all_the_same(desk_database: Database) -> None:
+    post = Post(desk_database)
+    post.register(f"{HEAD}\n{ROW}\ns2,West,gate-west,other,31.3,120.6\n")
+    for number in (-1, 0):
+        post.sky.fine(number)
+    await post.pass_at(0, 14.9)
+    post.sky.refused = "weather"
+    await post.pass_at(0, 15.1)
+    hours = {row["station"]: row["hourly_at_us"] for row in rows_of(desk_database, fire_level)}
+    assert hours == {"s1": None, "s2": moment_us(0, 15)}
+    asked = post.sky.asked
+    await post.pass_at(0, 15.15)
+    assert post.sky.asked == asked, "one that was refused is not asked for again"
 
 
 @pytest.mark.parametrize(
