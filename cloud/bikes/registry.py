@@ -17,7 +17,7 @@ from cloud.areas.rows import Entry
 from cloud.areas.sheets import Row, Sheet
 from cloud.bikes import altering
 from cloud.bikes.arming import How, disarm
-from cloud.bikes.sheets import BIKES, OWNERS, SHEETS, read_file, write_row
+from cloud.bikes.sheets import BIKES, EVERY_DAY, OWNERS, SHEETS, read_file, write_row
 from cloud.database import Database
 from cloud.database.area_tables import area
 from cloud.database.bike_tables import bike, bike_owner, bike_tag
@@ -247,6 +247,8 @@ def _due(sheet: Sheet, before: Row, row: Row) -> Row:
     """Let the worker work out when the hours of a bike begin or end next, where they are not as they were."""
     if sheet is not BIKES:
         return row
+    if row["arm_from"] is not None:
+        row["arm_days"] = row["arm_days"] or EVERY_DAY
     if "hours_due_us" not in row or any(before[name] != row[name] for name in ("arm_from", "arm_to", "arm_days")):
         row["hours_due_us"] = None if row["arm_from"] is None else 0
     return row

@@ -21,6 +21,8 @@ _CHUNK_BYTES = 1 << 20
 _MAX_LINE_CHARS = 10_000
 _DELIMITERS = ",;\t"
 _MAX_SILENT_S = 999_999
+EVERY_DAY = " ".join(WEEKDAYS)
+"""The days of hours that name none."""
 _YES = {"1": True, "yes": True, "true": True, "是": True, "0": False, "no": False, "false": False, "否": False}
 
 
@@ -180,15 +182,15 @@ def _entry(sheet: Sheet, columns: list[Column], row: list[str], where: Where, fa
         return None
     if faults.count == count:
         _check(entry.row, where, faults)
-    if entry.row.get("arm_from") and not entry.row.get("arm_days"):
-        entry.row["arm_days"] = " ".join(WEEKDAYS)
+    if entry.row.get("arm_from") and "arm_days" in entry.row:
+        entry.row["arm_days"] = entry.row["arm_days"] or EVERY_DAY
     return entry
 
 
 def _check(row: Row, where: Where, faults: Faults) -> None:
     if (row.get("arm_from") is None) != (row.get("arm_to") is None):
         faults.add(where, N_("{one} and {other} come together"), one="arm_from", other="arm_to")
-    if row.get("arm_from") is not None and row["arm_from"] == row["arm_to"]:
+    if row.get("arm_from") is not None and row["arm_from"] == row.get("arm_to"):
         faults.add(where, N_("{one} and {other} are equal"), one="arm_from", other="arm_to")
     if row.get("tag") is not None and row["tag"] == row.get("owner_tag"):
         faults.add(where, N_("{one} and {other} are equal"), one="tag", other="owner_tag")

@@ -155,6 +155,16 @@ def test_who_was_armed_by_hours_that_are_others_now_is_disarmed(
     assert (rig.rows(bike)[0]["hours_due_us"] == 7) == row.startswith("b1,west")
 
 
+def test_days_that_a_file_does_not_have_stay_and_hours_come_in_pairs(rig: BikeRig, tmp_path: Path) -> None:
+    rig.add(arm_from="22:00", arm_to="06:00", arm_days="mon tue", hours_due_us=7)
+    bring_in(rig.database, write(tmp_path, "bikes.csv", "id,area,arm_from,arm_to\nb1,east,23:00,06:00\n"))
+    assert rig.rows(bike)[0]["arm_days"] == "mon tue"
+    bring_in(rig.database, write(tmp_path, "bikes.csv", "id,area,arm_from,arm_to\nb2,east,23:00,06:00\n"))
+    assert rig.rows(bike)[1]["arm_days"] == "mon tue wed thu fri sat sun"
+    with pytest.raises(ImportRefusedError):
+        bring_in(rig.database, write(tmp_path, "bikes.csv", "id,area,arm_from\nb1,east,23:00\n"))
+
+
 def test_who_was_armed_by_an_owner_that_arms_no_more_is_disarmed(rig: BikeRig, tmp_path: Path) -> None:
     rig.add(owner_tag=KEY, by_owner=True)
     arm(rig, How.OWNER)
