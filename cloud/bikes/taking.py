@@ -89,8 +89,9 @@ def take(
     for one in heard.values():
         for at_us, _word, key in one.words:
             lately[key] = max(lately.get(key, 0), at_us)
-    stations = met(connection, read_stations(connection), lately)
     rows = _lock(connection, list(heard))
+    # Read once the rows are locked: their lives may name a station that another worker has just met.
+    stations = met(connection, read_stations(connection), lately)
     room = _room(connection, settings) if any(one.low_us is not None for one in heard.values()) else 0
     said = _live(connection, heard, rows, known, _Turn(stations, settings, counts, now_us, room))
     if said:
