@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from cloud.bikes.life import Stay
 from cloud.bikes.stations import Stations
 from cloud.database.bike_tables import bike, bike_arming, bike_case, bike_case_step, bike_stay
+from cloud.database.order_tables import stolen_tag
 from cloud.database.tables import alarm_event
 from cloud.desk.changes import DESK
 from cloud.desk.operations import comment
@@ -65,7 +66,7 @@ def find_open(connection: Connection, *, bikes: Sequence[str] = (), tags: Sequen
 
 
 def open_case(connection: Connection, opening: Opening) -> int | None:
-    """Open a case, with the trail of the tag so far.
+    """Open a case, with the trail of the tag so far: before its moment, and what was heard of it since.
 
     Returns:
         Its id; None when the bike has an open one, or this arming has had its case.
@@ -83,7 +84,9 @@ def open_case(connection: Connection, opening: Opening) -> int | None:
     case: int = connection.execute(insert(bike_case).values(values).returning(bike_case.c.id)).scalar_one()
     trail = select(bike_stay).where(bike_stay.c.tag == opening.tag, bike_stay.c.from_us <= opening.opened_us)
     rows = connection.execute(trail.order_by(bike_stay.c.from_us.desc()).limit(TRAIL_BEFORE)).all()
-    for row in reversed(rows):
+    after = select(bike_stay).where(bike_stay.c.tag == opening.tag, bike_stay.c.from_us > opening.opened_us)
+    later = connection.execute(after.order_by(bike_stay.c.from_us).limit(MOST_STEPS - TRAIL_BEFORE)).all()
+    for row in (*reversed(rows), *later):
         _add(connection, case, Stay(row.from_us, row.until_us, row.station))
     add_step(connection, case, ALARM if opening.kind == THEFT else MARKED, opening.opened_us, words=opening.opened_by)
     return case
@@ -189,6 +192,11 @@ def arming_at(connection: Connection, bike_id: str, at_us: int, *, room_us: int)
     lasts = (row.until_us.is_(None)) | (row.until_us >= at_us - room_us)
     query = select(row.id).where(row.bike == bike_id, row.since_us <= at_us + room_us, lasts)
     return connection.execute(query.order_by(row.id.desc()).limit(1)).scalar_one_or_none()
+
+
+def is_listed(connection: Connection, tag: str) -> bool:
+    """Tell whether a tag is on the stolen list, whoever has put it there."""
+    return connection.execute(select(stolen_tag.c.tag).where(stolen_tag.c.tag == tag)).first() is not None
 
 
 def bike_of_tag(connection: Connection, tag: str) -> str | None:

@@ -106,7 +106,7 @@ def mark_stolen(connection: Connection, bike_id: str, *, words: str, actor: Acto
     found = lock_bike(connection, bike_id)
     if found.tag is None:
         raise BikeStateError(f"bike {bike_id} has no tag")
-    if found.stolen_us is not None:
+    if found.stolen_us is not None and cases.is_listed(connection, found.tag):
         raise BikeStateError(f"bike {bike_id} is on the stolen list")
     connection.execute(update(bike).where(bike.c.id == bike_id).values(stolen_us=now_us))
     case = next(iter(cases.find_open(connection, bikes=[bike_id])), None)
@@ -138,13 +138,14 @@ def recover(connection: Connection, bike_id: str, *, actor: Actor, desk: Desk, n
     """
     found = lock_bike(connection, bike_id)
     case = next(iter(cases.find_open(connection, bikes=[bike_id])), None)
-    if case is None and found.stolen_us is None:
+    is_listed = found.tag is not None and cases.is_listed(connection, found.tag)
+    if case is None and found.stolen_us is None and not is_listed:
         raise BikeStateError(f"bike {bike_id} is not stolen")
     disarm(connection, bike_id, actor=actor, desk=desk, now_us=now_us)
     connection.execute(update(bike).where(bike.c.id == bike_id).values(stolen_us=None))
     if case is not None:
         cases.close_case(connection, case, outcome=cases.RECOVERED, by=actor.name, at_us=now_us)
-    if found.stolen_us is not None and found.tag is not None:
+    if found.tag is not None and is_listed:
         take_off(connection, [found.tag], actor.name, now_us, origin=actor.origin)
     details = {} if case is None else {"case": case.id}
     note(connection, actor=actor, what="bike-recovered", object_=bike_id, details=details, at_us=now_us)

@@ -139,7 +139,8 @@ def read_trail(connection: Connection, tag: str, *, from_us: int, until_us: int,
     found = [(one.station, one.from_us, one.until_us) for one in
              connection.execute(query.order_by(row.from_us).limit(limit + 1))]  # fmt: skip
     stays, is_more = found[:limit], len(found) > limit
-    begin_us = max(from_us, after_us)
+    # The page before has had the hits until its last stay ended, which is where this one begins.
+    begin_us = (stays[0][1] if stays else until_us) if after_us else from_us
     end_us = found[limit][1] if is_more else until_us
     hits = _hits(connection, tag, begin_us, end_us)
     return Trail(stays, hits, stays[-1][1] if is_more else None)

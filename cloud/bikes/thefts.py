@@ -191,6 +191,9 @@ def _told(
     )  # fmt: skip
     own = case is not None and is_own(case.source)
     if case is None:
+        if rule == cases.STOLEN and not cases.is_listed(connection, tag):
+            # A hit that comes after the bike has come back.
+            return []
         if cases.open_case(connection, opening) is None or rule == cases.THEFT:
             return []
         (case,) = cases.find_open(connection, bikes=[bike_id])

@@ -1,13 +1,19 @@
 """Thefts that are hard to tell: armed again while a case is open, hours that end meanwhile, words that come late."""
 
+from functools import partial
+
 import pytest
+from sqlalchemy import Connection
 
 from cloud.bikes import operations
+from cloud.bikes.reading import read_trail
 from cloud.database import Database
 from cloud.database.bike_tables import bike_case_step
-from cloud.database.order_tables import gateway_order
+from cloud.database.order_tables import gateway_order, stolen_tag
+from cloud.errors import BikeStateError
 from cloud.orders.orders import MAX_HOLD_US
-from tests.cloud.bike_rig import KEY, SECOND, TAG, WANG, BikeRig
+from cloud.orders.stolen import StolenEntry, add_stolen, take_off
+from tests.cloud.bike_rig import KEY, NOW_US, SECOND, TAG, WANG, BikeRig
 from tests.cloud.test_bikes import steal
 
 
@@ -91,6 +97,61 @@ def test_a_gateway_is_told_to_disarm_however_late_it_comes_back(rig: BikeRig) ->
     rig.say("g1", "present", after_s=60)
     rig.say("g1", "left", after_s=60)
     assert [row["kind"] for row in rig.rows(gateway_order)] == ["arm", "disarm", "disarm"]
+
+
+def test_the_list_and_the_bikes_agree_whoever_changes_the_list(rig: BikeRig) -> None:
+    rig.add()
+
+    def put_on(connection: Connection) -> None:
+        add_stolen(connection, [StolenEntry(TAG)], "police", rig.now_us)
+
+    # Put on the list by itself: its hit opens a case, and `recovered` takes it off.
+    rig.database.run(put_on)
+    rig.edge("g1", "stolen")
+    rig.round()
+    assert recover(rig) == rig.case()["id"]
+    assert rig.rows(stolen_tag) == []
+    # A hit of before that comes late opens nothing.
+    rig.edge("g2", "stolen", at_us=rig.now_us - 60 * SECOND)
+    rig.round()
+    assert rig.case()["closed_us"] is not None
+    # Without a hit too.
+    rig.database.run(put_on)
+    assert recover(rig) is None
+    assert rig.rows(stolen_tag) == []
+    # Taken off by itself, it may be reported again.
+    mark_stolen(rig)
+    rig.database.run(lambda connection: take_off(connection, [TAG], "police", rig.now_us))
+    mark_stolen(rig)
+    assert [row["tag"] for row in rig.rows(stolen_tag)] == [TAG]
+    with pytest.raises(BikeStateError):
+        mark_stolen(rig)
+
+
+def test_a_case_that_is_opened_late_has_the_stations_since(rig: BikeRig) -> None:
+    rig.add()
+    steal(rig)
+    rig.say("g3", "present", after_s=60)
+    rig.round(after_s=21)
+    assert [row["station"] for row in rig.rows(bike_case_step) if row["what"] == "seen"] == [1, 2, 3]
+
+
+def test_a_hit_is_shown_on_one_page_of_a_trail_alone(rig: BikeRig) -> None:
+    rig.add()
+    mark_stolen(rig)
+    for gateway in ("g1", "g2", "g3"):
+        rig.say(gateway, "present", after_s=600)
+        rig.edge(gateway, "stolen", at_us=rig.now_us + 60 * SECOND)
+        rig.round()
+    found: list[int] = []
+    after_us: int | None = 0
+    while after_us is not None:
+        page = rig.database.read(
+            partial(read_trail, tag=TAG, from_us=NOW_US, until_us=NOW_US + 10**10, after_us=after_us, limit=1)
+        )
+        found += [hit.at_us for hit in page.hits]
+        after_us = page.next_us
+    assert len(found) == len(set(found)) == 3
 
 
 def test_what_is_said_late_of_the_time_before_the_owner_moved_it_is_no_theft(rig: BikeRig) -> None:
