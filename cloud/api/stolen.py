@@ -10,6 +10,7 @@ from cloud.api.auth import Caller, needs
 from cloud.api.context import Here
 from cloud.api.orders import require_everything
 from cloud.orders import stolen
+from cloud.orders.pushing import confirmed_by_all
 from cloud.orders.stolen import MAX_CASE_CHARS, MAX_KEPT_NOTE_CHARS, StolenEntry
 from cloud.people.roles import Action
 from contract.limits import MAX_TAG_CHARS
@@ -174,7 +175,7 @@ async def show_gateways(context: Here, caller: Annotated[Caller, needs(Action.SE
     require_everything(caller, Action.SEE_BIKES)
 
     def work(connection: Connection) -> GatewaysView:
-        known = stolen.confirmed(connection)
+        known = confirmed_by_all(connection, context.settings)
         return GatewaysView(
             version=known.version,
             confirmed=len(known.gateways),

@@ -23,7 +23,8 @@ from cloud.orders import reconcile
 from cloud.orders.reconcile import Push, Standing, Wish
 from cloud.orders.sending import pace_of
 from cloud.orders.settings import Orders
-from cloud.orders.stolen import content_of
+from cloud.orders.stolen import Confirmed, confirmed, content_of
+from cloud.settings import Settings
 from contract.commands import Command, Result
 from contract.tags import StolenPart, parts_of
 
@@ -93,6 +94,18 @@ def find_targets(connection: Connection, settings: Orders, registry: frozenset[s
         }  # fmt: skip
     rows = set(connection.execute(select(stolen_at_gateway.c.gateway)).scalars())
     return Targets(tuple(sorted(wanted - rows)), tuple(sorted(rows - wanted)))
+
+
+def confirmed_by_all(connection: Connection, settings: Settings) -> Confirmed:
+    """Tell which gateways have the list in force; missing are those too that no worker has given a row yet."""
+    known = confirmed(connection)
+    if not known.version:
+        return known
+    registry = None if settings.gateways is None else frozenset(settings.gateways)
+    targets = find_targets(connection, settings.orders, registry)
+    gone = frozenset(targets.gone)
+    missing = (known.missing - gone) | frozenset(targets.new)
+    return msgspec.structs.replace(known, gateways=known.gateways - gone, missing=missing)
 
 
 def note_targets(connection: Connection, targets: Targets, *, now_us: int) -> None:

@@ -15,16 +15,17 @@ from cloud.areas.faults import ImportRefusedError
 from cloud.clock import now_us
 from cloud.database import Database, open_database
 from cloud.errors import CloudError
+from cloud.orders.pushing import confirmed_by_all
 from cloud.orders.stolen import (
     Confirmed,
     StolenEntry,
     add_stolen,
-    confirmed,
     gateways_of,
     list_stolen,
     take_off,
 )
 from cloud.orders.stolen_files import MAX_FILE_BYTES, read_stolen, write_stolen
+from cloud.settings import Settings
 from contract.cloudevents import to_rfc3339
 from langyan.commands.asking import load
 from langyan.commands.common import fail
@@ -56,7 +57,7 @@ def list_(
     csv: bool = typer.Option(False, "--csv", help=_("As CSV, as import takes it.")),
 ) -> None:
     """List."""
-    with _database(settings_file) as database:
+    with _database(load(settings_file, database_only=True)) as database:
         found = database.read(list_stolen)
     if csv:
         typer.echo(write_stolen(found), nl=False)
@@ -88,10 +89,11 @@ def remove(
     by: str = BY,
 ) -> None:
     """Take off."""
-    with _database(settings_file) as database:
+    settings = load(settings_file, database_only=True)
+    with _database(settings) as database:
         work = partial(take_off, tags=tags, by=_who(by), now_us=now_us(), origin="console")
         database.run(work)
-        _tell(database.read(confirmed))
+        _tell(_known(database, settings))
 
 
 @app.command("import", help=_("Put all of a file on the list: tag, note, case, since; CSV in UTF-8 or GBK."))
@@ -109,8 +111,9 @@ def import_(
 @app.command(help=_("Show which gateway has confirmed the list, and what the others said."))
 def gateways(settings_file: Path = SETTINGS) -> None:
     """Show gateways."""
-    with _database(settings_file) as database:
-        found, known = database.read(gateways_of), database.read(confirmed)
+    settings = load(settings_file, database_only=True)
+    with _database(settings) as database:
+        found, known = database.read(gateways_of), _known(database, settings)
     table = _table(_("gateway"), _("state"), _("version"), _("confirmed"), _("part"), _("said"))
     for one in found:
         when = "" if one.confirmed_at_us is None else to_rfc3339(one.confirmed_at_us)[:19] + "Z"
@@ -127,9 +130,10 @@ def wait(
     limit: float = typer.Option(60.0, "--limit", min=1.0, max=86_400.0, help=_("Seconds to wait at most.")),
 ) -> None:
     """Wait; status 3 when some have not confirmed it by then."""
-    with _database(settings_file) as database:
-        wait_until(lambda: not database.read(confirmed).missing, limit, every_s=_LOOK_EVERY_S)
-        known = database.read(confirmed)
+    settings = load(settings_file, database_only=True)
+    with _database(settings) as database:
+        wait_until(lambda: not _known(database, settings).missing, limit, every_s=_LOOK_EVERY_S)
+        known = _known(database, settings)
     _tell(known)
     if known.missing:
         names = sorted(known.missing)
@@ -157,13 +161,19 @@ def read_list(path: Path) -> list[StolenEntry]:
 
 def _change(settings_file: Path, entries: list[StolenEntry], by: str, *, replace: bool = False) -> None:
     at_us, who = now_us(), _who(by)
-    with _database(settings_file) as database:
+    settings = load(settings_file, database_only=True)
+    with _database(settings) as database:
 
         def work(connection: Connection) -> None:
             add_stolen(connection, entries, who, at_us, origin="console", only=replace)
 
         database.run(work)
-        _tell(database.read(confirmed))
+        _tell(_known(database, settings))
+
+
+def _known(database: Database, settings: Settings) -> Confirmed:
+    """See how far the list has come, whether or not `langyan cloud trades` runs."""
+    return database.read(partial(confirmed_by_all, settings=settings))
 
 
 def _tell(known: Confirmed) -> None:
@@ -174,9 +184,8 @@ def _tell(known: Confirmed) -> None:
 
 
 @contextmanager
-def _database(settings_file: Path) -> Iterator[Database]:
+def _database(settings: Settings) -> Iterator[Database]:
     """Open the database; what goes wrong with it inside the block is told in a sentence and its hint."""
-    settings = load(settings_file, database_only=True)
     try:
         with open_database(settings.database) as database:
             yield database

@@ -100,6 +100,8 @@ async def test_gateways_show_how_far_the_list_has_come(rig: Rig) -> None:
     wire.hear(Site("g1").take(command, wire.now_us))
     shown = (await asked(rig, token, "GET", "/stolen/gateways")).json()
     assert (shown["confirmed"], shown["missing"]) == (1, 1)
+    wire.gateway("g3")
+    assert (await asked(rig, token, "GET", "/stolen/gateways")).json()["missing"] == 2, "no worker has looked at it yet"
     assert [(one["gateway"], one["state"]) for one in shown["gateways"]] == [("g1", "confirmed"), ("g2", "offline")]
 
 
@@ -146,6 +148,9 @@ def test_the_commands_keep_the_list_and_wait_for_gateways(tmp_path: Path, databa
     assert [one.tag for one in database.read(list_stolen)] == ["T7"]
     assert run("wait")[0] == 0
     database.run(partial(put_gateway, name="g1"))
+    # No worker has looked at it yet, and nobody has the list.
+    status, out, error = run("wait", "--limit", "1")
+    assert (status, "g1" in error, "0 gateways have confirmed it, 1 have not" in out) == (3, True, True)
     wire = Wire(database)
     wire.note_targets()
     status, out, error = run("wait", "--limit", "1")
