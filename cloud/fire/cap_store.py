@@ -31,7 +31,6 @@ from cloud.settings import Settings
 
 # A station farther away stands in other weather.
 _FARTHEST_STATION_M = 100_000.0
-_MOST_STATIONS = 2_000
 
 
 def issue(
@@ -186,7 +185,9 @@ def _weather(connection: Connection, one: Fire, settings: Settings) -> Weather |
     """Find the latest index of the nearest station."""
     spot = Spot(one.latitude_deg, one.longitude_deg)
     at = fire_station.c
-    stations = connection.execute(select(at.id, at.latitude_deg, at.longitude_deg).limit(_MOST_STATIONS)).all()
+    # A degree of latitude is 111 km.
+    near = at.latitude_deg.between(spot.latitude_deg - 1.0, spot.latitude_deg + 1.0)
+    stations = connection.execute(select(at.id, at.latitude_deg, at.longitude_deg).where(near)).all()
     ranked = sorted((distance_m(spot, Spot(row.latitude_deg, row.longitude_deg)), row.id) for row in stations)
     for far_m, station in ranked[:3]:
         query = select(fire_day.c.fwi).where(fire_day.c.station == station, fire_day.c.fwi.is_not(None))

@@ -1,20 +1,22 @@
 """CAP messages that follow from what becomes of a fire: merged, or closed at the desk."""
 
+from datetime import date
 from functools import partial
 from xml.etree import ElementTree as ET
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, insert, select
 
 from cloud.database import Database
 from cloud.database.detection_tables import fire_cap
+from cloud.database.fire_tables import fire_day, fire_station
 from cloud.desk import operations
 from cloud.desk.core import ClosingCode
 from cloud.fire.cap import Scope
 from cloud.fire.detection_judging import issue_by_hand
 from cloud.fire.detection_store import Judgement
 from contract.alarms import Mode
-from tests.cloud.detection_rig import T0, WANG, FireRig, S
+from tests.cloud.detection_rig import LATITUDE_DEG, LONGITUDE_DEG, T0, WANG, FireRig, S
 from tests.cloud.test_cap import check
 
 MINUTE = 60 * S
@@ -94,3 +96,30 @@ def test_who_closes_a_fire_as_something_else_cancels_what_was_said_of_it(
     assert (ended.judged_by, ended.judged_why) == ("王芳", "晨雾")
     assert [one.findtext("msgType") for one in said] == ["Alert", "Update", "Cancel"]
     assert told(said[-1], "scope", "info/certainty", "info/responseType") == ["Public", "Unlikely", "AllClear"]
+
+
+def test_the_weather_is_that_of_the_nearest_station_however_many_there_are(rig: FireRig) -> None:
+    def station(name: str, latitude_deg: float) -> dict[str, object]:
+        return {
+            "id": name, "name": name, "area": None, "gateway": name, "device": "weather", "temperature": "temperature",
+            "humidity": "humidity", "wind": "wind_speed", "wind_unit": "m/s", "rain": "rain", "rain_kind": "counter",
+            "latitude_deg": latitude_deg, "longitude_deg": LONGITUDE_DEG, "start_ffmc": 85.0, "start_dmc": 6.0,
+            "start_dc": 15.0, "active": "yes",
+        }  # fmt: skip
+
+    def work(connection: Connection) -> None:
+        far = [station(f"far-{number:04}", LATITUDE_DEG + 10) for number in range(2_000)]
+        connection.execute(insert(fire_station), [*far, station("ridge", LATITUDE_DEG + 0.5)])
+        day = {column.name: None for column in fire_day.c} | {
+            "station": "ridge", "day": date(2026, 9, 21), "picked_at_us": T0, "rule": "observed", "fwi": 33.4,
+            "dry_days": 1,
+        }  # fmt: skip
+        day |= {f"{name}_verdict": "good" for name in ("temp", "rh", "wind", "rain")}
+        connection.execute(insert(fire_day).values(day))
+
+    rig.act(work)
+    rig.smoke("a", T0)
+    rig.detect(T0 + S)
+    (alert,) = messages(rig, rig.fires()[0].id)
+    values = {one.findtext("valueName"): one.findtext("value") for one in alert.findall("info[1]/parameter")}
+    assert (values.get("fwi-station"), values.get("fwi")) == ("ridge", "33.4")

@@ -1,5 +1,10 @@
 """The daily index of stations: the loop on a virtual clock, both databases."""
 
+import gc
+from functools import partial
+
+import anyio
+import anyio.to_thread
 import pytest
 
 from cloud.counters import Counters
@@ -12,13 +17,13 @@ from cloud.fire.classes import Danger
 from cloud.fire.danger import Level, current_levels, device_of, follow
 from cloud.fire.fwi import Codes, Weather, next_day
 from cloud.fire.settings import Fire
-from cloud.fire.worker import Watch
+from cloud.fire.worker import Watch, run_fire
 from cloud.influx import InfluxV1
 from cloud.influx.query import open_reader
 from cloud.settings import Influx1, Settings
 from contract.alarms import Transition
 from langyan.servers import Influx
-from tests.cloud.fire_rig import HEAD, ROW, Post, day, moment_us
+from tests.cloud.fire_rig import HEAD, ROW, Post, Sky, day, moment_us
 from tests.cloud.rig import count_of, fresh, rows_of
 
 pytestmark = pytest.mark.anyio
@@ -351,6 +356,17 @@ async def test_a_station_of_any_id_is_a_device() -> None:
     assert device_of("s" * 64) != device_of("s" * 63 + "t")
 
 
+async def fill(sky: Sky, readings: Influx1) -> None:
+    """Write what the sky knows into a real InfluxDB."""
+    rows = [
+        f"telemetry,device=weather,gateway=gate-east {','.join(f'{key}={value}' for key, value in row.items())} {at}"
+        for at, row in sky.rows.items()
+    ]
+    async with InfluxV1(readings) as writer:
+        await writer.ensure_database()
+        await writer.write("\n".join(rows).encode())
+
+
 async def test_a_pass_reads_a_real_influxdb(desk_database: Database, influx: Influx) -> None:
     readings = Influx1(url=influx.url, database=fresh("fire"), timeout_s=20)
     settings = Settings(influx=readings, fire=Fire(every_s=1))
@@ -358,15 +374,28 @@ async def test_a_pass_reads_a_real_influxdb(desk_database: Database, influx: Inf
     post.register()
     post.sky.fine(-1)
     post.sky.fine(0)
-    lines = [
-        f"telemetry,device=weather,gateway=gate-east {','.join(f'{key}={value}' for key, value in row.items())} {at}"
-        for at, row in post.sky.rows.items()
-    ]
-    async with InfluxV1(readings) as writer:
-        await writer.ensure_database()
-        await writer.write("\n".join(lines).encode())
+    await fill(post.sky, readings)
     persistent = PersistentDatabase(desk_database, counters=Counters())
     async with open_reader(readings) as reader:
         assert await Watch(persistent, reader, settings, clock=lambda: moment_us(0, 20)).run_pass() == 1
     (one,) = post.days()
     assert (one["rule"], one["temp_c"], one["wind_kmh"], one["china"]) == ("started", 17, pytest.approx(21.6), 2)
+
+
+async def test_the_loop_works_days_out_until_it_is_cancelled(desk_database: Database, influx: Influx) -> None:
+    readings = Influx1(url=influx.url, database=fresh("fire"), timeout_s=20)
+    post = Post(desk_database, Settings(influx=readings, fire=Fire(every_s=1)))
+    post.register()
+    post.sky.fine(-1)
+    post.sky.fine(0)
+    await fill(post.sky, readings)
+    persistent = PersistentDatabase(desk_database, counters=Counters())
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            # Its connections are closed in order, or a ResourceWarning fails the test.
+            tasks.start_soon(partial(run_fire, persistent, post.settings, clock=lambda: moment_us(0, 20)))
+            while not await anyio.to_thread.run_sync(post.days):  # noqa: ASYNC110 - the database has no event
+                await anyio.sleep(0.02)
+            tasks.cancel_scope.cancel()
+    gc.collect()
+    assert post.rules() == "s"
