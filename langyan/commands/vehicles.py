@@ -43,6 +43,8 @@ SETTINGS = typer.Option(
 VEHICLE = typer.Argument(..., help=_("Id of the vehicle."), metavar="VEHICLE")
 AREA = typer.Option(None, "--area", help=_("Only this area, by its id, and all below it."))
 AS_JSON = typer.Option(False, "--json", help=_("One JSON object a line."))
+# As the API has it.
+_A_PAGE = 1_000
 _SPAN = re.compile(r"(\d{1,6})(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _CIRCLE = re.compile(r"([-+0-9.]{1,20}),([-+0-9.]{1,20}),([0-9.]{1,12})")
@@ -128,12 +130,13 @@ def list_(
     area: str | None = AREA,
     fleet: str | None = typer.Option(None, "--fleet", help=_("Only this fleet.")),
     motion: Motion | None = typer.Option(None, "--motion", help=_("Only those that do this now.")),
-    limit: int = typer.Option(100, "--limit", min=1, max=1_000, help=_("At most so many.")),
+    limit: int = typer.Option(100, "--limit", min=1, max=_A_PAGE, help=_("At most so many.")),
+    after: str | None = typer.Option(None, "--after", help=_("Only those whose ids follow this one.")),
     as_json: bool = AS_JSON,
 ) -> None:
     """List vehicles."""
     with _desk() as desk:
-        page = desk.get("/vehicles", area=area, fleet=fleet, motion=motion and motion.value, limit=limit)
+        page = desk.get("/vehicles", area=area, fleet=fleet, motion=motion and motion.value, after=after, limit=limit)
     if as_json:
         for one in page["vehicles"]:
             typer.echo(json.dumps(one, ensure_ascii=False))
@@ -149,7 +152,7 @@ def list_(
         )  # fmt: skip
     Console().print(table)
     if page["next"]:
-        typer.echo(_("There are more; --limit shows up to 1000."))
+        typer.echo(_("There are more: --after {vehicle}").format(vehicle=page["next"]))
 
 
 @app.command(help=_("Write where a vehicle was: thinned for a map, or all of it as GPX or GeoJSON; this is audited."))
@@ -183,13 +186,13 @@ def track(
 def list_fences(*, area: str | None = AREA, as_json: bool = AS_JSON) -> None:
     """List fences."""
     with _desk() as desk:
-        page = desk.get("/vehicle-fences", area=area, limit=1_000)
+        fences = list(_read_fences(desk, area))
     if as_json:
-        for one in page["fences"]:
+        for one in fences:
             typer.echo(json.dumps(one, ensure_ascii=False))
         return
     table = _table(_("fence"), _("name"), _("area"), _("rule"), _("whom"), _("where"), _("hours"))
-    for one in page["fences"]:
+    for one in fences:
         whom = one["vehicle"] or one["fleet"] or _("all")
         circle = one["circle"]
         where = (
@@ -260,6 +263,15 @@ def _desk() -> Iterator[DeskClient]:
             yield desk
     except DeskError as error:
         raise fail(complaint(error), status=1) from error
+
+
+def _read_fences(desk: DeskClient, area: str | None) -> Iterator[Any]:
+    """Read all fences, page by page."""
+    after: str | None = ""
+    while after is not None:
+        page = desk.get("/vehicle-fences", area=area, after=after, limit=_A_PAGE)
+        yield from page["fences"]
+        after = page["next"]
 
 
 def _write(path: Path, pieces: Iterator[bytes]) -> None:

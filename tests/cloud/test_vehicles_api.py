@@ -267,6 +267,21 @@ def test_the_commands_that_talk_to_the_desk(terminal: Rig, tmp_path: Path) -> No
     say("fences", "remove", "ban", status=1)
 
 
+@pytest.mark.usefixtures("terminal")
+def test_lists_that_are_longer_than_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = say("list", "--limit", "1")
+    assert "--after bus-1" in listed
+    rest = [json.loads(line)["id"] for line in say("list", "--json", "--after", "bus-1").splitlines()]
+    assert rest
+    assert "bus-1" not in rest
+    monkeypatch.setattr(commands, "_A_PAGE", 2)
+    for name in ("a", "b", "c", "d"):
+        say("fences", "draw", name, "--area", "east", "--rule", "stay", "--circle", "31.3,120.6,500")
+    ids = [json.loads(line)["id"] for line in say("fences", "list", "--json").splitlines()]
+    assert ids == ["a", "b", "c", "d"]
+    assert all(f" {name} " in say("fences", "list") for name in ids)
+
+
 def test_the_registry_in_and_out_of_files(rig: Rig, tmp_path: Path) -> None:
     path = tmp_path / "cloud.toml"
     path.write_text(f'[database]\nurl = "{rig.database.url.render_as_string(hide_password=False)}"\n', "utf-8")
