@@ -23,7 +23,7 @@ _MARKS: tuple[tuple[frozenset[str], Trade], ...] = (
     (frozenset({"tag", "presence"}), Trade.BIKES),
     (frozenset({"card", "visited_at"}), Trade.PATROLS),
     (frozenset({"hit_at"}), Trade.PATROLS),
-    (frozenset({"clock_error", "records"}), Trade.PATROLS),
+    (frozenset({"machine", "records"}), Trade.PATROLS),
     (frozenset({"latitude", "longitude"}), Trade.VEHICLES),
 )
 _encoder = msgspec.msgpack.Encoder()

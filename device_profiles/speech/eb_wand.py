@@ -46,6 +46,8 @@ LOOK_S = 5.0
 PAUSE_S = 0.5
 """After trouble: what comes now is a late answer to something asked before. Doubled each time, up to `LOOK_S`."""
 ANSWER_S = 1.0
+ANNOUNCE_AGAIN_S = 3_600.0
+"""A wand that stays in its cradle is told of so often: what it is, and that nothing more is in it."""
 CLEAR_S = 60.0
 CLEAR_AGAIN_S = 120.0
 """A wand that stays full is not cleared at every look: its flash wears."""
@@ -136,7 +138,7 @@ class EbWand:
         self._clock, self._machine = Clock(), ""
         self._count = self._hit_count = 0
         self._is_fresh = False
-        self._announced = ""
+        self._announced, self._announced_at = "", 0.0
         self._reading: _Reading | None = None
         self._said: dict[int, tuple[_Reading, tuple[bytes, ...]]] = {}
         self._token = 0
@@ -288,7 +290,7 @@ class EbWand:
         if reading.hits < self._hit_count:
             return self._ask_index(_Step.HIT, reading.hits, moment)
         # Behind its records: what a device says is kept in the order of its times, and this is of now.
-        said = self._say(moment) + self._announce()
+        said = self._say(moment) + self._announce(moment)
         self._troubles = 0
         if reading.tokens and moment.now - reading.said_at >= KEPT_S:
             return said + self._begin(moment)
@@ -354,12 +356,13 @@ class EbWand:
         self._said[self._token] = (reading, raw)
         return [Said(heard=heard, token=self._token)]
 
-    def _announce(self) -> list[Said]:
-        """Say once, when a wand is put in, which it is and how it stands."""
+    def _announce(self, moment: Moment) -> list[Said]:
+        """Say which wand it is and how it stands: when it is put in, and now and then while it stays."""
         speaker = self._speaker()
-        if speaker is None or self._announced == self._machine:
+        is_told = self._announced == self._machine and moment.now - self._announced_at < ANNOUNCE_AGAIN_S
+        if speaker is None or is_told:
             return []
-        self._announced = self._machine
+        self._announced, self._announced_at = self._machine, moment.now
         values: dict[str, Value] = {
             "machine": self._machine,
             "records": float(self._count),

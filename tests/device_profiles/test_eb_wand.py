@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device_profiles.speech.eb_wand import CLEAR_AGAIN_S, KEPT_S, LOOK_S, EbWand, make_eb_wand
+from device_profiles.speech.eb_wand import ANNOUNCE_AGAIN_S, CLEAR_AGAIN_S, KEPT_S, LOOK_S, EbWand, make_eb_wand
 from device_profiles.speech.eb_wand_frames import WAKE, Frame, WandFrames, write_frame
 from device_profiles.speech.eb_wand_records import CHINA_US, Clock, EbWandShared, Timing, measure, read_time, write_time
 from device_profiles.speech.said import Heard, Moment, Said, Speaker
@@ -187,6 +187,16 @@ def test_a_wrong_clock_is_measured_corrected_and_set_when_the_wand_is_empty(erro
     told = [dict(one.values)["clock_error"] for one in cradle.heard if "clock_error" in dict(one.values)]
     assert [round(float(one) - error_s) for one in told] == [0]
     assert abs(cradle.wand._ahead.total_seconds() - 8 * 3600) <= 1
+
+
+def test_a_wand_that_stays_in_its_cradle_is_told_of_once_an_hour() -> None:
+    cradle = Cradle()
+    cradle.run(8.5 * ANNOUNCE_AGAIN_S)
+    told = [one for one in cradle.heard if "records" in dict(one.values)]
+    assert len(told) == 9
+    cradle.wand.is_docked = False
+    cradle.run(2 * ANNOUNCE_AGAIN_S)
+    assert len([one for one in cradle.heard if "records" in dict(one.values)]) == 9, "it is not there"
 
 
 def test_a_clock_is_never_set_while_the_wand_holds_records() -> None:
