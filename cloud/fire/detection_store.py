@@ -242,7 +242,9 @@ def keep_surroundings(connection: Connection, one: Detection, *, look_at_us: int
     """Note the wind, the readings and the bearing found for a detection, and when to look again; None: no more."""
     row = _to_row(one)
     found = {name: row[name] for name in ("wind", "readings", "bearing_deg")}
-    connection.execute(update(fire_evidence).where(fire_evidence.c.id == one.id).values(found | {"look_at_us": look_at_us}))
+    connection.execute(
+        update(fire_evidence).where(fire_evidence.c.id == one.id).values(found | {"look_at_us": look_at_us})
+    )
 
 
 def _to_row(one: Detection) -> dict[str, Any]:

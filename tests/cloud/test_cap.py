@@ -1,6 +1,7 @@
 """CAP 1.2 messages about fires, held against the standard's own tables (CAP-v1.2-os, 3.2 and 3.4), written out here."""
 
 import re
+from typing import cast
 from xml.etree import ElementTree as ET
 from zoneinfo import ZoneInfo
 
@@ -8,7 +9,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import String
 
+from cloud.database.detection_tables import fire_cap
 from cloud.fire.cap import (
     NAMESPACE,
     MsgType,
@@ -22,7 +25,6 @@ from cloud.fire.cap import (
     to_sent,
     write,
 )
-from cloud.database.detection_tables import fire_cap
 from cloud.fire.detection import Certainty, Detection, Reading, Sign, Wind
 from cloud.fire.detection_settings import Detection as DetectionSettings
 from cloud.geo import Spot
@@ -213,8 +215,9 @@ def test_an_identifier_has_none_of_the_characters_that_part_references() -> None
 
 def test_the_longest_sender_makes_identifiers_that_can_be_kept() -> None:
     longest = msgspec.convert({"sender": "s" * 150}, DetectionSettings).sender
-    width = fire_cap.c.identifier.type.length
-    assert len(identifier_of(longest, "a" * 24, 999_999_999)) <= width
+    column = cast("String", fire_cap.c.identifier.type)
+    assert column.length
+    assert len(identifier_of(longest, "a" * 24, 999_999_999)) <= column.length
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"sender": "s" * 151}, DetectionSettings)
 

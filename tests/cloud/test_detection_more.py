@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 from datetime import date
 from functools import partial
+from typing import Self
 
 import anyio
 import anyio.to_thread
@@ -156,7 +157,7 @@ class Refuses:
     def __init__(self, word: str) -> None:
         self._word = word
 
-    async def __aenter__(self) -> "Refuses":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
