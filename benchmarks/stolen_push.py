@@ -2,7 +2,8 @@
 
 Broker, InfluxDB, ingest, desk, API and the trades' worker are the real ones, each a process of its own; the gateways
 are one process that does with a list what the edge does (`benchmarks.tag_gateways`). Hits are alarms of kind `stolen`,
-sent while 200 stations send what their tags do. Everything runs on one machine and one clock.
+sent while 200 stations send what their tags do, and bike watch follows those tags: they are those of the bikes that
+were registered before (`BENCH_REGISTERED`, 560 000 unless said). Everything runs on one machine and one clock.
 """
 
 import contextlib
@@ -13,15 +14,18 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from msgspec import Struct
-from sqlalchemy import Connection, func, make_url, select
+from msgspec import Struct, structs
+from sqlalchemy import Connection, func, insert, make_url, select, text
 
 from benchmarks.alarm_storm import Delay, Gateway, Stream, delay_of, make_viewer
 from benchmarks.receiver import Receiver
 from benchmarks.remote import Remote
 from benchmarks.rig import cpu_s_of, expect, pause
 from cloud.database import Database
+from cloud.database.area_tables import area
+from cloud.database.bike_tables import bike
 from cloud.database.feed_tables import observation
 from cloud.database.order_tables import stolen_at_gateway
 from cloud.orders.stolen import StolenEntry, add_stolen, confirmed
@@ -34,6 +38,8 @@ TARGET_HIT_P99_MS = 1_000.0
 _LIMIT_S = 300.0
 _HIT_GATEWAYS = 20
 _WARM_S = 5.0
+_ROWS = 20_000
+_REGISTERED = int(os.environ.get("BENCH_REGISTERED", "560000"))
 _PASSWORD = "BENCH_DATABASE_PASSWORD"  # noqa: S105 - a variable's name
 _WORKERS = ("ingest", "desk", "trades")
 
@@ -57,6 +63,7 @@ class Size(Struct, frozen=True):
     """How large the city is.
 
     Attributes:
+        bikes: registered, each with a tag; the tags that stations hear, and those that are stolen, are theirs.
         differences: how often ten tags are added.
         stations: of the gateways, that send samples while there are hits.
         samples_per_s: of all stations: 560 000 tags that are met some forty times a day are 260.
@@ -64,6 +71,7 @@ class Size(Struct, frozen=True):
     """
 
     gateways: int = 300
+    bikes: int = _REGISTERED
     tags: int = 5_000
     differences: int = 5
     stations: int = 200
@@ -76,6 +84,7 @@ class OnServer(Struct, frozen=True):
     """All of it on one database server.
 
     Attributes:
+        register_s: to fill the registry.
         push_s: from the commit of the list until every gateway has confirmed it, as the database has it.
         parts: taken by all gateways; wrong: gateways that have another list than the one in force.
         difference_s: the same for ten tags more, each time.
@@ -85,6 +94,7 @@ class OnServer(Struct, frozen=True):
         cpu_s: processor seconds of each process, over the push and the differences.
     """
 
+    register_s: float
     push_s: float
     parts: int
     wrong: int
@@ -123,10 +133,12 @@ def _on_server(folder: Path, url: str, size: Size, *, password: str) -> OnServer
     with Mosquitto(folder / "broker") as broker, Influx(folder / "influxd") as influx, Database(full) as database:
         database.migrate()
         token = database.run(make_viewer)
+        register_s = _register(database, size.bikes)
         with _cloud(folder, broker.port, influx.url, url, password) as (parts, api_port):
             words = ("--broker", str(broker.port), "--gateways", str(size.gateways))
             with Remote(folder, "tag_gateways", *words) as fleet:
-                return _measure(database, fleet, broker.port, api_port, token, size, dict(parts, broker=broker))
+                found = _measure(database, fleet, broker.port, api_port, token, size, dict(parts, broker=broker))
+                return structs.replace(found, register_s=register_s)
 
 
 def _measure(
@@ -151,6 +163,7 @@ def _measure(
     with Stream(api_port, token) as stream:
         to_desk, to_stream, per_s = _hit(fleet, stream, broker_port, size)
     return OnServer(
+        register_s=0.0,
         push_s=push_s,
         parts=found["parts"],
         wrong=size.gateways - right,
@@ -163,6 +176,30 @@ def _measure(
         waiting=database.read(_waiting),
         cpu_s=cpu_s,
     )
+
+
+def _register(database: Database, count: int) -> float:
+    """Register bikes; returns the seconds it took."""
+    began = time.monotonic()
+    row = {"id": "city", "parent": None, "level": "city", "name": "city", "path": "city/", "outline": None}
+    place = {"latitude_deg": None, "longitude_deg": None}
+    database.run(lambda connection: connection.execute(insert(area), row | place))
+    for first in range(0, count, _ROWS):
+        rows = [_bike(number) for number in range(first, min(first + _ROWS, count))]
+        database.run(partial(_put_bikes, rows=rows))
+    with database.transaction() as connection:
+        connection.execute(text("ANALYZE"))
+    took_s = round(time.monotonic() - began, 1)
+    print(f"  {database.url.get_backend_name()}: {count} bikes registered in {took_s} s", flush=True)
+    return took_s
+
+
+def _put_bikes(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    connection.execute(insert(bike), rows)
+
+
+def _bike(number: int) -> dict[str, Any]:
+    return {"id": f"bike-{number:06}", "area": "city", "tag": _tag(number), "plate": str(number), "note": ""}
 
 
 def _push(database: Database, entries: list[StolenEntry], size: Size) -> float:
@@ -211,7 +248,7 @@ def _event(gateway: str, number: int) -> AlarmEvent:
     return AlarmEvent(
         gateway=gateway,
         device="station",
-        point=f"tag-EAC6{number:08X}",
+        point=f"tag-{_tag(number)}",
         rule="stolen",
         transition=Transition.RAISED,
         raised_at_us=now_us,
@@ -223,8 +260,13 @@ def _event(gateway: str, number: int) -> AlarmEvent:
     )
 
 
+def _tag(number: int) -> str:
+    """Name a tag as `benchmarks.tag_gateways` does."""
+    return f"EAC6{number:08X}"
+
+
 def _entry(number: int) -> StolenEntry:
-    return StolenEntry(f"EAC6{number:08X}", "红色电动车，车筐破损", f"A-2026-{number:05}")
+    return StolenEntry(_tag(number), "红色电动车，车筐破损", f"A-2026-{number:05}")
 
 
 def _rows(database: Database) -> int:
