@@ -12,11 +12,14 @@ from cloud.desk.own import say
 from cloud.i18n import N_
 from cloud.patrols.heard import HeardVisit, Source, origin_of
 from cloud.patrols.sheets import card_key
-from cloud.patrols.taking import Taken, take_visits
+from cloud.patrols.taking import Taken, find_wands, read_out, take_visits
 from cloud.patrols.visit_files import FileVisit
 from cloud.settings import Settings
 
 _AT_ONCE = 1_000
+_Known = tuple[str, str, str]
+"""How a wand is known: its machine, else its gateway and device."""
+_NOBODYS: _Known = ("", "", "")
 
 
 class FileOutcome(Struct, frozen=True):
@@ -34,9 +37,12 @@ def bring_in_visits(
     *,
     settings: Settings,
     now_us: int,
+    until_us: int | None = None,
     dry_run: bool = False,
 ) -> FileOutcome:
     """Keep the visits of a table; one that was known, from the wand itself or from this table, stays one.
+
+    A table is a read-out of the wands in it: what is not in it was not visited.
 
     Args:
         connection: a transaction for writing.
@@ -45,10 +51,11 @@ def bring_in_visits(
         faults: takes checkpoints that nobody knows.
         settings: of the desk.
         now_us: the clock.
+        until_us: so far its wands were read out for it; None: to its latest visit.
         dry_run: nothing is written; every visit is told as new.
     """
     cards = cards_of_points(connection, {one.checkpoint for one in visits if not one.card})
-    machines = _machines(connection, {one.device for one in visits if one.device})
+    wands = _wands(connection, {one.device for one in visits if one.device})
     heard: list[HeardVisit] = []
     for one in visits:
         card = one.card or cards.get(one.checkpoint, "")
@@ -57,13 +64,17 @@ def bring_in_visits(
                 Where(file, one.line), N_("there is no point {name} with a card"), name=repr(one.checkpoint[:60])
             )
             continue
-        machine = machines.get(one.device, one.device)[:64]
-        origin = origin_of(machine, "file", "-")
-        heard.append(HeardVisit(origin, card, one.at_us, machine=machine, person=one.person, source=Source.FILE))
+        machine, gateway, device = wands.get(one.device, (one.device[:64], "", ""))
+        origin = origin_of(machine, gateway or "file", device or "-")
+        heard.append(HeardVisit(origin, card, one.at_us, gateway, device, machine, one.person, Source.FILE))
     if dry_run:
         return FileOutcome(len({one.id for one in heard}), 0)
     taken = [take_visits(connection, some, settings=settings, now_us=now_us) for some in chunked(heard, _AT_ONCE)]
-    say(connection, [said for one in taken for said in one.said], desk=settings.desk, now_us=now_us)
+    said = [said for one in taken for said in one.said]
+    if heard:
+        latest_us = max(one.at_us for one in heard) if until_us is None else until_us
+        said += read_out(connection, find_wands(connection, heard).values(), min(latest_us, now_us), now_us=now_us)
+    say(connection, said, desk=settings.desk, now_us=now_us)
     return FileOutcome(sum(one.new for one in taken), sum(one.known for one in taken))
 
 
@@ -81,9 +92,9 @@ def hand_in(
         settings: of the desk.
         now_us: the clock.
     """
-    machine = "" if wand is None else _machine(connection, wand)
-    origin = origin_of(machine, "hand", person or "-")
-    one = HeardVisit(origin, card_key(card), at_us, machine=machine, person=person, source=Source.HAND)
+    machine, gateway, device = _NOBODYS if wand is None else _wands(connection, {wand}).get(wand, _NOBODYS)
+    origin = origin_of(machine, gateway or "hand", device or person or "-")
+    one = HeardVisit(origin, card_key(card), at_us, gateway, device, machine, person, Source.HAND)
     taken = take_visits(connection, [one], settings=settings, now_us=now_us)
     say(connection, taken.said, desk=settings.desk, now_us=now_us)
     return taken
@@ -102,16 +113,15 @@ def cards_of_points(connection: Connection, names: Iterable[str]) -> dict[str, s
     return {word: next(iter(points.values())) for word, points in found.items() if len(points) == 1}
 
 
-def _machines(connection: Connection, names: set[str]) -> dict[str, str]:
-    """By what a table calls a wand, its id or name: its machine."""
-    found: dict[str, str] = {}
+def _wands(connection: Connection, names: set[str]) -> dict[str, _Known]:
+    """By what a table calls a wand, its id or a name that only one has: how it is known."""
+    by_id: dict[str, _Known] = {}
+    by_name: dict[str, list[_Known]] = {}
     for some in chunked(sorted(names)):
         wanted = or_(patrol_wand.c.id.in_(some), patrol_wand.c.name.in_(some))
-        for row in connection.execute(select(patrol_wand).where(wanted, patrol_wand.c.machine.is_not(None))):
-            found |= {row.id: row.machine, row.name: row.machine}
-    return found
-
-
-def _machine(connection: Connection, wand: str) -> str:
-    query = select(patrol_wand.c.machine).where(patrol_wand.c.id == wand)
-    return connection.execute(query).scalar_one_or_none() or ""
+        for row in connection.execute(select(patrol_wand).where(wanted)):
+            # A wand with a machine is found by that alone, as its own visits are.
+            known = (row.machine, "", "") if row.machine is not None else ("", row.gateway, row.device)
+            by_id[row.id] = known
+            by_name.setdefault(row.name, []).append(known)
+    return {name: known[0] for name, known in by_name.items() if name and len(known) == 1} | by_id

@@ -150,11 +150,7 @@ def take_syncs(connection: Connection, heard: Iterable[HeardSync], *, now_us: in
     for one in syncs:
         if (wand := wands.get(_key(one))) is not None:
             of_wand.setdefault(wand, []).append(one)
-    for some_wands in chunked(sorted(of_wand)):
-        mine = patrol_tour_wand.c.wand.in_(some_wands), patrol_tour_wand.c.catch_from_us <= now_us
-        waiting = or_(patrol_tour.c.due_us.is_not(None), patrol_tour.c.waits.is_(True))
-        query = select(patrol_tour.c.id).join(patrol_tour_wand, patrol_tour_wand.c.tour == patrol_tour.c.id)
-        wake(connection, connection.execute(query.where(*mine, waiting)).scalars())
+    _wake_waiting(connection, of_wand, now_us)
     return note_syncs(
         connection,
         {
@@ -164,6 +160,27 @@ def take_syncs(connection: Connection, heard: Iterable[HeardSync], *, now_us: in
         },
         now_us=now_us,
     )  # fmt: skip
+
+
+def read_out(connection: Connection, wands: Iterable[str], until_us: int, *, now_us: int) -> list[Said]:
+    """Note that all visits of some wands up to a moment have come; what waited for that is judged.
+
+    Returns:
+        What there is to say.
+    """
+    found = sorted(set(wands))
+    _wake_waiting(connection, found, now_us)
+    # 0: nothing more is to come of it.
+    return note_syncs(connection, {wand: ([[until_us, 0]], {}) for wand in found}, now_us=now_us)
+
+
+def _wake_waiting(connection: Connection, wands: Iterable[str], now_us: int) -> None:
+    """Let the tours that wait for some wands be judged."""
+    for some in chunked(sorted(wands)):
+        mine = patrol_tour_wand.c.wand.in_(some), patrol_tour_wand.c.catch_from_us <= now_us
+        waiting = or_(patrol_tour.c.due_us.is_not(None), patrol_tour.c.waits.is_(True))
+        query = select(patrol_tour.c.id).join(patrol_tour_wand, patrol_tour_wand.c.tour == patrol_tour.c.id)
+        wake(connection, connection.execute(query.where(*mine, waiting)).scalars())
 
 
 def note_syncs(

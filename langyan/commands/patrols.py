@@ -26,6 +26,7 @@ from cloud.errors import CloudError
 from cloud.patrols.handing import FileOutcome, bring_in_visits
 from cloud.patrols.importing import Outcome, bring_in, export, read_sheets, read_state, sheet_of, weaknesses
 from cloud.patrols.judging import TourState
+from cloud.patrols.plans import moment_us
 from cloud.patrols.sheets import SHEETS
 from cloud.patrols.visit_files import HEADINGS, Reading, read_visits
 from cloud.settings import Settings, load_settings
@@ -159,6 +160,8 @@ def import_visits(
     column: list[str] = typer.Option([], "--column", help=_("What a heading means: Wache=person; time, date, "
                                                             "device, person, checkpoint, event, card.")),
     time_format: str = typer.Option("", "--time-format", help=_("How times are written, as strptime has it.")),
+    until: datetime | None = typer.Option(None, "--until", metavar="TIME", formats=["%Y-%m-%d %H:%M"], help=_(
+        "So far the wands were read out for it; its latest visit when left out.")),
     dry_run: bool = DRY_RUN,
 ) -> None:  # fmt: skip
     """Import; status 1 when a line was bad, 2 when nothing of the file can be read."""
@@ -166,10 +169,11 @@ def import_visits(
     with _database(settings_file) as (settings, database):
         reading = Reading(ZoneInfo(settings.desk.timezone), _columns(column), time_format)
         read = read_visits(_read(file), str(file), reading, faults)
+        until_us = None if until is None else moment_us(until.date(), until.time(), reading.zone)
         outcome = FileOutcome(0, 0)
         if not faults.is_blind:
             work = partial(bring_in_visits, visits=read, file=str(file), faults=faults, settings=settings,
-                           now_us=now_us(), dry_run=dry_run)  # fmt: skip
+                           now_us=now_us(), until_us=until_us, dry_run=dry_run)  # fmt: skip
             outcome = database.read(work) if dry_run else database.run(work)
     _tell_faults(faults)
     if faults.is_blind:

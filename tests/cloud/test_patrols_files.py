@@ -10,7 +10,8 @@ from cloud.database import Database
 from cloud.database.patrol_tables import patrol_visit
 from cloud.patrols.handing import FileOutcome, bring_in_visits
 from cloud.patrols.visit_files import FileVisit, Reading, read_visits
-from tests.cloud.patrols_rig import Patrol, at
+from contract.telemetry import Point, Sample
+from tests.cloud.patrols_rig import SHEETS, Patrol, at
 from tests.cloud.rig import rows_of
 
 READING = Reading(ZoneInfo("Asia/Shanghai"))
@@ -96,11 +97,11 @@ def test_rubbish_is_no_crash(data: bytes) -> None:
     assert faults
 
 
-def bring(patrol: Patrol, table: str) -> tuple[FileOutcome, int]:
+def bring(patrol: Patrol, table: str, until: str | None = None) -> tuple[FileOutcome, int]:
     faults = Faults()
     visits = read_visits(table.encode(), "v.csv", READING, faults)
     work = partial(bring_in_visits, visits=visits, file="v.csv", faults=faults, settings=patrol.settings,
-                   now_us=patrol.now_us)  # fmt: skip
+                   now_us=patrol.now_us, until_us=None if until is None else at(until))  # fmt: skip
     outcome = patrol.database.run(work)
     patrol.work()
     return outcome, faults.count
@@ -117,3 +118,36 @@ def test_the_same_table_again_and_the_wand_itself_add_nothing(desk_database: Dat
     assert {(row["point"], row["wand"], row["person"], row["source"]) for row in rows} == {
         ("gate", "w1", "wang", "file"), ("lab", "w1", "wang", "file")}  # fmt: skip
     assert patrol.verdicts() == ["on-time", "on-time", "missed"]
+
+
+def test_a_table_is_a_read_out(desk_database: Database) -> None:
+    patrol = Patrol(desk_database)
+    patrol.to("25 06:00")
+    assert patrol.told() == [("wand-silent", "medium", True)]
+    assert bring(patrol, CHINESE, "24 06:00") == (FileOutcome(1, 0), 0)
+    assert patrol.verdicts() == ["on-time", "missed", "missed"]
+    assert patrol.told() == [("wand-silent", "medium", False), ("patrol-missed", "high", True)]
+    bring(patrol, CHINESE + "2026-11-23 22:30:00,一号棒,王芳,实验室,正常,\n")
+    assert patrol.verdicts() == ["on-time", "on-time", "missed"]
+    assert patrol.told()[1] == ("patrol-missed", "high", True), "the roof is still missed"
+
+
+def test_a_table_reaches_to_its_latest_visit(desk_database: Database) -> None:
+    patrol = Patrol(desk_database)
+    patrol.to("24 06:00")
+    bring(patrol, CHINESE)
+    assert patrol.verdicts() == ["on-time", "pending", "pending"], "it may have been read out at ten"
+    bring(patrol, CHINESE + "2026-11-24 01:00:00,0102030405,,停车场,正常,\n")
+    assert patrol.verdicts() == ["on-time", "missed", "missed"]
+
+
+def test_a_wand_without_a_machine_is_found_and_an_empty_name_is_nobodys(desk_database: Database) -> None:
+    wands = "id,area,name,gateway,device,machine\nw1,east,一号棒,gate-east,wand-1,\nw2,east,,,,0A0B0C0D0E\n"
+    patrol = Patrol(desk_database, SHEETS | {"wands.csv": wands})
+    patrol.to("24 06:00")
+    bring(patrol, "time,device,card\n2026-11-23 22:05,一号棒,C1\n2026-11-23 22:06,w1,C2\n2026-11-23 22:07,,C3\n")
+    patrol.hear([Sample("wand-1", at("22:05"), (Point("card", "C1"), Point("visited_at", "2026-11-23T14:05:00Z")))])
+    rows = rows_of(desk_database, patrol_visit)
+    assert {(row["point"], row["wand"], row["person"]) for row in rows} == {
+        ("gate", "w1", "wang"), ("lab", "w1", "wang"), ("roof", None, None)}  # fmt: skip
+    assert len(rows) == 3, "the wand itself says the same once more"
