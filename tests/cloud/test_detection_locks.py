@@ -17,6 +17,7 @@ from contract.alarms import Severity
 from tests.cloud.detection_rig import T0, WANG, FireRig, S
 from tests.cloud.test_vehicles import on_postgresql, while_waited_for
 
+LATER = 3 * 3_600 * S
 # Nobody waits long: who would wait at all holds something too early.
 SOON = text("SET LOCAL lock_timeout = '100ms'")
 
@@ -36,15 +37,15 @@ def test_news_of_a_fire_wait_for_who_judges_it_before_they_hold_the_history(rig:
     (fire,) = rig.fires()
     comment = partial(operations.comment, alarm_id=rig.alarm(fire.source).alarm_id, actor=WANG, why="去看了")
     rig.act(lambda connection: comment(connection, now_us=T0 + S))
-    # Another fire is found with the same news.
-    rig.smoke("far", T0 + S)
+    # Another fire is found with the same news, so much later that the first is not asked whether it is the same.
+    rig.smoke("far", T0 + LATER)
     with Database(database_url) as other:
         with other.transaction() as judge:
             lock_fires(judge, [fire.id])
-            thread = while_waited_for(rig.database, lambda: rig.detect(T0 + 2 * S))
+            thread = while_waited_for(rig.database, lambda: rig.detect(T0 + LATER))
             judge.execute(SOON)
             lock_history(judge)
-            confirm(judge, fire.id, actor=WANG, why="明火", settings=rig.settings, now_us=T0 + 2 * S)
+            confirm(judge, fire.id, actor=WANG, why="明火", settings=rig.settings, now_us=T0 + LATER)
         thread.join()
     first, second = rig.fires()
     assert (first.judgement, second.towers) == (Judgement.CONFIRMED, ("far",))
