@@ -90,7 +90,7 @@ patrol_plan = Table(
     Column("id", String(64), primary_key=True),
     Column("route", String(64), nullable=False, index=True),
     Column("weekdays", String(32), nullable=False),
-    # Local times HH:MM with blanks between.
+    # Local times HH:MM or HH:MM:SS with blanks between.
     Column("starts", Text, nullable=False),
     Column("duration_min", Integer, nullable=False),
     Column("first_day", Date, nullable=True),

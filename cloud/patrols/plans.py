@@ -15,6 +15,7 @@ from msgspec import Struct
 
 MINUTE_US = 60_000_000
 _DAY = timedelta(days=1)
+_DAY_S = 86_400
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -67,7 +68,7 @@ class Plan(Struct, frozen=True):
 
     Attributes:
         weekdays: of `mon` to `sun`, those on which a tour begins.
-        starts: times of the wall clock.
+        starts: times of the wall clock, to the second.
         duration_min: of each tour, in minutes that pass.
         first_day, last_day: on which tours begin; None: no bound.
         people, wands: who may walk it; both empty: anybody.
@@ -105,7 +106,7 @@ class Tour(Struct, frozen=True):
     """A route that is to be walked once.
 
     Attributes:
-        id: plan and local time of the start, `night.20261123T2200`.
+        id: plan and local time of the start, `night.20261123T2200`, to the second where that has one.
         day: the local day on which it begins.
         begins_us, ends_us: of the period.
         catch_from_us, catch_until_us: visits from the first and before the second may be counted to it.
@@ -186,15 +187,16 @@ def wands_of(people: Iterable[str], carriers: Sequence[Carrier], at_us: int, zon
 
 
 def overlaps(plan: Plan) -> list[tuple[time, time]]:
-    """Find starts whose period lasts beyond the next one of an ordinary day."""
-    minutes = sorted(at.hour * 60 + at.minute for at in plan.starts)
-    is_daily = len(plan.weekdays) > 1
-    following = [*minutes[1:], *([minutes[0] + 24 * 60] if is_daily and minutes else [])]
-    return [
-        (_time(one), _time(other % (24 * 60)))
-        for one, other in zip(minutes, following, strict=False)
-        if one + plan.duration_min > other
-    ]
+    """Find starts whose period lasts beyond the next one, in weeks without a change of the clock."""
+    days = [number for number, name in enumerate(_WEEKDAYS) if name in plan.weekdays]
+    begins = sorted((day * _DAY_S + _second(at), at) for day in days for at in set(plan.starts))
+    following = [*begins[1:], *((second + 7 * _DAY_S, at) for second, at in begins[:1])]
+    found = {
+        (one, other)
+        for (second, one), (next_second, other) in zip(begins, following, strict=True)
+        if second + plan.duration_min * 60 > next_second
+    }
+    return sorted(found)
 
 
 def _tour(plan: Plan, route: Route, day: date, start: time, begins_us: int, catch: Catch) -> Tour:
@@ -265,5 +267,5 @@ def _to_us(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
-def _time(minutes: int) -> time:
-    return time(*divmod(minutes, 60))
+def _second(at: time) -> int:
+    return (at.hour * 60 + at.minute) * 60 + at.second

@@ -69,8 +69,12 @@ def whole_faults(state: Mapping[str, Mapping[Key, Row]]) -> Iterator[Fault]:
                 minutes = {"minutes": route.minutes, "duration": plan.duration_min}
                 yield "plans", key, N_("the route takes {minutes} minutes, the period {duration}"), minutes
         for one, other in overlaps(plan):
-            values = {"one": f"{one:%H:%M}", "other": f"{other:%H:%M}"}
+            values = {"one": _shown(one), "other": _shown(other)}
             yield "plans", key, N_("the period from {one} is not over at {other}"), values
+
+
+def _shown(at: time) -> str:
+    return at.isoformat("seconds" if at.second else "minutes")
 
 
 def _point_faults(points: Mapping[Key, Row]) -> Iterator[Fault]:
