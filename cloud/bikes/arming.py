@@ -100,7 +100,10 @@ def disarm(
         rows = connection.execute(query.with_for_update(of=bike_arming)).all()
         if not rows:
             continue
-        ended = {"until_us": now_us, "ended_by": by[:200], "due_us": None}
+        # What moved within its hours is judged also when they are over.
+        ended: dict[str, Any] = {"until_us": now_us, "ended_by": by[:200]}
+        if only is not How.HOURS:
+            ended["due_us"] = None
         ids = [row.id for row in rows]
         connection.execute(update(bike_arming).where(bike_arming.c.id.in_(ids)).values(ended))
         tags = [row.tag for row in rows if row.tag is not None]

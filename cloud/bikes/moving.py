@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, or_, select, update
 
 from cloud.areas.chunks import chunked
 from cloud.bikes import cases
-from cloud.bikes.arming import FAILED, Wish, not_disarmed, tell
+from cloud.bikes.arming import FAILED, How, Wish, not_disarmed, tell
 from cloud.bikes.life import Life, Stay
 from cloud.bikes.settings import Bikes
 from cloud.bikes.stations import Stations
@@ -52,17 +52,17 @@ def after_moves(
     owners = {row.id: row for row in rows if row.owner_tag in of_tag}
     # Rows of bikes before those of armings, and those before cases, as everywhere.
     _watch_owners(connection, rows, of_tag, settings, now_us)
-    armings = _armings(connection, [row.id for row in rows])
+    armings, over = _armings(connection, [row.id for row in rows], now_us - round(settings.late_s * 1e6))
     open_cases = {case.bike: case for case in _open_cases(connection, sorted(mine))}
     changes, wishes = [], []
-    for row in rows:
-        arming = armings.get(row.id)
+    for row, arming in ((row, arming) for row in rows for arming in (*over.get(row.id, ()), armings.get(row.id))):
         if arming is None:
             continue
         change: dict[str, Any] = {}
         if row.id in mine:
             one = mine[row.id]
             change = suspect(arming, one.stays, stations, settings=settings, now_us=now_us)
+        if row.id in mine and arming.until_us is None:
             station = stations.get(one.life.head.station)
             known = open_cases.get(row.id)
             # Of a theft that is known every further gateway would only raise one alarm more.
@@ -92,7 +92,7 @@ def suspect(
     """Look for a movement from the gateway where a bike was armed to another. Pure.
 
     Args:
-        arming: a row of `bike_arming` that lasts.
+        arming: a row of `bike_arming`; stays that began after its end are none of its.
         stays: of the bike's tag, in their order.
         stations: all.
         settings: of bike watch.
@@ -108,6 +108,8 @@ def suspect(
         known_us = arming.moved_us
     settled_us = known_us + round(settings.clock_difference_s * 1e6)
     for stay in stays:
+        if arming.until_us is not None and stay.from_us >= arming.until_us:
+            break
         station = stations[stay.station]
         if stay.from_us <= settled_us:
             # Where it was when it was armed, or when its owner had moved it, as far as clocks tell.
@@ -133,13 +135,22 @@ def _bikes(connection: Connection, tags: Sequence[str]) -> list[Any]:
     return [found[one] for one in sorted(found)]
 
 
-def _armings(connection: Connection, bikes: Sequence[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _armings(
+    connection: Connection, bikes: Sequence[str], after_us: int
+) -> tuple[dict[str, Any], dict[str, list[Any]]]:  # fmt: skip
+    """Find the armings that last, and those that their hours have ended since; of them words still come late."""
+    lasting: dict[str, Any] = {}
+    over: dict[str, list[Any]] = {}
+    row = bike_arming.c
+    by_hours = and_(row.how == How.HOURS.value, row.ended_by == WATCH, row.until_us >= after_us)
     for some in chunked(bikes):
-        query = select(bike_arming).where(bike_arming.c.until_us.is_(None), bike_arming.c.bike.in_(some))
-        rows = connection.execute(query.order_by(bike_arming.c.bike).with_for_update())
-        found |= {row.bike: row for row in rows}
-    return found
+        query = select(bike_arming).where(or_(row.until_us.is_(None), by_hours), row.bike.in_(some))
+        for found in connection.execute(query.order_by(row.bike, row.id).with_for_update()):
+            if found.until_us is None:
+                lasting[found.bike] = found
+            else:
+                over.setdefault(found.bike, []).append(found)
+    return lasting, over
 
 
 def _open_cases(connection: Connection, bikes: Sequence[str]) -> list[cases.Open]:

@@ -142,6 +142,9 @@ def recover(connection: Connection, bike_id: str, *, actor: Actor, desk: Desk, n
     if case is None and found.stolen_us is None and not is_listed:
         raise BikeStateError(f"bike {bike_id} is not stolen")
     disarm(connection, bike_id, actor=actor, desk=desk, now_us=now_us)
+    if case is not None and is_own(case.source):
+        # Whom its hours have disarmed has an alarm that still stands; an end that was said already is said in vain.
+        say(connection, [over(case, read_stations(connection), None, now_us=now_us)], desk=desk, now_us=now_us)
     connection.execute(update(bike).where(bike.c.id == bike_id).values(stolen_us=None))
     if case is not None:
         cases.close_case(connection, case, outcome=cases.RECOVERED, by=actor.name, at_us=now_us)

@@ -37,7 +37,7 @@ def decide(connection: Connection, settings: Settings, stations: Stations, *, no
         How many were decided.
     """
     row = bike_arming.c
-    query = select(bike_arming).where(row.due_us <= now_us, row.until_us.is_(None)).order_by(row.bike).limit(AT_ONCE)
+    query = select(bike_arming).where(row.due_us <= now_us).order_by(row.bike, row.id).limit(AT_ONCE)
     rows = connection.execute(query.with_for_update(skip_locked=True)).all()
     said: list[Said] = []
     for arming in rows:
@@ -93,7 +93,7 @@ def _next(
     query = select(bike_stay).where(bike_stay.c.tag == tag, bike_stay.c.from_us > arming.moved_us)
     rows = connection.execute(query.order_by(bike_stay.c.from_us).limit(_STAYS)).all()
     stays = [Stay(row.from_us, row.until_us, row.station) for row in rows]
-    after = _After(arming.moved_to, arming.since_us, arming.moved_us)
+    after = _After(arming)
     return suspect(after, stays, stations, settings=settings.bikes, now_us=now_us)
 
 
@@ -102,10 +102,10 @@ class _After:
 
     moved_to = None
 
-    def __init__(self, station: int, since_us: int, moved_us: int) -> None:
-        self.station = station
-        self.since_us = since_us
-        self.moved_us = moved_us
+    def __init__(self, arming: Any) -> None:
+        self.station = arming.moved_to
+        self.since_us, self.until_us = arming.since_us, arming.until_us
+        self.moved_us = arming.moved_us
 
 
 def _open(

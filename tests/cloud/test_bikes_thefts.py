@@ -5,8 +5,11 @@ from functools import partial
 import pytest
 from sqlalchemy import Connection
 
-from cloud.bikes import operations
+from cloud.bikes import arming, operations
+from cloud.bikes.arming import How
+from cloud.bikes.moving import WATCH
 from cloud.bikes.reading import read_trail
+from cloud.bikes.stations import read_stations
 from cloud.database import Database
 from cloud.database.bike_tables import bike_case_step
 from cloud.database.order_tables import gateway_order, stolen_tag
@@ -97,6 +100,50 @@ def test_a_gateway_is_told_to_disarm_however_late_it_comes_back(rig: BikeRig) ->
     rig.say("g1", "present", after_s=60)
     rig.say("g1", "left", after_s=60)
     assert [row["kind"] for row in rig.rows(gateway_order)] == ["arm", "disarm", "disarm"]
+
+
+def by_hours(rig: BikeRig, *, on: bool) -> None:
+    def work(connection: Connection) -> None:
+        if on:
+            stations = read_stations(connection)
+            arming.arm(connection, ["b1"], how=How.HOURS, by=WATCH, now_us=rig.now_us, stations=stations)
+        else:
+            arming.disarm(connection, ["b1"], by=WATCH, now_us=rig.now_us, only=How.HOURS)
+
+    rig.database.run(work)
+
+
+@pytest.mark.parametrize("late_s", [0, 300])
+def test_the_end_of_hours_loses_no_theft(rig: BikeRig, late_s: int) -> None:
+    rig.add()
+    rig.say("g1", "present")
+    rig.wait(100)
+    by_hours(rig, on=True)
+    moved_us = rig.now_us + 3_590 * SECOND
+    rig.wait(3_590)
+    if not late_s:
+        rig.say("g2", "present", at_us=moved_us)
+    rig.wait(10)
+    by_hours(rig, on=False)
+    if late_s:
+        rig.say("g2", "present", after_s=late_s, at_us=moved_us)
+    rig.round(after_s=21)
+    assert (standing(rig), rig.case()["opened_us"]) == (["cloud"], moved_us)
+    assert recover(rig) is not None
+    assert standing(rig) == []
+
+
+def test_a_movement_after_its_hours_is_no_theft(rig: BikeRig) -> None:
+    rig.add()
+    rig.say("g1", "present")
+    rig.wait(100)
+    by_hours(rig, on=True)
+    rig.wait(3_600)
+    by_hours(rig, on=False)
+    rig.say("g1", "left", after_s=60)
+    rig.say("g2", "present", after_s=60)
+    rig.round(after_s=21)
+    assert rig.alarms() == []
 
 
 def test_the_list_and_the_bikes_agree_whoever_changes_the_list(rig: BikeRig) -> None:
