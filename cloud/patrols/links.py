@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, and_, select
 
 from cloud.database.patrol_tables import (
+    patrol_fix,
     patrol_point,
     patrol_tour,
     patrol_tour_wand,
@@ -37,14 +38,27 @@ def follow_alarms(connection: Connection, settings: Settings, *, now_us: int) ->
     changes = take_changes(connection, CURSOR)
     raised = [one["alarm_id"] for one in changes if one["what"] in _TRIGGERS and _is_gateways(one)]
     kinds = (*settings.patrols.emergency_kinds, *settings.patrols.check_in_kinds)
-    if raised:
-        wanted = and_(occurrence.c.alarm_id.in_(raised), occurrence.c.kind.in_(kinds))
-        for alarm in (
-            connection.execute(select(occurrence).where(wanted).order_by(occurrence.c.alarm_id)).mappings().all()
-        ):
-            for wand in _wands_at(connection, alarm):
-                _tell(connection, alarm, wand, settings, now_us)
+    if not raised:
+        return len(changes)
+    wanted = and_(occurrence.c.alarm_id.in_(raised), occurrence.c.kind.in_(kinds))
+    alarms = connection.execute(select(occurrence).where(wanted).order_by(occurrence.c.alarm_id)).mappings().all()
+    calls = [(alarm, wand) for alarm in alarms for wand in _wands_at(connection, alarm)]
+    # Watches are locked before anything of the desk's is.
+    check_ins = [
+        Sign(alarm["last_raised_at_us"], "check-in", wand=wand)
+        for alarm, wand in calls
+        if _is_check_in(alarm, settings)
+    ]
+    said = take_signs(connection, check_ins, settings=settings, now_us=now_us) if check_ins else []
+    say(connection, said, desk=settings.desk, now_us=now_us)
+    for alarm, wand in calls:
+        if not _is_check_in(alarm, settings):
+            _tell(connection, alarm, wand, settings, now_us)
     return len(changes)
+
+
+def _is_check_in(alarm: Row, settings: Settings) -> bool:
+    return alarm["kind"] in settings.patrols.check_in_kinds
 
 
 def _is_gateways(change: Row) -> bool:
@@ -61,10 +75,6 @@ def _wands_at(connection: Connection, alarm: Row) -> list[str]:
 
 def _tell(connection: Connection, alarm: Row, wand: str, settings: Settings, now_us: int) -> None:
     at_us = alarm["last_raised_at_us"]
-    if alarm["kind"] in settings.patrols.check_in_kinds:
-        said = take_signs(connection, [Sign(at_us, "check-in", wand=wand)], settings=settings, now_us=now_us)
-        say(connection, said, desk=settings.desk, now_us=now_us)
-        return
     tour, watch = _tour_at(connection, wand, at_us), _watch_of(connection, wand)
     visit = _last_visit(connection, wand, at_us)
     if tour is None and watch is None and visit is None:
@@ -96,10 +106,17 @@ def _watch_of(connection: Connection, wand: str) -> Row | None:
 
 
 def _last_visit(connection: Connection, wand: str, at_us: int) -> Row | None:
-    mine = and_(patrol_visit.c.wand == wand, patrol_visit.c.visited_at_us <= at_us)
-    latest = or_(patrol_visit.c.visited_at_us > at_us - 86_400_000_000)
-    query = select(patrol_visit).where(mine, latest).order_by(patrol_visit.c.visited_at_us.desc()).limit(1)
-    return connection.execute(query).mappings().first()
+    """Find the last point at which a wand was within a day: by a card, or by a position."""
+    since_us = at_us - 86_400_000_000
+    time_us = patrol_visit.c.visited_at_us
+    query = select(patrol_visit).where(patrol_visit.c.wand == wand, time_us <= at_us, time_us > since_us)
+    visit = connection.execute(query.order_by(time_us.desc()).limit(1)).mappings().first()
+    of_wand = patrol_fix.c.wand == wand, patrol_fix.c.at_us <= at_us, patrol_fix.c.at_us > since_us
+    fix = connection.execute(select(patrol_fix).where(*of_wand).order_by(patrol_fix.c.at_us.desc()).limit(1)).first()
+    if fix is None or (visit is not None and visit["visited_at_us"] >= fix.at_us):
+        return visit
+    person = None if visit is None else visit["person"]
+    return {"point": fix.point, "card": fix.point, "visited_at_us": fix.at_us, "person": person}
 
 
 def _where(connection: Connection, visit: Row, settings: Settings) -> str:

@@ -83,12 +83,15 @@ def has_work(connection: Connection, *, settings: Settings, now_us: int) -> bool
 
 def work_once(connection: Connection, *, settings: Settings, now_us: int) -> int:
     """Do some of what is due; returns how much it was."""
+    # First: whoever walks alone does not wait for a night of tours to be judged.
+    if watched := watch_due(connection, settings, now_us=now_us):
+        return watched
     zone, ours = ZoneInfo(settings.desk.timezone), settings.patrols
     made = make_tours(connection, ours, zone=zone, now_us=now_us)
     if made:
         from_us = now_us - (ours.early_catch_s + ours.late_catch_s) * 1_000_000 - _DAY_US
         assign_waiting(connection, from_us=from_us, limit=_WAITING_AT_ONCE)
-    done = made or judge_due(connection, settings, now_us=now_us) or watch_due(connection, settings, now_us=now_us)
+    done = made or judge_due(connection, settings, now_us=now_us)
     return done or follow_alarms(connection, settings, now_us=now_us)
 
 

@@ -1,5 +1,6 @@
 """Patrols over the API: what each role sees and does in its part of the city; and the worker that judges it all."""
 
+from datetime import date
 from functools import partial
 
 import anyio
@@ -9,6 +10,7 @@ from anyio.lowlevel import checkpoint
 from cloud.counters import Counters
 from cloud.database import Database, PersistentDatabase
 from cloud.database.feed_tables import observation
+from cloud.database.patrol_tables import patrol_tour, patrol_verdict, patrol_wake
 from cloud.feed import queue
 from cloud.feed.queue import Waiting
 from cloud.feed.sorting import Trade, write_samples
@@ -231,3 +233,39 @@ async def test_the_worker_takes_what_waits_and_judges_it(desk_database: Database
         tasks.cancel_scope.cancel()
     assert patrol.told() == []
     assert rows_of(desk_database, observation) == []
+
+
+async def test_two_workers_take_and_judge_side_by_side(desk_database: Database) -> None:
+    count = 40
+    ids = [f"n{one:02}" for one in range(count)]
+    sheets = SHEETS | {
+        "wands.csv": "id,area,machine\n" + "".join(f"{one},east,{one}\n" for one in ids),
+        "people.csv": "id,area,name\n" + "".join(f"{one},east,{one}\n" for one in ids),
+        "carriers.csv": "wand,person\n" + "".join(f"{one},{one}\n" for one in ids),
+        "plans.csv": "id,route,starts,duration_min,people\n" + "".join(f"{one},round,22:00,120,{one}\n" for one in ids),
+    }
+    patrol = Patrol(desk_database, sheets)
+    patrol.now_us = at("24 01:30")
+    walked = [("C1", "22:05"), ("C2", "22:30"), ("C3", "23:10")]
+    waiting = []
+    for number, one in enumerate(ids):
+        samples = [visit(card, when, machine=one) for card, when in walked[: 2 + number % 2]]
+        told = (samples[:1], [docking(patrol.now_us, machine=one)], samples[1:], samples)
+        waiting += [Waiting(Trade.PATROLS, "gate-east", patrol.now_us, write_samples(some)) for some in told]
+    desk_database.run(partial(queue.put, waiting=waiting, limit=10_000))
+
+    def done() -> bool:
+        states = [row["state"] for row in rows_of(desk_database, patrol_tour) if row["day"] == date(2026, 11, 23)]
+        stand = [stands for _kind, _severity, stands in patrol.told()]
+        return states.count("done") == states.count("missed") == count // 2 and stand == [True] * (count // 2)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(2):
+            database = PersistentDatabase(desk_database, counters=Counters())
+            tasks.start_soon(partial(run_patrols, database, patrol.settings, clock=lambda: patrol.now_us))
+        with anyio.fail_after(50):
+            while rows_of(desk_database, observation) or rows_of(desk_database, patrol_wake) or not done():
+                await checkpoint()
+        tasks.cancel_scope.cancel()
+    changes = [(row["tour"], row["position"], row["after"]) for row in rows_of(desk_database, patrol_verdict)]
+    assert len(set(changes)) == len(changes), "no verdict was given twice"

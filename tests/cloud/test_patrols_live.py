@@ -22,6 +22,7 @@ from cloud.patrols.lone import Sign, begin_watch, check_in, end_watch, find_watc
 from cloud.patrols.plans import RouteOrder, Stop, Tour
 from cloud.patrols.positions import take_positions
 from cloud.patrols.staying import Fix, Stay, Zone, points_at, stays
+from cloud.patrols.worker import work_once
 from cloud.vehicles.positions import Position
 from contract.alarms import AlarmEvent, Severity, Transition
 from contract.telemetry import Point, Sample
@@ -301,6 +302,24 @@ def test_a_call_for_help_is_told_with_tour_person_and_last_point(desk_database: 
     assert "实验室 22:31" in words
     patrol.work()
     assert len(patrol.comments()) == 1, "once"
+
+
+def test_a_call_for_help_of_a_receiver_is_told_with_its_last_point(desk_database: Database) -> None:
+    patrol = Patrol(desk_database, GPS)
+    patrol.to("22:32")
+    drive(patrol, (at("22:05"), GATE), (at("22:31"), LAB))
+    call(patrol, "panic", device="car-1")
+    (words,) = patrol.comments()
+    assert "实验室 22:31" in words
+    assert "王芳" in words
+
+
+def test_people_alone_do_not_wait_for_tours_to_be_judged(desk_database: Database) -> None:
+    patrol = Patrol(desk_database)
+    begin(patrol)
+    patrol.now_us = at("24 01:30")
+    patrol.database.run(partial(work_once, settings=patrol.settings, now_us=patrol.now_us))
+    assert patrol.told() == [("lone-worker", "high", True)]
 
 
 def test_other_alarms_and_other_devices_are_let_be(desk_database: Database) -> None:
