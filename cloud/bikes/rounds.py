@@ -28,6 +28,7 @@ from cloud.bikes.arming import How
 from cloud.bikes.hours import Hours, next_turn
 from cloud.bikes.moving import WATCH
 from cloud.bikes.stations import Stations, read_stations
+from cloud.bikes.taking import count_standing
 from cloud.database.bike_tables import bike, bike_arming, bike_case, bike_stay, bike_tag
 from cloud.database.bike_tables import bike_station as station_table
 from cloud.desk.following import has_changes
@@ -153,8 +154,7 @@ def tell_silent(connection: Connection, settings: Settings, now_us: int) -> int:
     A tag whose station itself has said nothing since is not silent: its station is.
     """
     said = _over_clones(connection, settings, now_us)
-    standing = select(func.count()).select_from(bike_tag).where(bike_tag.c.silent_us.is_not(None))
-    room = min(settings.bikes.silent_most - (connection.scalar(standing) or 0), _SILENT_AT_ONCE)
+    room = min(settings.bikes.silent_most - count_standing(connection, alarms.SILENT), _SILENT_AT_ONCE)
     rows: Sequence[Any] = ()
     if room > 0 and (is_silent := _is_silent(settings, now_us)) is not None:
         query = select(bike_tag.c.tag, bike_tag.c.heard_us, bike_tag.c.life, bike.c.id, bike.c.plate)

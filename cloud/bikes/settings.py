@@ -25,7 +25,7 @@ class Bikes(Struct, frozen=True, forbid_unknown_fields=True):
         hit_within_s: hits of a tag at one station within so long of each other are one.
         silent_after_s: a tag that nobody has heard for so long is told; 0: none is, but for bikes that say otherwise.
         silent_most: so many such alarms stand at most, and so many of low batteries; the others are only counted.
-        battery_well_v: a tag that says so much is no longer low.
+        battery_well_v: a tag of which a reader says so much without calling it low is no longer low.
         count_every_s: how often what is present is counted.
     """
 

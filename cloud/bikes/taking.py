@@ -18,7 +18,8 @@ from cloud.bikes.moving import Moved, after_moves
 from cloud.bikes.registry import find_tags
 from cloud.bikes.stations import Stations, count_moves, met, read_stations
 from cloud.database.bike_tables import bike_stay, bike_tag
-from cloud.desk.own import Said, say
+from cloud.database.tables import occurrence
+from cloud.desk.own import OWN_GATEWAY, Said, say
 from cloud.feed.queue import Observation
 from cloud.settings import Settings
 from contract.alarms import Transition
@@ -56,11 +57,14 @@ class Counts(Struct):
 
 
 class Heard(Struct):
-    """What was said of one tag; the battery's latest word with its moment."""
+    """What was said of one tag; of its battery the latest low word's moment, the latest voltage with its moment, and
+    the latest moment of one that is well and was not said as low.
+    """
 
     words: list[tuple[int, Word, tuple[str, str]]]
     low_us: int | None = None
     volts: tuple[int, float] | None = None
+    well_us: int | None = None
 
 
 def take(
@@ -78,7 +82,7 @@ def take(
     Raises:
         IntegrityError: another worker was first; repeat the transaction.
     """
-    heard = gather(observations, counts)
+    heard = gather(observations, counts, well_v=settings.bikes.battery_well_v)
     known = find_tags(connection, list(heard))
     counts.unknown += sum(len(one.words) for tag, one in heard.items() if tag not in known)
     heard = {tag: heard[tag] for tag in sorted(known)}
@@ -100,11 +104,18 @@ def take(
 
 def _room(connection: Connection, settings: Settings) -> int:
     """So many alarms of low batteries may still be raised; the others are only counted."""
-    low = connection.scalar(select(func.count()).select_from(bike_tag).where(bike_tag.c.low_us.is_not(None)))
-    return settings.bikes.silent_most - (low or 0)
+    return settings.bikes.silent_most - count_standing(connection, alarms.BATTERY)
 
 
-def gather(observations: Sequence[Observation], counts: Counts) -> dict[str, Heard]:
+def count_standing(connection: Connection, kind: str) -> int:
+    """Count alarms of the cloud's own that stand: what people have closed gives room to others."""
+    row = occurrence.c
+    stands = row.closed_at_us.is_(None), row.cleared_at_us.is_(None)
+    query = select(func.count()).select_from(occurrence).where(row.gateway == OWN_GATEWAY, row.kind == kind, *stands)
+    return connection.scalar(query) or 0
+
+
+def gather(observations: Sequence[Observation], counts: Counts, *, well_v: float) -> dict[str, Heard]:
     """Sort words by tag. Pure."""
     found: dict[str, Heard] = {}
     for observation in observations:
@@ -119,6 +130,8 @@ def gather(observations: Sequence[Observation], counts: Counts) -> dict[str, Hea
                     one.volts = sample.at_us, volts
                 if is_low:
                     one.low_us = max(one.low_us or 0, sample.at_us)
+                elif volts is not None and volts >= well_v:
+                    one.well_us = max(one.well_us or 0, sample.at_us)
     return found
 
 
@@ -208,7 +221,7 @@ def _row(
     tag: str, one: Heard, row: Any, life: Life, changes: Changes, stations: Stations, settings: Settings
 ) -> tuple[dict[str, Any], list[Said]]:  # fmt: skip
     """Work out the row of a tag, and what is said of its battery, its silence, and that it was cloned."""
-    head, bikes = life.head, settings.bikes
+    head = life.head
     heard_us = max(row.heard_us, head.last_us)
     values: dict[str, Any] = {
         "which": tag,
@@ -234,17 +247,19 @@ def _row(
     if row.silent_us is not None and heard_us > row.heard_us:
         values["silent_us"] = None
         tell(alarms.SILENT, row.silent_us, ended_at_us=max(heard_us, row.silent_us))
-    is_well = one.volts is not None and one.volts[1] >= bikes.battery_well_v
+    # What a gateway calls low is: its site knows the battery. A voltage that is older than that ends nothing.
+    low_us = max(row.low_us or 0, one.low_us or 0)
+    is_well = one.well_us is not None and one.well_us > low_us
     if row.low_us is not None and is_well:
         values["low_us"] = None
-        tell(alarms.BATTERY, row.low_us, ended_at_us=max(row.low_us, one.volts[0] if one.volts else 0))
+        tell(alarms.BATTERY, row.low_us, ended_at_us=one.well_us)
     elif row.low_us is None and one.low_us is not None and not is_well:
         values["low_us"] = one.low_us
         volts = one.volts[1] if one.volts else None
         tell(alarms.BATTERY, one.low_us, value=volts, unit=None if volts is None else "V")
     if changes.cloned:
         cloned = _newest(changes.cloned)
-        if row.cloned_us is None or cloned.at_us - row.cloned_us >= bikes.cloned_again_s * 1e6:
+        if row.cloned_us is None or cloned.at_us - row.cloned_us >= settings.bikes.cloned_again_s * 1e6:
             values["cloned_us"] = cloned.at_us
             where = f"{stations.name_of(cloned.there)} / {stations.name_of(cloned.here)}"
             tell(alarms.CLONED, cloned.at_us, where=where)

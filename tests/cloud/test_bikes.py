@@ -382,6 +382,35 @@ def test_alarms_of_silent_tags_are_bounded(desk_database: Database) -> None:
     assert (silence(rig), silence(rig)) == (3, 0)
 
 
+def test_what_people_close_gives_room_to_other_silent_tags(desk_database: Database) -> None:
+    rig = BikeRig(desk_database, Settings(bikes=Bikes(silent_most=1)))
+    for number in range(2):
+        rig.add(f"b{number}", f"T{number}", silent_after_s=60)
+    rig.add("b9", "T9")
+    rig.take([("g1", "present", f"T{number}", rig.now_us) for number in range(2)])
+    rig.say("g1", "present", "T9", after_s=100)
+    assert (silence(rig), silence(rig)) == (1, 0)
+    (alarm,) = rig.alarms("tag-silent")
+    rig.database.run(
+        lambda connection: desk.close(
+            connection, alarm["alarm_id"], actor=WANG, now_us=rig.now_us, code=ClosingCode.GENUINE, comment="dead"
+        )
+    )
+    assert (silence(rig), silence(rig)) == (1, 0)
+    assert len({row["device"] for row in rig.alarms("tag-silent")}) == 2
+
+
+def test_a_gateway_knows_what_is_low_and_old_voltages_end_nothing(rig: BikeRig) -> None:
+    rig.add()
+    rig.say("g1", "present")
+    rig.say("g1", "low-battery", battery=3.1, after_s=600)
+    rig.say("g2", "alive", battery=3.6, after_s=60, at_us=rig.now_us - 300 * SECOND)
+    (alarm,) = rig.alarms("low-battery")
+    assert alarm["cleared_at_us"] is None
+    rig.say("g2", "alive", battery=3.6, after_s=60)
+    assert rig.alarms()[0]["cleared_at_us"] is not None
+
+
 def test_a_low_battery_is_told_once_with_hysteresis(rig: BikeRig) -> None:
     rig.add()
     rig.say("g1", "present")
