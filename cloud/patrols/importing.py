@@ -275,8 +275,8 @@ def _named(
         if (found := after[target].get((one,))) is not None:
             yield SHEETS[target].shown((one,)), paths.get(found["area"], "")
     for word, known in (("site", sites), ("gateway", gateways)):
-        if (one := row.get(word)) in known:
-            yield f"{word} {one}", known[one]
+        if (name := str(row.get(word))) in known:
+            yield f"{word} {name}", known[name]
 
 
 def _whole_rows(after: State) -> State:
