@@ -55,15 +55,14 @@ def after_moves(
     armings, over = _armings(connection, [row.id for row in rows], now_us - round(settings.late_s * 1e6))
     open_cases = {case.bike: case for case in _open_cases(connection, sorted(mine))}
     changes, wishes = [], []
-    for row, arming in ((row, arming) for row in rows for arming in (*over.get(row.id, ()), armings.get(row.id))):
-        if arming is None:
-            continue
+    judged = [(row, one) for row in rows for one in (*over.get(row.id, ()), armings.get(row.id)) if one is not None]
+    for row, arming in judged:
         change: dict[str, Any] = {}
         if row.id in mine:
             one = mine[row.id]
             change = suspect(arming, one.stays, stations, settings=settings, now_us=now_us)
         if row.id in mine and arming.until_us is None:
-            station = stations.get(one.life.head.station)
+            station = stations.get(mine[row.id].life.head.station)
             known = open_cases.get(row.id)
             # Of a theft that is known every further gateway would only raise one alarm more.
             if station is not None and (known is None or (known.kind == cases.THEFT and known.arming != arming.id)):

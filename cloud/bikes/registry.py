@@ -20,7 +20,7 @@ from cloud.bikes.arming import How, disarm
 from cloud.bikes.sheets import BIKES, EVERY_DAY, OWNERS, SHEETS, read_file, write_row
 from cloud.database import Database
 from cloud.database.area_tables import area
-from cloud.database.bike_tables import bike, bike_owner, bike_tag
+from cloud.database.bike_tables import bike, bike_arming, bike_owner, bike_tag
 from cloud.desk.changes import Actor
 from cloud.i18n import N_
 from cloud.people.audit import note
@@ -304,6 +304,9 @@ def forget_owner(connection: Connection, bike_id: str, *, actor: Actor, at_us: i
     gone = connection.execute(delete(bike_owner).where(bike_owner.c.bike == bike_id)).rowcount
     if row.owner_tag is not None:
         disarm(connection, [bike_id], by=actor.name, now_us=at_us, only=How.OWNER)
+        # When somebody was away from home says something of him too.
+        by_owner = bike_arming.c.bike == bike_id, bike_arming.c.how == How.OWNER.value
+        connection.execute(delete(bike_arming).where(*by_owner, bike_arming.c.until_us.is_not(None)))
         forgotten = {"owner_tag": None, "by_owner": False}
         connection.execute(update(bike).where(bike.c.id == bike_id).values(forgotten))
         others = select(func.count()).select_from(bike).where(bike.c.owner_tag == row.owner_tag)

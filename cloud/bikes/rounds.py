@@ -29,7 +29,7 @@ from cloud.bikes.hours import Hours, next_turn
 from cloud.bikes.moving import WATCH
 from cloud.bikes.stations import Stations, read_stations
 from cloud.bikes.taking import count_standing
-from cloud.database.bike_tables import bike, bike_arming, bike_case, bike_stay, bike_tag
+from cloud.database.bike_tables import bike, bike_arming, bike_case, bike_stay, bike_tag, bike_told
 from cloud.database.bike_tables import bike_station as station_table
 from cloud.desk.following import has_changes
 from cloud.desk.own import Said, say
@@ -39,6 +39,7 @@ from cloud.settings import Settings
 AT_ONCE = 500
 """So many rows change in one transaction."""
 _SILENT_AT_ONCE = 50
+_CASES_AT_ONCE = 20
 _OWNER_LOOKS_AGAIN_US = 60_000_000
 _PRUNE_EVERY_US = 60_000_000
 _DAY_US = 86_400_000_000
@@ -195,13 +196,13 @@ def _is_silent(settings: Settings, now_us: int) -> ColumnElement[bool] | None:
 
 def _over_clones(connection: Connection, settings: Settings, now_us: int) -> list[Said]:
     before_us = now_us - round(settings.bikes.cloned_again_s * 1e6)
-    query = select(bike_tag.c.tag, bike_tag.c.cloned_us, bike_tag.c.life).where(bike_tag.c.cloned_us < before_us)
+    query = select(bike_tag.c.tag, bike_tag.c.cloned_us, bike_tag.c.life).where(bike_tag.c.cloned_last_us < before_us)
     rows = connection.execute(query.order_by(bike_tag.c.tag).limit(AT_ONCE).with_for_update(skip_locked=True)).all()
     if not rows:
         return []
     stations = read_stations(connection)
     for some in chunked([row.tag for row in rows]):
-        connection.execute(update(bike_tag).where(bike_tag.c.tag.in_(some)).values(cloned_us=None))
+        connection.execute(update(bike_tag).where(bike_tag.c.tag.in_(some)).values(cloned_us=None, cloned_last_us=None))
     said = []
     for row in rows:
         last = stations.get(alarms.last_station(row.life))
@@ -253,7 +254,7 @@ def count(connection: Connection, settings: Settings, now_us: int, unknown: int,
 
 
 def prune(connection: Connection, settings: Settings, now_us: int, after: str) -> str:
-    """Delete the stays of some tags that ended before what is kept.
+    """Delete the stays of some tags that ended before what is kept; and some armings, orders and cases as old.
 
     Args:
         connection: a transaction for writing.
@@ -265,9 +266,26 @@ def prune(connection: Connection, settings: Settings, now_us: int, after: str) -
         The tag with which this one ended; "" at the end of all.
     """
     before_us = now_us - settings.bikes.keep_days * _DAY_US
+    _prune_ended(connection, before_us)
     tags = select(bike_tag.c.tag).where(bike_tag.c.tag > after).order_by(bike_tag.c.tag).limit(AT_ONCE)
     some = list(connection.execute(tags).scalars())
     if some:
         old = bike_stay.c.tag.in_(some), bike_stay.c.from_us < before_us, bike_stay.c.until_us < before_us
         connection.execute(delete(bike_stay).where(*old))
     return some[-1] if len(some) == AT_ONCE else ""
+
+
+def _prune_ended(connection: Connection, before_us: int) -> None:
+    """Delete what ended before a moment, some of each; never an arming that an open case names."""
+    row = bike_arming.c
+    is_named = exists().where(bike_case.c.arming == row.id, bike_case.c.closed_us.is_(None))
+    old = select(row.id).where(row.until_us < before_us, row.due_us.is_(None), ~is_named).limit(AT_ONCE)
+    gone = connection.execute(old).scalars().all()
+    connection.execute(delete(bike_arming).where(row.id.in_(gone)))
+    told = bike_told.c
+    # The order to disarm itself stands as long as it stands.
+    off = select(told.order_id).where(told.at_us < before_us, told.is_armed.is_(False)).limit(AT_ONCE)
+    connection.execute(delete(bike_told).where(told.order_id.in_(connection.execute(off).scalars().all())))
+    closed = select(bike_case.c.id).where(bike_case.c.closed_us < before_us).limit(_CASES_AT_ONCE)
+    # Their steps go with them.
+    connection.execute(delete(bike_case).where(bike_case.c.id.in_(connection.execute(closed).scalars().all())))

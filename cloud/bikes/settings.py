@@ -11,7 +11,7 @@ class Bikes(Struct, frozen=True, forbid_unknown_fields=True):
     """Bike watch.
 
     Attributes:
-        keep_days: so long it is kept where a tag was.
+        keep_days: so long it is kept where a tag was, and armings and cases after their end.
         late_s: what is said of a tag so much before the latest that is known of it changes its stays; what is older
             is counted and passed over.
         silent_s: a station that says `present` again after so long has lost it in between.
@@ -21,7 +21,7 @@ class Bikes(Struct, frozen=True, forbid_unknown_fields=True):
         owner_away_s: a bike armed by its owner's tag is armed when that has been away for so long.
         travel_kmh: nobody takes a bike farther in a time.
         range_m: from so far away a station hears a tag.
-        cloned_again_s: a cloned tag is told again after so long, and over when it was not seen for so long.
+        cloned_again_s: an alarm of a cloned tag ends when it was not in two places for so long.
         hit_within_s: hits of a tag at one station within so long of each other are one.
         silent_after_s: a tag that nobody has heard for so long is told; 0: none is, but for bikes that say otherwise.
         silent_most: so many such alarms stand at most, and so many of low batteries; the others are only counted.

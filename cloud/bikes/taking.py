@@ -184,7 +184,7 @@ def _live(
         row = rows[tag]
         life, changes = live(read_life(row.life), _told(one, stations), rules)
         turn.counts.late += changes.late
-        values, words = _row(tag, one, row, life, changes, stations, settings)
+        values, words = _row(tag, one, row, life, changes, stations)
         updates.append(values)
         for word in words:
             is_low = word.event.kind == alarms.BATTERY and word.event.transition is Transition.RAISED
@@ -218,7 +218,7 @@ def _told(one: Heard, stations: Stations) -> list[Told]:
 
 
 def _row(
-    tag: str, one: Heard, row: Any, life: Life, changes: Changes, stations: Stations, settings: Settings
+    tag: str, one: Heard, row: Any, life: Life, changes: Changes, stations: Stations
 ) -> tuple[dict[str, Any], list[Said]]:  # fmt: skip
     """Work out the row of a tag, and what is said of its battery, its silence, and that it was cloned."""
     head = life.head
@@ -232,6 +232,7 @@ def _row(
         "low_us": row.low_us,
         "silent_us": row.silent_us,
         "cloned_us": row.cloned_us,
+        "cloned_last_us": row.cloned_last_us,
         "life": write_life(life),
     }
     said: list[Said] = []
@@ -259,7 +260,8 @@ def _row(
         tell(alarms.BATTERY, one.low_us, value=volts, unit=None if volts is None else "V")
     if changes.cloned:
         cloned = _newest(changes.cloned)
-        if row.cloned_us is None or cloned.at_us - row.cloned_us >= settings.bikes.cloned_again_s * 1e6:
+        values["cloned_last_us"] = max(row.cloned_last_us or 0, cloned.at_us)
+        if row.cloned_us is None:
             values["cloned_us"] = cloned.at_us
             where = f"{stations.name_of(cloned.there)} / {stations.name_of(cloned.here)}"
             tell(alarms.CLONED, cloned.at_us, where=where)

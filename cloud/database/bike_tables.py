@@ -97,14 +97,16 @@ bike_tag = Table(
     # When the alarm that stands was raised.
     Column("silent_us", BigInteger, nullable=True),
     Column("cloned_us", BigInteger, nullable=True),
+    # When it was last where it cannot have come, while that alarm stands.
+    Column("cloned_last_us", BigInteger, nullable=True),
     # What was said of it lately, `cloud.bikes.life.Life` as MessagePack.
     Column("life", LargeBinary, nullable=False),
     Index("ix_bike_tag_low_us", "tag", sqlite_where=text("low_us IS NOT NULL"),
           postgresql_where=text("low_us IS NOT NULL")),
     Index("ix_bike_tag_silent_us", "tag", sqlite_where=text("silent_us IS NOT NULL"),
           postgresql_where=text("silent_us IS NOT NULL")),
-    Index("ix_bike_tag_cloned_us", "cloned_us", sqlite_where=text("cloned_us IS NOT NULL"),
-          postgresql_where=text("cloned_us IS NOT NULL")),
+    Index("ix_bike_tag_cloned_last_us", "cloned_last_us", sqlite_where=text("cloned_last_us IS NOT NULL"),
+          postgresql_where=text("cloned_last_us IS NOT NULL")),
 )  # fmt: skip
 
 # Where a tag was, and from when until when; those of one tag never overlap. Without a rowid the rows of a tag lie
@@ -140,6 +142,7 @@ bike_arming = Table(
     Column("moved_to", ForeignKey("bike_station.id"), nullable=True),
     Column("due_us", BigInteger, nullable=True),
     Index("ix_bike_arming_lasting", "bike", unique=True, sqlite_where=_LASTS, postgresql_where=_LASTS),
+    Index("ix_bike_arming_until_us", "until_us"),
     Index("ix_bike_arming_due_us", "due_us", sqlite_where=text("due_us IS NOT NULL"),
           postgresql_where=text("due_us IS NOT NULL")),
     sqlite_autoincrement=True,
@@ -153,7 +156,7 @@ bike_told = Table(
     Column("gateway", String(64), primary_key=True),
     Column("is_armed", Boolean, nullable=False),
     Column("order_id", String(64), nullable=False),
-    Column("at_us", BigInteger, nullable=False),
+    Column("at_us", BigInteger, nullable=False, index=True),
 )
 
 bike_case = Table(
@@ -180,6 +183,7 @@ bike_case = Table(
     Column("closed_by", String(200), nullable=True),
     # recovered, owner, or a closing code of the desk.
     Column("outcome", String(32), nullable=True),
+    Index("ix_bike_case_closed_us", "closed_us"),
     # One open case a bike.
     Index("ix_bike_case_open", "bike", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
     sqlite_autoincrement=True,

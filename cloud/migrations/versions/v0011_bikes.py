@@ -75,6 +75,7 @@ def _make_registry() -> None:
         sa.Column("at_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("tag", "gateway", name="pk_bike_told"),
     )
+    op.create_index("ix_bike_told_at_us", "bike_told", ["at_us"])
 
 
 def _make_watch() -> None:
@@ -98,6 +99,7 @@ def _make_watch() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_bike_arming_bike", "bike_arming", ["bike"])
+    op.create_index("ix_bike_arming_until_us", "bike_arming", ["until_us"])
     op.create_index("ix_bike_arming_due_us", "bike_arming", ["due_us"], **_where("due_us IS NOT NULL"))
     op.create_index("ix_bike_arming_lasting", "bike_arming", ["bike"], unique=True, **_where("until_us IS NULL"))
 
@@ -122,11 +124,14 @@ def _make_tags() -> None:
         sa.Column("low_us", sa.BigInteger(), nullable=True),
         sa.Column("silent_us", sa.BigInteger(), nullable=True),
         sa.Column("cloned_us", sa.BigInteger(), nullable=True),
+        sa.Column("cloned_last_us", sa.BigInteger(), nullable=True),
         sa.Column("life", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["station"], ["bike_station.id"], name="fk_bike_tag_station"),
         sa.PrimaryKeyConstraint("tag", name="pk_bike_tag"),
     )
-    op.create_index("ix_bike_tag_cloned_us", "bike_tag", ["cloned_us"], **_where("cloned_us IS NOT NULL"))
+    op.create_index(
+        "ix_bike_tag_cloned_last_us", "bike_tag", ["cloned_last_us"], **_where("cloned_last_us IS NOT NULL")
+    )
     op.create_index("ix_bike_tag_heard_us", "bike_tag", ["heard_us"])
     op.create_index("ix_bike_tag_low_us", "bike_tag", ["tag"], **_where("low_us IS NOT NULL"))
     op.create_index("ix_bike_tag_silent_us", "bike_tag", ["tag"], **_where("silent_us IS NOT NULL"))
@@ -158,6 +163,7 @@ def _make_cases() -> None:
     )
     op.create_index("ix_bike_case_alarm_id", "bike_case", ["alarm_id"])
     op.create_index("ix_bike_case_arming", "bike_case", ["arming"])
+    op.create_index("ix_bike_case_closed_us", "bike_case", ["closed_us"])
     op.create_index("ix_bike_case_bike", "bike_case", ["bike"])
     op.create_index("ix_bike_case_open", "bike_case", ["bike"], unique=True, **_where("closed_us IS NULL"))
     op.create_index("ix_bike_case_source", "bike_case", ["source"])
@@ -190,19 +196,22 @@ def downgrade() -> None:
     op.drop_index("ix_bike_tag_silent_us", table_name="bike_tag")
     op.drop_index("ix_bike_tag_low_us", table_name="bike_tag")
     op.drop_index("ix_bike_tag_heard_us", table_name="bike_tag")
-    op.drop_index("ix_bike_tag_cloned_us", table_name="bike_tag")
+    op.drop_index("ix_bike_tag_cloned_last_us", table_name="bike_tag")
     op.drop_table("bike_tag")
     op.drop_table("bike_owner")
     op.drop_index("ix_bike_case_source", table_name="bike_case")
     op.drop_index("ix_bike_case_open", table_name="bike_case")
     op.drop_index("ix_bike_case_bike", table_name="bike_case")
+    op.drop_index("ix_bike_case_closed_us", table_name="bike_case")
     op.drop_index("ix_bike_case_arming", table_name="bike_case")
     op.drop_index("ix_bike_case_alarm_id", table_name="bike_case")
     op.drop_table("bike_case")
     op.drop_index("ix_bike_arming_lasting", table_name="bike_arming")
+    op.drop_index("ix_bike_arming_until_us", table_name="bike_arming")
     op.drop_index("ix_bike_arming_due_us", table_name="bike_arming")
     op.drop_index("ix_bike_arming_bike", table_name="bike_arming")
     op.drop_table("bike_arming")
+    op.drop_index("ix_bike_told_at_us", table_name="bike_told")
     op.drop_table("bike_told")
     op.drop_table("bike_stay")
     op.drop_index("ix_bike_station_gateway", table_name="bike_station")
