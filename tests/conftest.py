@@ -1,7 +1,11 @@
+import logging
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+from langyan.logs import LimitedHandler
 
 # The same examples on every machine; HYPOTHESIS_PROFILE=explore looks for new ones, and a failing one is then
 # pinned with @example.
@@ -14,3 +18,21 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are processors, at most four: a third of the time goes to waiting for servers."""
     return min(len(os.sched_getaffinity(0)) + 1, 4)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no worker is alone with it at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(("tests/scenarios/", "tests/end_to_end/")))
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """Take the log away that a command has set up, as if this process were its own."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    for handler in root.handlers[:]:
+        if isinstance(handler, LimitedHandler):
+            root.removeHandler(handler)
+            root.setLevel(level)
