@@ -16,7 +16,7 @@ from device_profiles.model import Carrier, Language
 from device_profiles.site_loader import load_site
 from edge.clock import Clock
 from edge.control import Control as GatewayControl
-from edge.control import control_path
+from edge.control import NotRunningError, control_path
 from edge.gateway import run_gateway
 from edge.outbox import Outbox
 from edge.status import Snapshot, decode_snapshot
@@ -220,7 +220,12 @@ def test_a_device_of_every_profile_that_speaks_is_understood_by_one_gateway(tmp_
         async with everything(path):
             with anyio.fail_after(30.0):
                 while True:
-                    snapshot = await anyio.to_thread.run_sync(snapshot_of, tmp_path)
+                    try:
+                        snapshot = await anyio.to_thread.run_sync(snapshot_of, tmp_path)
+                    except NotRunningError:
+                        # It listens a moment after it was started.
+                        await anyio.sleep(0.02)
+                        continue
                     pushes = {bus.id: bus.total.push for bus in snapshot.buses if bus.total.push is not None}
                     # Who publishes, or is pressed or worn, may be silent for long.
                     heard = sum(push.heard > 0 for push in pushes.values())
