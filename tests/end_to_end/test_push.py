@@ -157,7 +157,7 @@ def test_a_press_reaches_the_broker_on_every_carrier_and_is_acknowledged_where_s
     async def connected() -> None:
         with anyio.fail_after(20.0):
             while True:
-                snapshot = await anyio.to_thread.run_sync(snapshot_of, tmp_path)
+                snapshot = await snapshot_of(tmp_path)
                 pushes = [bus.total.push for bus in snapshot.buses if bus.total.push is not None]
                 if sum(push.connected for push in pushes) == len(PRESSES):
                     return
@@ -207,9 +207,18 @@ def one_of_each(folder: Path, broker_port: int) -> Path:
     return path
 
 
-def snapshot_of(folder: Path) -> Snapshot:
-    with GatewayControl(control_path(folder / "outbox.db")) as gateway:
-        return decode_snapshot(gateway.ask({"do": "status"}))
+async def snapshot_of(folder: Path) -> Snapshot:
+    """Ask until the gateway listens, which it does a moment after it was started; the caller sets the limit."""
+
+    def ask() -> Snapshot:
+        with GatewayControl(control_path(folder / "outbox.db")) as gateway:
+            return decode_snapshot(gateway.ask({"do": "status"}))
+
+    while True:
+        try:
+            return await anyio.to_thread.run_sync(ask)
+        except NotRunningError:
+            await anyio.sleep(0.02)
 
 
 def test_a_device_of_every_profile_that_speaks_is_understood_by_one_gateway(tmp_path: Path) -> None:
@@ -220,12 +229,7 @@ def test_a_device_of_every_profile_that_speaks_is_understood_by_one_gateway(tmp_
         async with everything(path):
             with anyio.fail_after(30.0):
                 while True:
-                    try:
-                        snapshot = await anyio.to_thread.run_sync(snapshot_of, tmp_path)
-                    except NotRunningError:
-                        # It listens a moment after it was started.
-                        await anyio.sleep(0.02)
-                        continue
+                    snapshot = await snapshot_of(tmp_path)
                     pushes = {bus.id: bus.total.push for bus in snapshot.buses if bus.total.push is not None}
                     # Who publishes, or is pressed or worn, may be silent for long.
                     heard = sum(push.heard > 0 for push in pushes.values())
