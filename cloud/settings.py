@@ -17,9 +17,12 @@ from cloud.bikes.settings import Bikes
 from cloud.errors import SettingsError
 from cloud.escalation.settings import Escalation
 from cloud.fire.settings import Fire
+from cloud.grafana.settings import Grafana
+from cloud.influx.keep import Keep
 from cloud.numbers.settings import Numbers
 from cloud.orders.settings import Orders
 from cloud.patrols.settings import Patrols
+from cloud.state.settings import State
 from cloud.telling import settings as telling_settings
 from cloud.telling.settings import Telling
 from cloud.trades.settings import Trades
@@ -170,6 +173,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     patrols: Patrols = Patrols()
     vehicles: Vehicles = Vehicles()
     orders: Orders = Orders()
+    keep: Keep = Keep()
+    state: State = State()
+    grafana: Grafana = Grafana()
     gateways: dict[Id, Registered] | None = None
 
 
@@ -237,6 +243,8 @@ def secret_variables(settings: Settings, *, database_only: bool = False) -> list
         auth: Any = settings.influx.auth
         named.append(("mqtt.password_env", settings.mqtt.password_env))
         named += [(f"influx.auth.{key}", getattr(auth, key, None)) for key in ("password_env", "token_env")]
+        named += [("grafana.token_env", settings.grafana.token_env)]
+        named += [("grafana.alert_secret_env", settings.grafana.alert_secret_env)]
         named += telling_settings.secret_variables(settings.telling)
     return named
 

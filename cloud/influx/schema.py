@@ -1,0 +1,507 @@
+"""What is in InfluxDB: every measurement with its tags, its fields and how long it is kept. Pure data.
+
+Whoever writes a line, asks a question or draws a panel takes its names from here; docs/influxdb.md is made from it, and
+tests compare it with what is really written.
+
+What is a tag is indexed: every combination of tags is a series, which InfluxDB 1.x and 2.x keep in memory. So a tag has
+few values for ever: a gateway, a device, a site, a kind. What has many values, or changes (a radio tag's number, an
+alarm's id, a name, a text), is a field.
+
+Source: "Schema design" and "Resolve high series cardinality" of InfluxDB 1.8 and 2; tried on 1.6.7.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from cloud.i18n import N_
+
+
+class Kind(StrEnum):
+    """Type of a field; one for ever, as a field of two types cannot be written."""
+
+    FLOAT = "float"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    STRING = "string"
+
+
+class Keep(StrEnum):
+    """How long, and where."""
+
+    RAW = "raw"
+    """As it came, in the default retention policy; `telemetry` thinned to hours beside it, in `HOURS_POLICY`."""
+    LONG = "long"
+    """Few points a day, for reports over years, in `LONG_POLICY`."""
+
+
+class Field(Struct, frozen=True):
+    """One field of a measurement.
+
+    Attributes:
+        name: as it is written.
+        kind: its type.
+        words: what it is, for the docs.
+        unit: Grafana's id of its unit; "" where it has none.
+    """
+
+    name: str
+    kind: Kind
+    words: str
+    unit: str = ""
+
+
+class Measurement(Struct, frozen=True, kw_only=True):
+    """One measurement.
+
+    Attributes:
+        name: as it is written.
+        words: what one point of it is, for the docs.
+        tags: their names, sorted.
+        fields: those it has always or sometimes; of `telemetry` only what every device has.
+        keep: how long.
+        by: which command writes it.
+        every_s: how often a series is written at least, while nothing happens; 0: only when something does.
+    """
+
+    name: str
+    words: str
+    tags: tuple[str, ...]
+    fields: tuple[Field, ...]
+    keep: Keep
+    by: str
+    every_s: int = 0
+
+
+def _f(name: str, words: str, unit: str = "") -> Field:
+    return Field(name, Kind.FLOAT, words, unit)
+
+
+def _i(name: str, words: str, unit: str = "") -> Field:
+    return Field(name, Kind.INTEGER, words, unit)
+
+
+def _b(name: str, words: str) -> Field:
+    return Field(name, Kind.BOOLEAN, words)
+
+
+def _s(name: str, words: str) -> Field:
+    return Field(name, Kind.STRING, words)
+
+
+LONG_POLICY = "long"
+"""Retention policy (2.x: bucket `<bucket>/long`) of what is kept for years; the rest is in the default one."""
+HOURS_POLICY = "hours"
+"""The same of readings thinned to hours: `mean_x`, `min_x`, `max_x` of each field `x` that is a number."""
+
+LEVELS = {"critical": 4, "high": 3, "medium": 2, "low": 1}
+"""Severities as numbers, so that the worst is the largest; 0 is none."""
+
+ALL_AREAS = "all"
+"""Tag of what belongs to every area, and the first part of every path."""
+
+
+def path_tag(area_path: str) -> str:
+    """Write an area's path as a tag: `:all:zj:jh:`. A pattern finds all below an area: `/:jh:/`.
+
+    Args:
+        area_path: `area.path` of the database, "zj/jh/"; "" for what belongs to none.
+    """
+    return f":{ALL_AREAS}:" + area_path.replace("/", ":")
+
+
+def label_of(name: str, key: str) -> str:
+    """Write what a variable of a dashboard shows and means: "第三小学 [school-3]"; Grafana takes it apart again.
+
+    Args:
+        name: for people; line breaks become spaces, as a pattern of a variable ends at them.
+        key: an id, which has no brackets.
+    """
+    return f"{' '.join(name.split()) or key} [{key}]"
+
+
+TELEMETRY = Measurement(
+    name="telemetry",
+    words=N_("an answer or a word of a device: a field a point, under its key"),
+    tags=("device", "gateway", "site"),
+    fields=(_i("received_at", N_("when the cloud took it, microseconds since 1970"), "dateTimeFromNow"),),
+    keep=Keep.RAW,
+    by="langyan cloud ingest",
+)
+INGEST = Measurement(
+    name="ingest",
+    words=N_("how an ingest worker did since its last point"),
+    tags=("worker",),
+    fields=(
+        _f("batches_per_s", N_("messages taken a second"), "mps"),
+        _f("samples_per_s", N_("samples stored a second"), "wps"),
+        _f("lines_per_write", N_("lines of a write, mean"), "short"),
+        _f("write_p50_ms", N_("how long a write took, median"), "ms"),
+        _f("write_p99_ms", N_("how long a write took, 99 of 100"), "ms"),
+        _f("lag_p50_s", N_("from measured to received, median of samples"), "s"),
+        _f("lag_p99_s", N_("from measured to received, 99 of 100"), "s"),
+        _f("lag_max_s", N_("from measured to received, longest"), "s"),
+        _i("waiting", N_("messages taken and not yet stored"), "short"),
+        _i("dead_letters", N_("messages and lines refused since the worker began"), "short"),
+        _i("refused", N_("of these, since the last point"), "short"),
+        _i("reconnects", N_("connections to the broker lost since the worker began"), "short"),
+        _f("uptime_s", N_("since the worker began"), "s"),
+    ),
+    keep=Keep.RAW,
+    by="langyan cloud ingest",
+    every_s=10,
+)
+ALARM_STATE = Measurement(
+    name="alarm_state",
+    words=N_("an open alarm as it stands, and once more when it is closed; a series a source"),
+    tags=("device", "gateway", "kind", "path", "point", "rule", "site"),
+    fields=(
+        _i("open", N_("1, and 0 once it is closed")),
+        _s("alarm_id", N_("its id at the desk, for links")),
+        _i("severity", N_("4 critical, 3 high, 2 medium, 1 low; 0 once it is closed")),
+        _s("level", N_("severity as a word")),
+        _s("state", N_("ISA-18.2: `active-unacknowledged` ...")),
+        _s("stage", N_("of the response: `received` ... `closed`")),
+        _s("text_en", N_("what happened, English")),
+        _s("text_zh", N_("what happened, Chinese")),
+        _s("site_name", N_("where, for people")),
+        _s("area_name", N_("the area it lies in")),
+        _s("address", N_("where to go")),
+        _f("latitude", N_("of the device, its gateway or its site"), "degree"),
+        _f("longitude", N_("the same"), "degree"),
+        _i("raised_at", N_("milliseconds since 1970"), "dateTimeFromNow"),
+        _f("age_s", N_("since it was raised"), "s"),
+        _f("target_s", N_("within which it should be closed"), "s"),
+        _f("share", N_("age over target: above 1 it is too late"), "percentunit"),
+        _i("triggers", N_("how often it was raised"), "short"),
+        _b("acknowledged", N_("somebody has it")),
+        _b("suppressed", N_("held back: shelved, suppressed by design or out of service")),
+        _b("late", N_("it came long after it happened")),
+        _s("mode", N_("`live`, `test` or `drill`")),
+    ),
+    keep=Keep.RAW,
+    by="langyan cloud trades",
+    every_s=15,
+)
+ALARM_EVENT = Measurement(
+    name="alarm_event",
+    words=N_("a change of an alarm: raised, acknowledged, dispatched, cleared, closed ..."),
+    tags=("kind", "path", "site"),
+    fields=(
+        _s("what", N_("the step")),
+        _s("level", N_("severity as a word")),
+        _i("severity", N_("4 critical to 1 low")),
+        _s("alarm_id", N_("its id at the desk")),
+        _s("gateway", N_("of the source")),
+        _s("device", N_("of the source")),
+        _s("point", N_("of the source")),
+        _s("text_en", N_("what happened, English")),
+        _s("text_zh", N_("what happened, Chinese")),
+        _s("site_name", N_("where, for people")),
+        _s("mode", N_("`live`, `test` or `drill`")),
+    ),
+    keep=Keep.LONG,
+    by="langyan cloud trades",
+)
+AREA_STATE = Measurement(
+    name="area_state",
+    words=N_("an area with all below it, as it stands; `all` is everything"),
+    tags=("area", "level"),
+    fields=(
+        _s("label", N_("name and id, for the variables of dashboards")),
+        _i("critical", N_("open alarms of that severity that are not held back"), "short"),
+        _i("high", N_("the same"), "short"),
+        _i("medium", N_("the same"), "short"),
+        _i("low", N_("the same"), "short"),
+        _i("open", N_("of all severities"), "short"),
+        _i("unacknowledged", N_("of these nobody has taken"), "short"),
+        _i("over_target", N_("of these older than their target"), "short"),
+        _i("suppressed", N_("open alarms held back"), "short"),
+        _i("worst", N_("4 critical to 0 none")),
+        _i("sites", N_("registered"), "short"),
+        _i("gateways", N_("registered or heard"), "short"),
+        _i("gateways_online", N_("of these connected"), "short"),
+        _f("latitude", N_("of the area"), "degree"),
+        _f("longitude", N_("the same"), "degree"),
+    ),
+    keep=Keep.RAW,
+    by="langyan cloud trades",
+    every_s=300,
+)
+SITE_STATE = Measurement(
+    name="site_state",
+    words=N_("a site as it stands"),
+    tags=("kind", "path", "site"),
+    fields=(
+        _s("label", N_("name and id, for the variables of dashboards")),
+        _s("name", N_("for people")),
+        _s("area_name", N_("the area it lies in")),
+        _s("address", N_("where to go")),
+        _f("latitude", N_("of the site"), "degree"),
+        _f("longitude", N_("the same"), "degree"),
+        _i("worst", N_("severity of its worst open alarm: 4 critical to 0 none")),
+        _s("level", N_("the same as a word, `none` without any")),
+        _i("open", N_("open alarms that are not held back"), "short"),
+        _i("over_target", N_("of these older than their target"), "short"),
+        _i("gateways", N_("registered or heard"), "short"),
+        _i("gateways_online", N_("of these connected"), "short"),
+    ),
+    keep=Keep.RAW,
+    by="langyan cloud trades",
+    every_s=300,
+)
+GATEWAY_STATE = Measurement(
+    name="gateway_state",
+    words=N_("a gateway as it stands"),
+    tags=("gateway", "path", "site"),
+    fields=(
+        _s("label", N_("name and id, for the variables of dashboards")),
+        _s("name", N_("for people")),
+        _i("online", N_("1 connected, 0 not")),
+        _s("reason", N_("why it is not: `lost`, `stopped`")),
+        _f("since_s", N_("for how long so"), "s"),
+        _s("version", N_("of its software")),
+        _i("devices", N_("in its inventory"), "short"),
+        _f("latitude", N_("of the gateway or its site"), "degree"),
+        _f("longitude", N_("the same"), "degree"),
+    ),
+    keep=Keep.RAW,
+    by="langyan cloud trades",
+    every_s=60,
+)
+DEVICE_STATE = Measurement(
+    name="device_state",
+    words=N_("a device as it stands; its kind is that of its profile"),
+    tags=("device", "gateway", "kind", "path", "site"),
+    fields=(
+        _s("label", N_("name and id, for the variables of dashboards")),
+        _s("name", N_("for people")),
+        _s("place", N_("where in the site")),
+        _s("profile", N_("maker/model")),
+        _i("lost", N_("1 while its gateway does not reach it")),
+        _i("worst", N_("severity of its worst open alarm: 4 critical to 0 none")),
+        _f("latitude", N_("of the device, its gateway or its site"), "degree"),
+        _f("longitude", N_("the same"), "degree"),
+    ),
+    keep=Keep.RAW,
+    by="langyan cloud trades",
+    every_s=3600,
+)
+VEHICLE_STATE = Measurement(
+    name="vehicle_state",
+    words=N_("a vehicle where it was last heard"),
+    tags=("path", "vehicle"),
+    fields=(
+        _s("label", N_("name and id, for the variables of dashboards")),
+        _s("name", N_("for people")),
+        _f("latitude", N_("WGS 84"), "degree"),
+        _f("longitude", N_("WGS 84"), "degree"),
+        _f("speed_kmh", N_("over ground"), "velocitykmh"),
+        _f("heading", N_("0 north, 90 east"), "degree"),
+        _s("state", N_("`moving`, `standing` or `silent`")),
+        _f("heard_s", N_("since it was heard"), "s"),
+    ),
+    keep=Keep.RAW,
+    by="langyan cloud trades",
+    every_s=300,
+)
+FIRE_DANGER = Measurement(
+    name="fire_danger",
+    words=N_("fire danger of a station: a day at its local noon, the hourly code at each hour"),
+    tags=("area", "station"),
+    fields=(
+        _s("name", N_("of the station, for people")),
+        _f("ffmc", N_("fine fuel moisture code")),
+        _f("dmc", N_("duff moisture code")),
+        _f("dc", N_("drought code")),
+        _f("isi", N_("initial spread index")),
+        _f("bui", N_("build-up index")),
+        _f("fwi", N_("fire weather index")),
+        _f("dsr", N_("daily severity rating")),
+        _i("effis", N_("class of EFFIS, 1 very low to 6 very extreme")),
+        _i("canada", N_("class of Canada, 1 low to 5 extreme")),
+        _i("china", N_("class of the Chinese standard, 1 to 5")),
+        _f("china_index", N_("its index")),
+        _f("hourly_ffmc", N_("fine fuel moisture code of the hour")),
+        _i("danger", N_("the class by the scheme that the settings name")),
+        _s("rule", N_("how the day was worked out")),
+        _s("temp_verdict", N_("what the noon's temperature was taken from")),
+        _s("rh_verdict", N_("the same of the humidity")),
+        _s("wind_verdict", N_("the same of the wind")),
+        _s("rain_verdict", N_("the same of the rain")),
+    ),
+    keep=Keep.LONG,
+    by="langyan cloud trades",
+)
+FIRE = Measurement(
+    name="fire",
+    words=N_("a fire as towers see it, at each new piece of evidence"),
+    tags=("area", "mode"),
+    fields=(
+        _s("fire", N_("its id")),
+        _f("confidence", N_("0 to 1"), "percentunit"),
+        _i("evidence", N_("pieces of it"), "short"),
+        _i("towers", N_("that see it"), "short"),
+        _b("stands", N_("its alarm does")),
+        _s("judgement", N_("of people: `confirmed`, `false` ...")),
+        _f("latitude", N_("where it is thought to be"), "degree"),
+        _f("longitude", N_("the same"), "degree"),
+        _f("radius", N_("of where it may be"), "lengthm"),
+    ),
+    keep=Keep.LONG,
+    by="langyan cloud trades",
+)
+BIKE_STATION = Measurement(
+    name="bike_station",
+    words=N_("an e-bike station as it stands"),
+    tags=("area", "gateway", "site", "station"),
+    fields=(
+        _s("name", N_("for people")),
+        _i("present", N_("tags there"), "short"),
+        _i("moves", N_("tags that came from another station today"), "short"),
+        _i("low", N_("tags there with a low battery"), "short"),
+        _f("latitude", N_("of the station"), "degree"),
+        _f("longitude", N_("the same"), "degree"),
+    ),
+    keep=Keep.RAW,
+    by="langyan cloud trades",
+    every_s=300,
+)
+BIKE_WATCH = Measurement(
+    name="bike_watch",
+    words=N_("all e-bikes together"),
+    tags=(),
+    fields=(
+        _i("registered", N_("bikes"), "short"),
+        _i("present", N_("tags at a station"), "short"),
+        _i("armed", N_("bikes"), "short"),
+        _i("stolen", N_("bikes reported and not found"), "short"),
+        _i("cases", N_("open"), "short"),
+        _i("low", N_("tags with a low battery"), "short"),
+        _i("silent", N_("tags not heard for long"), "short"),
+        _i("unknown", N_("words of tags nobody registered, since the worker began"), "short"),
+        _i("late", N_("words that came too late, since the worker began"), "short"),
+    ),
+    keep=Keep.LONG,
+    by="langyan cloud trades",
+    every_s=300,
+)
+PATROL = Measurement(
+    name="patrol",
+    words=N_("a tour that is over, at its beginning; a correction writes it again"),
+    tags=("area", "plan", "route"),
+    fields=(
+        _s("route_name", N_("for people")),
+        _i("tours", N_("1")),
+        _i("tours_on_time", N_("1 when it was")),
+        _i("tours_late", N_("1 when something of it was late")),
+        _i("tours_missed", N_("1 when nobody went")),
+        _i("planned", N_("visits"), "short"),
+        _i("visited", N_("of these made"), "short"),
+        _i("on_time", N_("of these in their window"), "short"),
+        _i("early", N_("before it"), "short"),
+        _i("late", N_("after it"), "short"),
+        _i("wrong_order", N_("in another order than planned"), "short"),
+        _i("pending", N_("not heard of, and may still be uploaded"), "short"),
+        _i("unheard", N_("not heard of, and the wand is silent"), "short"),
+        _i("missed", N_("never"), "short"),
+        _i("unplanned", N_("visits nobody asked for"), "short"),
+    ),
+    keep=Keep.LONG,
+    by="langyan cloud trades",
+)
+VEHICLE = Measurement(
+    name="vehicle",
+    words=N_("the vehicles of an area together"),
+    tags=("area",),
+    fields=(
+        _i("moving", N_("heard and faster than the limit"), "short"),
+        _i("standing", N_("heard and slower"), "short"),
+        _i("silent", N_("not heard for long"), "short"),
+    ),
+    keep=Keep.LONG,
+    by="langyan cloud trades",
+    every_s=60,
+)
+ALARMS_BY_AREA = Measurement(
+    name="alarms_by_area",
+    words=N_("alarms of a local day in an area and all below it, by kind and severity"),
+    tags=("area", "kind", "severity"),
+    fields=tuple(
+        _f(name, words, "short")
+        for name, words in (
+            ("raised", N_("opened")),
+            ("triggers", N_("raised, again and again counted")),
+            ("late", N_("came long after they happened")),
+            ("handled", N_("somebody took them")),
+            ("chattering", N_("three in a minute")),
+            ("fleeting", N_("gone before anybody could act")),
+            ("stale", N_("stood for longer than a day")),
+            ("test", N_("of a test")),
+            ("drill", N_("of a drill")),
+            ("closed", N_("with a code")),
+            ("false_calls", N_("of these with a code of a false call")),
+            ("closed_within", N_("of these within their target")),
+        )
+    ),
+    keep=Keep.LONG,
+    by="langyan cloud desk",
+)
+ALARMS_BY_HOUR = Measurement(
+    name="alarms_by_hour",
+    words=N_("alarms of an hour; hours without any are left out"),
+    tags=("area",),
+    fields=(_f("annunciated", N_("shown to people"), "short"),),
+    keep=Keep.LONG,
+    by="langyan cloud desk",
+)
+ALARM_RESPONSE = Measurement(
+    name="alarm_response",
+    words=N_("how soon people acted on a local day's alarms"),
+    tags=("area", "stage"),
+    fields=(
+        _f("count", N_("alarms that came so far"), "short"),
+        _f("p50_s", N_("median since raised"), "s"),
+        _f("p90_s", N_("nine of ten"), "s"),
+        _f("within", N_("of these within their target"), "short"),
+    ),
+    keep=Keep.LONG,
+    by="langyan cloud desk",
+)
+ALARM_LOAD = Measurement(
+    name="alarm_load",
+    words=N_("what ISA-18.2 counts, of a local day and for one operator"),
+    tags=("area",),
+    fields=(
+        _f("alarms", N_("shown to people"), "short"),
+        _f("per_hour", N_("mean"), "short"),
+        _f("per_ten_minutes", N_("mean"), "short"),
+        _f("worst_ten_minutes", N_("most in ten minutes"), "short"),
+        _f("overfull_share", N_("ten minutes with more than ten"), "percentunit"),
+        _f("flood_share", N_("time in a flood"), "percentunit"),
+    ),
+    keep=Keep.LONG,
+    by="langyan cloud desk",
+)
+AVAILABILITY = Measurement(
+    name="availability",
+    words=N_("how much of a local day the gateways of an area were there"),
+    tags=("area", "of"),
+    fields=(
+        _f("share", N_("of the time"), "percentunit"),
+        _f("losses", N_("how often one went"), "short"),
+        _f("lost_s", N_("for how long, all together"), "s"),
+    ),
+    keep=Keep.LONG,
+    by="langyan cloud desk",
+)
+
+MEASUREMENTS: dict[str, Measurement] = {
+    one.name: one
+    for one in (
+        TELEMETRY, INGEST, ALARM_STATE, ALARM_EVENT, AREA_STATE, SITE_STATE, GATEWAY_STATE, DEVICE_STATE,
+        VEHICLE_STATE, FIRE_DANGER, FIRE, BIKE_STATION, BIKE_WATCH, PATROL, VEHICLE, ALARMS_BY_AREA, ALARMS_BY_HOUR,
+        ALARM_RESPONSE, ALARM_LOAD, AVAILABILITY,
+    )
+}  # fmt: skip
+"""By name, in the order of the docs."""
