@@ -18,7 +18,7 @@ from cloud.errors import SettingsError
 from cloud.escalation.settings import Escalation
 from cloud.fire.settings import Fire
 from cloud.grafana.settings import Grafana
-from cloud.influx.keep import Keep
+from cloud.keep import Keep
 from cloud.numbers.settings import Numbers
 from cloud.orders.settings import Orders
 from cloud.patrols.settings import Patrols
