@@ -308,9 +308,12 @@ VEHICLE_STATE = Measurement(
 FIRE_DANGER = Measurement(
     name="fire_danger",
     words=N_("fire danger of a station: a day at its local noon, the hourly code at each hour"),
-    tags=("area", "station"),
+    tags=("area", "path", "site", "station"),
     fields=(
+        _s("label", N_("name and id, for the variables of dashboards")),
         _s("name", N_("of the station, for people")),
+        _f("latitude", N_("of the station"), "degree"),
+        _f("longitude", N_("the same"), "degree"),
         _f("ffmc", N_("fine fuel moisture code")),
         _f("dmc", N_("duff moisture code")),
         _f("dc", N_("drought code")),
@@ -319,9 +322,9 @@ FIRE_DANGER = Measurement(
         _f("fwi", N_("fire weather index")),
         _f("dsr", N_("daily severity rating")),
         _i("effis", N_("class of EFFIS, 1 very low to 6 very extreme")),
-        _i("canada", N_("class of Canada, 1 low to 5 extreme")),
+        _i("canada", N_("class of Canada, 1 very low to 6 extreme")),
         _i("china", N_("class of the Chinese standard, 1 to 5")),
-        _f("china_index", N_("its index")),
+        _i("china_index", N_("its points")),
         _f("hourly_ffmc", N_("fine fuel moisture code of the hour")),
         _i("danger", N_("the class by the scheme that the settings name")),
         _s("rule", N_("how the day was worked out")),
@@ -336,7 +339,7 @@ FIRE_DANGER = Measurement(
 FIRE = Measurement(
     name="fire",
     words=N_("a fire as towers see it, at each new piece of evidence"),
-    tags=("area", "mode"),
+    tags=("area", "mode", "path"),
     fields=(
         _s("fire", N_("its id")),
         _f("confidence", N_("0 to 1"), "percentunit"),
@@ -354,8 +357,9 @@ FIRE = Measurement(
 BIKE_STATION = Measurement(
     name="bike_station",
     words=N_("an e-bike station as it stands"),
-    tags=("area", "gateway", "site", "station"),
+    tags=("area", "gateway", "path", "site", "station"),
     fields=(
+        _s("label", N_("its site's name and its gateway's id, for the variables of dashboards")),
         _s("name", N_("for people")),
         _i("present", N_("tags there"), "short"),
         _i("moves", N_("tags that came from another station today"), "short"),
@@ -389,8 +393,9 @@ BIKE_WATCH = Measurement(
 PATROL = Measurement(
     name="patrol",
     words=N_("a tour that is over, at its beginning; a correction writes it again"),
-    tags=("area", "plan", "route"),
+    tags=("area", "path", "plan", "route"),
     fields=(
+        _s("label", N_("the route's name and id, for the variables of dashboards")),
         _s("route_name", N_("for people")),
         _i("tours", N_("1")),
         _i("tours_on_time", N_("1 when it was")),
@@ -413,7 +418,7 @@ PATROL = Measurement(
 VEHICLE = Measurement(
     name="vehicle",
     words=N_("the vehicles of an area together"),
-    tags=("area",),
+    tags=("area", "path"),
     fields=(
         _i("moving", N_("heard and faster than the limit"), "short"),
         _i("standing", N_("heard and slower"), "short"),
