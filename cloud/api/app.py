@@ -15,6 +15,7 @@ from cloud.api import (
     fences,
     fire,
     fires,
+    grafana_alerts,
     links,
     numbers,
     orders,
@@ -72,6 +73,7 @@ def make_routes(context: Context) -> FastAPI:
         stolen.router,
         people.router,
         links.router,
+        grafana_alerts.router,
         streaming.router,
     ):
         app.include_router(router, prefix=PREFIX)

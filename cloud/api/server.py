@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from cloud.api.app import make_app
 from cloud.api.connections import Connection
 from cloud.api.context import make_context
+from cloud.api.grafana_alerts import alert_secret
 from cloud.api.settings import Api
 from cloud.api.stream import Hub
 from cloud.clock import now_us
@@ -50,7 +51,7 @@ async def run_api(
     """Serve until `stop`; then end all streams, and let requests in hand finish, at most 5 s.
 
     Args:
-        settings: as loaded; of the secrets only the database's is used.
+        settings: as loaded; of the secrets only the database's and that of Grafana's alerts are used.
         stop: set it to end.
         tell: says the first admin's password once, when there is no user yet.
         ready: called once with the port, when it listens.
@@ -62,6 +63,8 @@ async def run_api(
         SettingsError: a secret is not in the environment.
     """
     api = settings.api
+    # Not at the first alert: nobody would see it.
+    alert_secret(settings.grafana)
     with Database(database_url(settings.database)) as database, _listen(api) as listening:
         persistent = PersistentDatabase(database, counters=Counters())
         if not await persistent.migrate(stop):

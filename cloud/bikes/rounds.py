@@ -27,13 +27,14 @@ from cloud.bikes import alarms, arming, cases, thefts
 from cloud.bikes.arming import How
 from cloud.bikes.hours import Hours, next_turn
 from cloud.bikes.moving import WATCH
-from cloud.bikes.stations import Stations, read_stations
+from cloud.bikes.stations import Station, Stations, read_stations
 from cloud.bikes.taking import count_standing
 from cloud.database.bike_tables import bike, bike_arming, bike_case, bike_stay, bike_tag, bike_told
 from cloud.database.bike_tables import bike_station as station_table
 from cloud.desk.following import has_changes
 from cloud.desk.own import Said, say
 from cloud.feed.measures import line_of, put
+from cloud.influx.schema import label_of, path_tag
 from cloud.settings import Settings
 
 AT_ONCE = 500
@@ -226,15 +227,14 @@ def count(connection: Connection, settings: Settings, now_us: int, unknown: int,
     stations = read_stations(connection)
     here = select(bike_tag.c.station, func.count()).where(bike_tag.c.station.is_not(None)).group_by(bike_tag.c.station)
     present: dict[int, int] = {row[0]: row[1] for row in connection.execute(here)}
+    low: dict[int, int] = {row[0]: row[1] for row in connection.execute(here.where(bike_tag.c.low_us.is_not(None)))}
     today = datetime.fromtimestamp(now_us // 1_000_000, UTC).astimezone(ZoneInfo(settings.desk.timezone)).date()
     counted = connection.execute(select(station_table.c.id, station_table.c.day, station_table.c.moves)).all()
     moves = {row.id: row.moves if row.day == today else 0 for row in counted}
     lines = []
     for one in stations:
-        tags = {"gateway": one.gateway, "station": one.device, "site": one.place.site or "",
-                "area": one.place.area or ""}  # fmt: skip
-        fields = {"present": present.get(one.id, 0), "moves": moves.get(one.id, 0)}
-        lines.append(line_of("bike_station", tags, fields, now_us))
+        counts = {"present": present.get(one.id, 0), "moves": moves.get(one.id, 0), "low": low.get(one.id, 0)}
+        lines.append(line_of("bike_station", _tags_of(one), _described(one) | counts, now_us))
 
     def total(query: Any) -> int:
         return connection.scalar(query) or 0
@@ -251,6 +251,18 @@ def count(connection: Connection, settings: Settings, now_us: int, unknown: int,
         "late": late,
     }
     put(connection, [*lines, line_of("bike_watch", {}, totals, now_us)], limit=settings.trades.measures)
+
+
+def _tags_of(one: Station) -> dict[str, str]:
+    place = one.place
+    tags = {"gateway": one.gateway, "station": one.device, "site": place.site or "", "area": place.area or ""}
+    return tags | {"path": path_tag(place.area_path)}
+
+
+def _described(one: Station) -> dict[str, str | float]:
+    known = {"label": label_of(one.site_name or one.gateway, one.gateway), "name": one.name}
+    spot = {} if one.spot is None else {"latitude": one.spot.latitude_deg, "longitude": one.spot.longitude_deg}
+    return known | spot
 
 
 def prune(connection: Connection, settings: Settings, now_us: int, after: str) -> str:

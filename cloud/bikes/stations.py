@@ -26,6 +26,7 @@ class Station(Struct, frozen=True):
 
     Attributes:
         name: of the device, else of the site, else "gateway/device".
+        site_name: "" where the registry does not know the site.
         spot: where it is; None where the registry has no place for device, gateway or site.
         heard_us: when it said something, within a minute.
     """
@@ -34,6 +35,7 @@ class Station(Struct, frozen=True):
     gateway: str
     device: str
     name: str
+    site_name: str
     place: Place
     spot: Spot | None
     heard_us: int
@@ -156,6 +158,7 @@ def _station(row: Mapping[Any, Any]) -> Station:
         gateway=str(row["gateway"]),
         device=str(row["device"]),
         name=str(row["name"] or row["site_name"] or key),
+        site_name=str(row["site_name"] or ""),
         place=Place(_text(site_id), _text(area_id), str(row["path"] or "")),
         spot=spot,
         heard_us=heard_us,

@@ -35,6 +35,7 @@ from cloud.fire.detection_store import (
     update_evidence,
 )
 from cloud.fire.detection_telling import Touched, find_own_alarms, follow_ended, tell
+from cloud.influx.schema import path_tag
 from cloud.settings import Settings
 from contract.alarms import Mode
 
@@ -202,7 +203,8 @@ def _line(one: Fire, evidence: int, at_us: int) -> bytes | None:
         "longitude": one.longitude_deg,
         "radius": one.radius_m,
     }
-    return line_of("fire", {"area": one.area or "", "mode": one.mode.value}, fields, at_us)
+    tags = {"area": one.area or "", "mode": one.mode.value, "path": path_tag(one.area_path)}
+    return line_of("fire", tags, fields, at_us)
 
 
 def _hold_fires(connection: Connection, ids: Iterable[str], now_us: int) -> dict[str, Fire]:

@@ -8,13 +8,14 @@ cannot be believed is left out.
 from msgspec import Struct
 from sqlalchemy import Connection, func, select, update
 
+from cloud.areas.places import Place
 from cloud.database.fire_tables import fire_day, fire_level
 from cloud.feed import measures
 from cloud.fire.danger import MEASUREMENT
 from cloud.fire.fwi import Weather
 from cloud.fire.hourly import next_hour
 from cloud.fire.noon import HOUR_US, Limits, Readings, judge_humidity, judge_rain, judge_temperature, judge_wind
-from cloud.fire.stations import Station, places_of, read_all
+from cloud.fire.stations import Station, describe, places_of, read_all, tags_of
 
 LONGEST_GAP_US = 6 * HOUR_US
 _WINDOW_US = HOUR_US // 2
@@ -26,13 +27,13 @@ class HourTask(Struct, frozen=True):
     """A station whose hour is due.
 
     Attributes:
-        area: its id, "" when nobody knows it.
+        place: where, `NOWHERE` when nobody knows it.
         daily: the fine fuel moisture code of its latest day.
         ffmc, at_us: the last hour kept; None: none, or too long ago to go on from.
     """
 
     station: Station
-    area: str
+    place: Place
     daily: float
     ffmc: float | None
     at_us: int | None
@@ -78,7 +79,7 @@ def plan_hours(connection: Connection, hour_us: int) -> list[HourTask]:
         row = rows[name]
         goes_on = row.hourly_at_us is not None and hour_us - row.hourly_at_us <= LONGEST_GAP_US
         last = (row.hourly_ffmc, row.hourly_at_us) if goes_on else (None, None)
-        tasks.append(HourTask(station, places[name].area or "", row.ffmc, *last))
+        tasks.append(HourTask(station, places[name], row.ffmc, *last))
     return tasks
 
 
@@ -97,6 +98,7 @@ def keep_hour(connection: Connection, task: HourTask, weather: Weather, at_us: i
         ffmc = next_hour(task.ffmc, weather, hours=(at_us - task.at_us) / HOUR_US)
     kept = {"hourly_ffmc": ffmc, "hourly_at_us": at_us}
     connection.execute(update(fire_level).where(fire_level.c.station == task.station.id).values(kept))
-    tags = {"station": task.station.id, "area": task.area}
-    measures.put(connection, [measures.line_of(MEASUREMENT, tags, {"hourly_ffmc": ffmc}, at_us)], limit=limit)
+    tags = tags_of(task.station, task.place)
+    line = measures.line_of(MEASUREMENT, tags, describe(task.station) | {"hourly_ffmc": ffmc}, at_us)
+    measures.put(connection, [line], limit=limit)
     return ffmc

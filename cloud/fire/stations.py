@@ -22,6 +22,7 @@ from cloud.fire.fwi import START, Codes
 from cloud.fire.noon import RainKind
 from cloud.geo import Spot, distance_m
 from cloud.i18n import N_
+from cloud.influx.schema import label_of, path_tag
 from cloud.people.audit import note
 
 MAX_STATIONS = 10_000
@@ -268,6 +269,22 @@ def read_turns(connection: Connection, station: str) -> list[Turn]:
         Turn(row.day, row.latitude_deg, None if row.ffmc is None else Codes(row.ffmc, row.dmc, row.dc))
         for row in connection.execute(query)
     ]
+
+
+def tags_of(station: Station, place: Place) -> dict[str, str]:
+    """Name a station as its lines in InfluxDB do."""
+    tags = {"station": station.id, "site": place.site or "", "area": place.area or ""}
+    return tags | {"path": path_tag(place.area_path)}
+
+
+def describe(station: Station) -> dict[str, str | float]:
+    """Say what a station is, in fields of its lines: for maps, and for who reads its name."""
+    return {
+        "label": label_of(station.name, station.id),
+        "name": station.name,
+        "latitude": station.latitude_deg,
+        "longitude": station.longitude_deg,
+    }
 
 
 def places_of(connection: Connection, stations: Collection[Station]) -> dict[str, Place]:

@@ -15,7 +15,7 @@ from cloud.fire.danger import MEASUREMENT, UNKNOWN, Told, keep_level
 from cloud.fire.days import Done, Noon, Rule, run_days
 from cloud.fire.fwi import Codes, Indices, Weather
 from cloud.fire.noon import Judged, Picked, Verdict, day_of, noon_of
-from cloud.fire.stations import KMH_PER_MPS, Station, places_of, read_turns
+from cloud.fire.stations import KMH_PER_MPS, Station, describe, places_of, read_turns, tags_of
 from cloud.settings import Settings
 
 Row = dict[str, Any]
@@ -211,17 +211,24 @@ def _measure(
     offset_s: int,
 ) -> None:
     """Queue a line for each day that is new or other."""
-    tags = {"station": station.id, "area": place.area or ""}
+    tags, about = tags_of(station, place), describe(station)
     words = ("rule", *(f"{name}_verdict" for name in _VALUES))
     numbers = (*_CODES, "effis", "canada", "china", "china_index")
     lines = [
         measures.line_of(
-            MEASUREMENT, tags, {name: row[name] for name in (*numbers, *words)}, noon_of(row["day"], offset_s)
+            MEASUREMENT,
+            tags,
+            about | {name: row[name] for name in (*numbers, *words)} | _danger(row, settings.fire.scheme),
+            noon_of(row["day"], offset_s),
         )
         for row in rows
         if row["day"] not in standing or _changes(standing[row["day"]], row, (*numbers, *words))
     ]
     measures.put(connection, lines, limit=settings.trades.measures)
+
+
+def _danger(row: Row, scheme: Scheme) -> dict[str, int]:
+    return {} if row["fwi"] is None else {"danger": int(danger_of(row["fwi"], scheme))}
 
 
 def _tell(

@@ -49,6 +49,8 @@ _ABOUT_RULES = ("DatasourceNoData", "DatasourceError")
 _TEST = {_NAME_LABEL: "TestAlert", "instance": "Grafana"}
 _NO_ID_CHARS = re.compile(r"[^a-z0-9]+")
 _MAX_SLUG_CHARS = 40
+# The first stands where there is no time; beyond either a zone cannot be taken off.
+_FIRST_YEAR, _LAST_YEAR = 1, 9999
 
 
 class Alert(Struct, frozen=True):
@@ -73,7 +75,7 @@ class Alert(Struct, frozen=True):
     @property
     def source(self) -> str:
         """The condition's name at the desk."""
-        return "/".join((OWN_GATEWAY, self.device, self.point, _RULE))
+        return f"{OWN_GATEWAY}/{self.device}/{self.point}/{_RULE}"
 
     @property
     def device(self) -> str:
@@ -122,7 +124,7 @@ def read_time_us(text: str) -> int | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    if moment.tzinfo is None or not 1 < moment.year < datetime.max.year:
+    if moment.tzinfo is None or not _FIRST_YEAR < moment.year < _LAST_YEAR:
         return None
     whole = moment.astimezone(UTC).replace(microsecond=0).timestamp()
     time_us = int(whole) * 1_000_000 + moment.microsecond

@@ -27,6 +27,7 @@ from cloud.desk.changes import DESK
 from cloud.desk.operations import comment
 from cloud.desk.own import Said, say
 from cloud.feed import measures
+from cloud.influx.schema import label_of, path_tag
 from cloud.patrols.lone import Sign, end_watches_of, take_signs
 from cloud.patrols.plans import Tour
 from cloud.patrols.saying import Standing, Words, silent_event, tour_news
@@ -320,7 +321,10 @@ def _line(one: _Looked) -> bytes | None:
     for stop in one.judged.stops:
         counts[stop.verdict] += 1
     is_late = state is TourState.DONE and counts[VisitVerdict.LATE] > 0
+    name = one.row["name"]
     fields = {
+        "label": label_of(name, one.tour.route),
+        "route_name": name,
         "tours": 1,
         "tours_on_time": int(state is TourState.DONE and not is_late),
         "tours_late": int(is_late),
@@ -331,5 +335,6 @@ def _line(one: _Looked) -> bytes | None:
     } | {
         verdict.value.replace("-", "_"): counts[verdict] for verdict in VisitVerdict if verdict is not VisitVerdict.OPEN
     }
-    tags = {"area": one.row["area"] or "", "route": one.tour.route, "plan": one.tour.plan}
+    tags = {"area": one.row["area"] or "", "path": path_tag(one.row["area_path"])}
+    tags |= {"route": one.tour.route, "plan": one.tour.plan}
     return measures.line_of("patrol", tags, fields, one.tour.begins_us)

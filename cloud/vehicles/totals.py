@@ -8,10 +8,12 @@ import anyio
 from sqlalchemy import Connection, case, func, select
 
 from cloud.database import PersistentDatabase
+from cloud.database.area_tables import area
 from cloud.database.vehicle_tables import vehicle, vehicle_position
 from cloud.feed import measures
 from cloud.feed.lease import hold
 from cloud.feed.measures import line_of
+from cloud.influx.schema import path_tag
 from cloud.settings import Settings
 
 MEASUREMENT = "vehicle"
@@ -51,8 +53,9 @@ def _lines(connection: Connection, settings: Settings, now_us: int) -> Iterable[
     moves = heard & (speed_kmh >= settings.vehicles.moving_kmh)
     counted = (func.count(), func.sum(case((heard, 1), else_=0)), func.sum(case((moves, 1), else_=0)))
     joined = vehicle.join(vehicle_position, vehicle_position.c.vehicle == vehicle.c.id)
-    query = select(vehicle.c.area, *counted).select_from(joined).group_by(vehicle.c.area).order_by(vehicle.c.area)
-    for area, count, heard_count, moving in connection.execute(query):
+    joined = joined.outerjoin(area, area.c.id == vehicle.c.area)
+    query = select(vehicle.c.area, area.c.path, *counted).select_from(joined).order_by(vehicle.c.area)
+    for name, path, count, heard_count, moving in connection.execute(query.group_by(vehicle.c.area, area.c.path)):
         heard_count, moving = int(heard_count), int(moving)  # noqa: PLW2901 - PostgreSQL's sums are decimals
         fields = {"moving": moving, "standing": heard_count - moving, "silent": count - heard_count}
-        yield line_of(MEASUREMENT, {"area": area}, fields, now_us)
+        yield line_of(MEASUREMENT, {"area": name, "path": path_tag(path or "")}, fields, now_us)

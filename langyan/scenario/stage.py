@@ -12,7 +12,7 @@ from anyio.from_thread import BlockingPortal
 from device_profiles.site import Site
 from device_profiles.site_loader import load_site
 from edge import control as edge_control
-from edge.status import decode_snapshot
+from edge.status import Snapshot, decode_snapshot
 from langyan.demo.counting import QueryError, stored_counts
 from langyan.scenario.clock import StoryClock
 from langyan.scenario.cloud import DATABASE, CloudWishes, ScenarioCloud, StageError
@@ -90,6 +90,8 @@ class Stage:
             )  # fmt: skip
         self.workers = {} if self.cloud is None else self.cloud.workers
         self.controls: dict[str, Control] = {}
+        self._boots: dict[str, str] = {}
+        self._given_up: dict[tuple[str, str], int] = {}
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -117,6 +119,8 @@ class Stage:
             for process in processes:
                 process.wait_ready()
             wait_until(self._have_all_answered, FIRST_ANSWERS_S)
+            for gateway in self.gateways:
+                self._boots[gateway] = self._boot_of(gateway)
             if self.cloud is not None:
                 self.cloud.prepare()
                 self.desk = opening.enter_context(self.cloud.eyes(self.eyes))
@@ -194,6 +198,7 @@ class Stage:
         for who in self._polled():
             self.controls[who.gateway].mute(who.name)
         wait_until(self._is_settled, SETTLE_S, every_s=0.1)
+        self._given_up = self._count_given_up()
         for process in self.gateways.values():
             process.stop()
         wait_until(lambda: all(not loss.lost for loss in self.losses().values()), 1.0, every_s=0.1)
@@ -203,7 +208,7 @@ class Stage:
 
     def losses(self) -> dict[Who, Loss]:
         """Compare, for every device that is asked, what it gave with what has arrived (or is stored) by now."""
-        kept = self._kept()
+        kept, given_up = self._kept(), dict(self._given_up)
         found: dict[Who, Loss] = {}
         for gateway, control in self.controls.items():
             stats, site = control.stats(), self.sites[gateway]
@@ -214,12 +219,35 @@ class Stage:
                 # An output that is written is read back, which is no reading.
                 points = [point.key for point in placed.profile.point if not point.writable]
                 pairs = [(counts.readings.get(key, 0), kept.get((who, key), 0)) for key in points]
+                bus = gateway, placed.device.bus
+                late = min(given_up.get(bus, 0), max((0, *(made - came for made, came in pairs))))
+                given_up[bus] = given_up.get(bus, 0) - late
                 found[who] = Loss(
                     produced=sum(made for made, _ in pairs),
-                    lost=sum(max(0, made - came) for made, came in pairs),
+                    lost=sum(max(0, made - came - late) for made, came in pairs),
                     # Answers in noise are counted apart: the gateway may have understood them.
                     twice=sum(max(0, came - made - counts.noisy - counts.broken) for made, came in pairs),
                 )
+        return found
+
+    def _count_given_up(self) -> dict[tuple[str, str], int]:
+        """Count, by gateway and bus, the answers that came whole after the gateway had counted their poll as failed.
+
+        They never became readings. None where the gateway was started anew, or wrote: its counters do not tell.
+        """
+        found: dict[tuple[str, str], int] = {}
+        for gateway, control in self.controls.items():
+            snapshot = self._status(gateway)
+            if snapshot is None or snapshot.boot != self._boots[gateway]:
+                continue
+            stats, site = control.stats(), self.sites[gateway]
+            for bus in snapshot.buses:
+                total = bus.total
+                asked = [one.device.id for one in site.devices.get(bus.id, ()) if one.profile.speaks is None]
+                given = sum(stats.devices[device].counts.answers for device in asked)
+                heard = total.answers + total.refusals
+                if not total.writes:
+                    found[gateway, bus.id] = max(0, min(given, total.polls) - heard)
         return found
 
     def _kept(self) -> Mapping[tuple[Who, str], int]:
@@ -241,11 +269,23 @@ class Stage:
         return all(self._waiting(gateway) == (0, 0) for gateway in self.gateways)
 
     def _waiting(self, gateway: str) -> tuple[int, int]:
+        snapshot = self._status(gateway)
+        if snapshot is None:
+            return 1, 1
+        return snapshot.store.readings_waiting, snapshot.store.alarms_waiting
+
+    def _boot_of(self, gateway: str) -> str:
+        # It may listen a moment later than it polls.
+        wait_until(lambda: self._status(gateway) is not None, FIRST_ANSWERS_S, every_s=0.05)
+        snapshot = self._status(gateway)
+        return "" if snapshot is None else snapshot.boot
+
+    def _status(self, gateway: str) -> Snapshot | None:
+        """Ask how it stands; None while it is just starting, or gone."""
         try:
-            store = decode_snapshot(self.ask_gateway(gateway, {"do": "status"})).store
+            return decode_snapshot(self.ask_gateway(gateway, {"do": "status"}))
         except edge_control.ControlError:
-            return 1, 1  # it is just starting
-        return store.readings_waiting, store.alarms_waiting
+            return None
 
     def _polled(self) -> Iterator[Who]:
         for gateway, site in self.sites.items():

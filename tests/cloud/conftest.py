@@ -12,6 +12,7 @@ from cloud.database import Database, open_database
 from cloud.settings import DatabaseSettings, Influx1, Mqtt, Settings
 from langyan.postgres import Postgres
 from langyan.servers import Influx, Mosquitto, VictoriaMetrics
+from tests.cloud import grafana_rig
 from tests.cloud.rig import fresh
 
 
@@ -30,6 +31,13 @@ def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
 def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influx]:
     with Influx(tmp_path_factory.mktemp("influx")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def grafana_influx(influx: Influx) -> Influx:
+    """The same, with the stock of `tests.cloud.grafana_stock` in its database `langyan`, to be read only."""
+    grafana_rig.fill(influx.url)
+    return influx
 
 
 @pytest.fixture(scope="session")

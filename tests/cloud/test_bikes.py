@@ -366,9 +366,29 @@ def test_what_is_counted(rig: BikeRig) -> None:
     rig.database.run(lambda connection: rounds.count(connection, rig.settings, rig.now_us, 3, 0))
     lines = sorted(bytes(row["line"]).decode() for row in rig.rows(measure))
     stamp = f" {rig.now_us}"
-    assert lines[0] == f"bike_station,area=east,gateway=g1,site=site-g1,station=reader present=1i,moves=2i{stamp}"
+    assert lines[0].startswith("bike_station,area=east,gateway=g1,path=:all:city:east:,site=site-g1,station=reader ")
+    assert lines[0].endswith(f",present=1i,moves=2i,low=0i{stamp}")
     assert lines[1].startswith("bike_watch registered=2i,present=1i,armed=0i,stolen=0i,cases=0i,low=0i,silent=0i")
     assert len(lines) == 2
+
+
+def test_low_batteries_are_counted_where_the_tags_are(rig: BikeRig) -> None:
+    rig.add()
+    rig.add("b2", "T2")
+    rig.take([("g1", "present", TAG, rig.now_us), ("g2", "present", "T2", rig.now_us)])
+    rig.database.run(
+        lambda connection: connection.execute(
+            update(bike_tag).where(bike_tag.c.tag == "T2").values(low_us=rig.now_us)
+        )
+    )  # fmt: skip
+    rig.database.run(lambda connection: rounds.count(connection, rig.settings, rig.now_us, 0, 0))
+    low = {line.split(",")[2]: line.split("low=")[1].split("i")[0] for line in _station_lines(rig)}
+    assert low == {"gateway=g1": "0", "gateway=g2": "1"}
+    assert all("latitude=31.3" in line and "[g" in line for line in _station_lines(rig))
+
+
+def _station_lines(rig: BikeRig) -> list[str]:
+    return [line for row in rig.rows(measure) if (line := bytes(row["line"]).decode()).startswith("bike_station")]
 
 
 def test_old_stays_go_and_what_lasts_stays(desk_database: Database) -> None:

@@ -58,6 +58,9 @@ async def test_a_day_is_worked_out_once_its_noon_is_over_and_rated_in_the_aftern
     assert (one["effis"], one["canada"]) == (2, 4)
     assert "fwi=" in lines(post)[0]
     assert f" {moment_us(0, 12)}" in lines(post)[0]
+    assert "danger=2i" in lines(post)[0], "of the scheme that is set"
+    assert 'name="' in lines(post)[0]
+    assert ",path=:all:" in lines(post)[0]
     asked = post.sky.asked
     await post.pass_at(0, 15)
     assert post.sky.asked == asked + 2, "the hour alone, and its counter before"

@@ -28,7 +28,10 @@ def test_a_night_that_was_walked_ends_without_a_word(desk_database: Database) ->
     assert patrol.verdicts() == ["on-time"] * 3
     patrol.to("24 06:00")
     assert (patrol.row()["state"], patrol.told()) == ("done", [])
-    assert b"tours_on_time=1i" in rows_of(desk_database, measure)[-1]["line"]
+    line = rows_of(desk_database, measure)[-1]["line"].decode()
+    assert "tours_on_time=1i" in line
+    assert line.startswith("patrol,area=east,path=:all:city:east:,plan=night,route=")
+    assert 'route_name="夜巡"' in line
 
 
 def test_missed_is_final_only_after_the_grace_and_a_read_out_and_is_corrected_still(desk_database: Database) -> None:

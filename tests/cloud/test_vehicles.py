@@ -275,8 +275,8 @@ def test_totals_are_told_by_area_and_by_one_worker(city: Database) -> None:
     assert city.run(partial(totals, holder="a")) == 2
     assert city.run(partial(totals, holder="b")) == 0
     assert [bytes(row["line"]).decode() for row in rows_of(city, measure)] == [
-        f"vehicle,area=east moving=1i,standing=1i,silent=0i {NOW_US}",
-        f"vehicle,area=west moving=0i,standing=0i,silent=1i {NOW_US}",
+        f"vehicle,area=east,path=:all:city:east: moving=1i,standing=1i,silent=0i {NOW_US}",
+        f"vehicle,area=west,path=:all:city:west: moving=0i,standing=0i,silent=1i {NOW_US}",
     ]
     later = partial(write_totals, settings=SETTINGS, clock=lambda: NOW_US + 900 * S_US)
     assert city.run(partial(later, holder="b")) == 2

@@ -119,6 +119,8 @@ def test_a_client_that_reads_no_answers_is_cut_off_and_harms_nobody(
     flood = tcp_frame(1, 1, bytes.fromhex("02 00 00 00 08")) * 1000
     with serving(tmp_path, tcp_toml(port=port), io_module()) as (_, control):
         with socket.socket() as deaf:
+            # Small segments, as the kernel makes room for ten of them: on the loopback they are of 64 KiB.
+            deaf.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
             deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             deaf.connect(("127.0.0.1", port))
             deaf.settimeout(0.2)
