@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from sqlalchemy import update
 
 from cloud.bikes import operations, rounds
 from cloud.bikes.registry import forget_owner
@@ -376,11 +377,8 @@ def test_low_batteries_are_counted_where_the_tags_are(rig: BikeRig) -> None:
     rig.add()
     rig.add("b2", "T2")
     rig.take([("g1", "present", TAG, rig.now_us), ("g2", "present", "T2", rig.now_us)])
-    rig.database.run(
-        lambda connection: connection.execute(
-            update(bike_tag).where(bike_tag.c.tag == "T2").values(low_us=rig.now_us)
-        )
-    )  # fmt: skip
+    is_low = update(bike_tag).where(bike_tag.c.tag == "T2").values(low_us=rig.now_us)
+    rig.database.run(lambda connection: connection.execute(is_low))
     rig.database.run(lambda connection: rounds.count(connection, rig.settings, rig.now_us, 0, 0))
     low = {line.split(",")[2]: line.split("low=")[1].split("i")[0] for line in _station_lines(rig)}
     assert low == {"gateway=g1": "0", "gateway=g2": "1"}
