@@ -124,7 +124,7 @@ class Board:
         """
         query = models.AnnotationQuery(
             name=self.context.say(name), datasource=DATASOURCE, icon_color=colour,
-            target=InfluxQuery(text=" ".join(question.split()), ref_id="Anno", form="table"),
+            target=InfluxQuery(text=" ".join(question.split()), ref_id="Anno", form="table", marks=True),
         )  # fmt: skip
         self._annotations.append(query)
         return self

@@ -30,12 +30,14 @@ class InfluxQuery(variants.Dataquery):
         ref_id: "A", "B" ...
         form: "time_series" or "table".
         alias: how a series is called: `$tag_gateway`, `$col`; "" as InfluxDB does.
+        marks: whether its rows are annotations, with columns `text` and `tags`.
     """
 
     text: str
     ref_id: str = "A"
     form: str = "time_series"
     alias: str = ""
+    marks: bool = False
 
     def to_json(self) -> dict[str, object]:
         """Write it as Grafana keeps it."""
@@ -46,6 +48,9 @@ class InfluxQuery(variants.Dataquery):
             "rawQuery": True,
             "resultFormat": self.form,
         }
+        if self.marks:
+            # Without them Grafana takes the first column for a title, and runs the question as a panel's.
+            kept |= {"fromAnnotations": True, "textEditor": True, "textColumn": "text", "tagsColumn": "tags"}
         return kept | ({"alias": self.alias} if self.alias else {})
 
 
