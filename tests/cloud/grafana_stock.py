@@ -1,0 +1,359 @@
+"""Plausible lines of every measurement of the schema, as a small city would write them in a day.
+
+Every tag and field of the schema is written, with the type it has there; what is not said here follows from its kind.
+So a field added to the schema is in the stock at once. Names have quotes, slashes, backslashes, commas and Chinese.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from itertools import product
+from typing import Any
+
+from msgspec import Struct
+
+from cloud.influx.lines import encode_lines, field_key, field_value, tag_prefix, tag_value
+from cloud.influx.schema import (
+    HOURS_POLICY,
+    LEVELS,
+    LONG_POLICY,
+    MEASUREMENTS,
+    Field,
+    Keep,
+    Kind,
+    Measurement,
+    label_of,
+    path_tag,
+)
+from contract.telemetry import Point, Sample, Value
+from device_profiles.catalogue import list_profiles, load_profile
+from device_profiles.codec import ValueKind, value_kind
+from device_profiles.model import AnyPoint, PointDef, Profile
+from edge.health import BusHealth, Health, PushHealth
+
+MINUTE_US, HOUR_US, DAY_US = 60_000_000, 3_600_000_000, 86_400_000_000
+AHEAD_MIN = 40
+"""Written ahead, so that what is asked half an hour later is still fresh."""
+_SHANGHAI_US = 8 * HOUR_US
+
+
+class Area(Struct, frozen=True):
+    """An area as the registry has it."""
+
+    id: str
+    path: str
+    level: str
+    name: str
+
+
+class Site(Struct, frozen=True):
+    """A site with two gateways, between which its devices are dealt."""
+
+    id: str
+    kind: str
+    name: str
+    area: Area
+    address: str
+    latitude: float
+    longitude: float
+
+    @property
+    def gateways(self) -> tuple[str, str]:
+        return f"gw-{self.id}-1", f"gw-{self.id}.2"
+
+
+AREAS = (
+    Area("all", "", "all", "Everything"),
+    Area("zj", "zj/", "province", "浙江省"),
+    Area("jh", "zj/jh/", "city", '金华 "江南"/Jinhua'),
+    Area("jd", "zj/jh/jd/", "county", "金东区, 东"),
+    Area("pj", "zj/jh/pj/", "county", "O'Brien \\ 浦江"),
+)
+JD, PJ = AREAS[3], AREAS[4]
+SITES = (
+    Site("school-3", "school", '第三小学 "东门"', JD, "金东区宝带西路 17 号", 29.09, 119.69),
+    Site("werk.2", "factory", "O'Brien \\ Söhne / Werk 2 (b) [alt]", JD, "Hafen 2, Tor 3", 29.11, 119.72),
+    Site("tower-7", "tower", "瞭望塔 7 = 北山", PJ, "北山顶", 29.45, 119.88),
+    Site("tower-8", "tower", "Tower\n8 | 西山", PJ, "西山顶", 29.47, 119.83),
+    Site("depot-1", "bikes", "车站 $1 #1 ^[a-z]*$", JD, "人民路 1 号", 29.08, 119.65),
+)
+_STATES = (
+    "unacknowledged", "acknowledged", "returned-unacknowledged", "latched-unacknowledged", "shelved", "out-of-service",
+)  # fmt: skip
+_STAGES = ("received", "shown", "acknowledged", "dispatched", "on-scene", "received")
+_WHATS = ("raised", "acknowledged", "dispatched", "arrived", "cleared", "closed")
+_ALARM_KINDS = ("panic", "smoke", "fire-danger", "tamper")
+_WORDS = {
+    "reason": ("lost", "stopped"),
+    "state": ("moving", "standing", "silent"),
+    "judgement": ("confirmed", "false", ""),
+    "version": ("0.6.0", "0.5.2"),
+    "mode": ("live",),
+    "rule": ("noon",),
+}
+
+Fields = dict[str, Any]
+Time = Callable[[int], Fields]
+
+
+@cache
+def profiles() -> tuple[Profile, ...]:
+    """Every profile of the catalogue."""
+    return tuple(load_profile(name) for name in list_profiles())
+
+
+def lines(now_us: int) -> Iterator[tuple[str, bytes]]:
+    """Write the stock: (retention policy, line) each; "" is the default policy."""
+    yield from (("", line) for line in _telemetry(now_us))
+    yield from ((HOURS_POLICY, line) for line in _hours(now_us))
+    for name, tags, fields, at_us in (*_ingest(now_us), *_alarms(now_us), *_places(now_us), *_trades(now_us),
+                                      *_numbers(now_us)):  # fmt: skip
+        policy = LONG_POLICY if MEASUREMENTS[name].keep is Keep.LONG else ""
+        yield policy, line_of(MEASUREMENTS[name], tags, fields, at_us)
+
+
+def line_of(measurement: Measurement, tags: Mapping[str, str], fields: Mapping[str, Any], at_us: int) -> bytes:
+    """Write a line with all that the schema names, the rest made up; a field that is None is left out.
+
+    Raises:
+        KeyError: a tag or field that the schema does not name.
+    """
+    unknown = (tags.keys() - set(measurement.tags)) | (fields.keys() - {one.name for one in measurement.fields})
+    if unknown:
+        raise KeyError(f"{measurement.name}: not in the schema: {sorted(unknown)}")
+    named = {name: tags.get(name, f"{name}-1") for name in measurement.tags}
+    pairs = [(one, fields[one.name] if one.name in fields else _made_up(one, at_us)) for one in measurement.fields]
+    written = ",".join(f"{one.name}={_written(one, value)}" for one, value in pairs if value is not None)
+    tagged = "".join(f",{name}={tag_value(value)}" for name, value in sorted(named.items()) if value)
+    return f"{measurement.name}{tagged} {written} {at_us}".encode()
+
+
+def dense(now_us: int) -> list[int]:
+    """Moments: every hour of a day, every five minutes from a little before now on."""
+    past = range(now_us - DAY_US + MINUTE_US, now_us - 30 * MINUTE_US, HOUR_US)
+    return [*past, *range(now_us - 30 * MINUTE_US, now_us + AHEAD_MIN * MINUTE_US, 5 * MINUTE_US)]
+
+
+def device_id(profile: Profile) -> str:
+    """Its id on either gateway."""
+    return profile.profile.replace("/", ".")
+
+
+def _days(now_us: int, count: int) -> list[int]:
+    """Beginnings of local days, the last one today's."""
+    today = (now_us + _SHANGHAI_US) // DAY_US * DAY_US - _SHANGHAI_US
+    return [today - day * DAY_US for day in range(count)]
+
+
+def _written(field: Field, value: Any) -> str:
+    if field.kind is Kind.INTEGER:
+        return f"{int(value)}i"
+    return field_value({Kind.FLOAT: float, Kind.BOOLEAN: bool, Kind.STRING: str}[field.kind](value))
+
+
+def _made_up(field: Field, at_us: int) -> Value:
+    step = at_us // (5 * MINUTE_US)
+    if field.kind is Kind.STRING:
+        words = _WORDS.get(field.name, (f"{field.name} 一",))
+        return words[step % len(words)]
+    if field.kind is Kind.BOOLEAN:
+        return step % 2 == 0
+    return float(1 + step % 5) if field.kind is Kind.INTEGER else 3 + 2 * math.sin(step / 10)
+
+
+def _value(point: AnyPoint, step: int) -> Value:
+    kind = value_kind(point)
+    if kind is ValueKind.STATE:
+        return step % 7 == 0
+    if kind is ValueKind.WORD:
+        words = list(point.values.values()) if isinstance(point, PointDef) else ["open", "closed"]
+        return words[step % len(words)]
+    low, high = point.range or (0.0, 40.0)
+    return low + (high - low) * (0.5 + 0.4 * math.sin(step / 10))
+
+
+def _devices() -> Iterator[tuple[Site, str, str, Profile]]:
+    """All of them: site, gateway, id, profile. Two sites have one of each profile, the others one of each kind."""
+    one_each = {profile.kind: profile for profile in profiles()}.values()
+    for site in SITES:
+        for index, profile in enumerate(profiles() if site in (SITES[0], SITES[2]) else one_each):
+            yield site, site.gateways[index % 2], device_id(profile), profile
+
+
+def _health(step: int) -> Health:
+    health = Health(buses={"rs485-1": BusHealth(is_up=True), "lan": BusHealth(is_up=True, push=PushHealth())})
+    parts: list[Any] = [health.uplink, health.store, health.clock, health.machine]
+    for bus in health.buses.values():
+        parts += [bus, bus.line] if bus.push is None else [bus.push]
+    for part in parts:
+        for name in part.__struct_fields__:
+            value = getattr(part, name)
+            if name.endswith("undervolted"):
+                setattr(part, name, step % 3 == 0)
+            elif name != "push" and (value is None or (isinstance(value, int | float) and not isinstance(value, bool))):
+                setattr(part, name, 10 + step)
+    health.clock.is_trusted, health.uplink.is_up = True, step % 9 > 0
+    return health
+
+
+def _telemetry(now_us: int) -> Iterator[bytes]:
+    moments = dense(now_us)
+    for site, gateway, device, profile in _devices():
+        samples = [
+            Sample(device, at_us, tuple(Point(point.key, _value(point, step)) for point in profile.points))
+            for step, at_us in enumerate(moments)
+        ]
+        yield from encode_lines(samples, tags={"gateway": gateway, "site": site.id}, received_at_us=now_us)
+    for site in SITES:
+        for gateway in site.gateways:
+            breakers = {"rs485-1": {1: "closed", 2: "open"}}
+            own = [one for step, at_us in enumerate(moments) for one in _health(step).samples(at_us, breakers)]
+            yield from encode_lines(own, tags={"gateway": gateway, "site": site.id}, received_at_us=now_us)
+
+
+def _hours(now_us: int) -> Iterator[bytes]:
+    moments = [now_us // HOUR_US * HOUR_US - hour * HOUR_US for hour in range(24)]
+    for site, gateway, device, profile in _devices():
+        prefix = tag_prefix({"gateway": gateway, "site": site.id, "device": device})
+        keys = [field_key(point.key) for point in profile.points if isinstance(_value(point, 0), float)]
+        if not keys:
+            continue
+        fields = ",".join(f"mean_{key}=20.0,min_{key}=10.0,max_{key}=30.0" for key in keys)
+        yield from (f"{prefix} {fields} {at_us}".encode() for at_us in moments)
+
+
+Row = tuple[str, Mapping[str, str], Fields, int]
+
+
+def _ingest(now_us: int) -> Iterator[Row]:
+    for worker, (step, at_us) in product(("ingest-1", "ingest/2"), enumerate(dense(now_us))):
+        yield (
+            "ingest",
+            {"worker": worker},
+            {"dead_letters": step, "reconnects": step // 9, "uptime_s": 60 * step},
+            at_us,
+        )
+
+
+def _alarms(now_us: int) -> Iterator[Row]:
+    kinds = {profile.profile: profile.kind for profile in profiles()}
+    for site, (index, (level, state)) in product(SITES, enumerate(product(LEVELS, _STATES))):
+        device = list(kinds)[index]
+        tags = {"gateway": site.gateways[index % 2], "site": site.id, "path": path_tag(site.area.path),
+                "device": device.replace("/", "."), "point": "button_1", "rule": "pressed",
+                "kind": _ALARM_KINDS[index % 4]}  # fmt: skip
+        raised_us = now_us - DAY_US + index * 20 * MINUTE_US
+        words = {"text_en": f'Alarm "{index}" at O\'Brien', "text_zh": f"报警 {index}\n二行"}
+        steady: Fields = {
+            "severity": LEVELS[level], "level": level, "state": state, "stage": _STAGES[index % 6], "mode": "live",
+            "alarm_id": f"{index:024x}", "site_name": site.name, "area_name": site.area.name, "address": site.address,
+            "latitude": site.latitude, "longitude": site.longitude, "raised_at": raised_us // 1000, "target_s": 300.0,
+            "acknowledged": "un" not in state, "suppressed": state in {"shelved", "out-of-service"}, **words,
+        }  # fmt: skip
+        is_over = index == 0
+        for at_us in dense(now_us):
+            age_s = (at_us - raised_us) / 1e6
+            if age_s < 0:
+                continue
+            yield "alarm_state", tags, {**steady, "open": 1, "age_s": age_s, "share": age_s / 300}, at_us
+        if is_over:
+            closed = {"open": 0, "severity": 0, "age_s": 0.0, "share": 0.0}
+            yield "alarm_state", tags, {**steady, **closed}, now_us + AHEAD_MIN * MINUTE_US
+        source = {"gateway": tags["gateway"], "device": tags["device"], "point": "button_1", "mode": "live"}
+        event = {key: steady[key] for key in ("level", "severity", "alarm_id", "site_name")} | source | words
+        for step, what in enumerate(_WHATS):
+            tagged = {"kind": tags["kind"], "path": tags["path"], "site": site.id}
+            yield "alarm_event", tagged, {**event, "what": what}, raised_us + step * 7 * MINUTE_US + index
+
+
+def _places(now_us: int) -> Iterator[Row]:
+    moments = dense(now_us)
+    for area, (step, at_us) in product(AREAS, enumerate(moments)):
+        fields = {"label": label_of(area.name, area.id), "critical": step % 3, "worst": 4 if step % 3 else 3}
+        yield "area_state", {"area": area.id, "level": area.level}, fields, at_us
+    for site, (step, at_us) in product(SITES, enumerate(moments)):
+        where = {"latitude": site.latitude, "longitude": site.longitude}
+        tags = {"kind": site.kind, "path": path_tag(site.area.path), "site": site.id}
+        named = {"label": label_of(site.name, site.id), "name": site.name}
+        level = list(LEVELS)[step % 4]
+        also = {"area_name": site.area.name, "address": site.address, "worst": LEVELS[level], "level": level}
+        yield "site_state", tags, {**named, **where, **also}, at_us
+        for gateway in site.gateways:
+            tags = {"gateway": gateway, "path": path_tag(site.area.path), "site": site.id}
+            named = {"label": label_of(f"网关 {site.name}", gateway), "name": f"网关 {site.name}"}
+            yield "gateway_state", tags, {**named, **where, "online": step % 5 > 0}, at_us
+    for (site, gateway, device, profile), at_us in product(_devices(), moments[::3]):
+        tags = {"device": device, "gateway": gateway, "kind": profile.kind, "path": path_tag(site.area.path),
+                "site": site.id}  # fmt: skip
+        name = f'{profile.title["zh"]} "{device}"/1'
+        fields = {"label": label_of(name, device), "name": name, "profile": profile.profile, "lost": 0,
+                  "latitude": site.latitude, "longitude": site.longitude}  # fmt: skip
+        yield "device_state", tags, fields, at_us
+
+
+def _trades(now_us: int) -> Iterator[Row]:
+    moments = dense(now_us)
+    areas = [area.id for area in AREAS]
+    for vehicle, (step, at_us) in product(("bus.9", "tanker-2"), enumerate(moments)):
+        fields = {"label": label_of(f'浙G·"{vehicle}"/1', vehicle), "name": f'浙G·"{vehicle}"/1',
+                  "latitude": 29.1 + step / 1000, "longitude": 119.6 + step / 1000}  # fmt: skip
+        yield "vehicle_state", {"path": path_tag(JD.path), "vehicle": vehicle}, fields, at_us
+    for site in SITES:
+        tags = {"area": site.area.id, "station": site.id}
+        codes = [one.name for one in MEASUREMENTS["fire_danger"].fields]
+        hourly: Fields = {name: None for name in codes if name not in {"name", "label", "hourly_ffmc"}}
+        named = {
+            key: value for key, value in (("name", site.name), ("label", label_of(site.name, site.id))) if key in codes
+        }
+        for hour in range(8 * 24):
+            yield "fire_danger", tags, {**hourly, **named}, now_us // HOUR_US * HOUR_US - hour * HOUR_US
+        for day, at_us in enumerate(_days(now_us, 40)):
+            # Noon of a day; today's only once it is over.
+            noon_us = at_us + 12 * HOUR_US
+            if noon_us <= now_us:
+                yield "fire_danger", tags, {**named, "hourly_ffmc": None, "danger": 1 + day % 5}, noon_us
+        tags = {"area": site.area.id, "gateway": site.gateways[0], "site": site.id, "station": f"station-{site.id}"}
+        where = {"name": site.name, "latitude": site.latitude, "longitude": site.longitude}
+        yield from (("bike_station", tags, where, at_us) for at_us in moments)
+    for area, mode, hour in product(areas, ("live", "drill"), range(24)):
+        where = {"latitude": 29.4 + hour / 1000, "longitude": 119.8, "confidence": hour / 24}
+        yield "fire", {"area": area, "mode": mode}, {"fire": f"f{hour // 4}", **where}, now_us - hour * HOUR_US
+    yield from (("bike_watch", {}, {}, at_us) for at_us in moments)
+    for area, at_us in product(areas, moments):
+        yield "vehicle", {"area": area}, {}, at_us
+    for area, route, tour in product(areas, ("night", "rund/um"), range(8 * 7)):
+        verdict = {
+            "tours": 1,
+            "tours_on_time": tour % 3 == 0,
+            "tours_late": tour % 3 == 1,
+            "tours_missed": tour % 3 == 2,
+        }
+        tags = {"area": area, "plan": f"plan-{route}", "route": route}
+        yield "patrol", tags, {**verdict, "route_name": f'夜班 "{route}"'}, now_us - tour * 3 * HOUR_US
+
+
+def _numbers(now_us: int) -> Iterator[Row]:
+    days, areas = _days(now_us, 40), [area.id for area in AREAS]
+    for area, kind, level, at_us in product(areas, _ALARM_KINDS, LEVELS, days):
+        yield "alarms_by_area", {"area": area, "kind": kind, "severity": level}, {}, at_us
+    for area, at_us in product(areas, days):
+        for stage, seconds in (
+            ("transmission", 2),
+            ("acknowledge", 40),
+            ("dispatch", 90),
+            ("scene", 280),
+            ("close", 900),
+        ):
+            yield "alarm_response", {"area": area, "stage": stage}, {"p50_s": seconds, "p90_s": 2 * seconds}, at_us
+        yield "alarm_load", {"area": area}, {}, at_us
+        yield "availability", {"area": area, "of": "gateways"}, {"share": 0.97}, at_us
+    for area, hour in product(areas, range(8 * 24)):
+        yield "alarms_by_hour", {"area": area}, {}, now_us // HOUR_US * HOUR_US - hour * HOUR_US
+
+
+def written(stock: Iterable[tuple[str, bytes]]) -> dict[str, list[bytes]]:
+    """Sort lines by their policy."""
+    found: dict[str, list[bytes]] = {}
+    for policy, line in stock:
+        found.setdefault(policy, []).append(line)
+    return found
