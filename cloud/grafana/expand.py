@@ -54,22 +54,15 @@ class Window(Struct, frozen=True):
     interval_s: int
 
 
-def fill(text: str, chosen: Mapping[str, Chosen], window: Window) -> str:
+def fill(text: str, chosen: Mapping[str, Chosen], window: Window | None) -> str:
     """Fill in macros and variables; a variable nobody has chosen stays, as in Grafana.
 
     Args:
         text: a question, or a link.
         chosen: by the variable's name.
-        window: for `$timeFilter` and `$__interval`.
+        window: for `$timeFilter` and `$__interval`; None leaves the macros to Grafana's server, as the browser does.
     """
-    macros = {
-        "timeFilter": f"time >= {window.from_ms}ms and time <= {window.to_ms}ms",
-        "__interval": f"{window.interval_s}s",
-        "interval": f"{window.interval_s}s",
-        "__interval_ms": str(window.interval_s * _MS),
-        "__from": str(window.from_ms),
-        "__to": str(window.to_ms),
-    }
+    macros = {} if window is None else _macros(window)
 
     def filled(match: re.Match[str]) -> str:
         name = match["braced"] or match["old"] or match["bare"]
@@ -78,6 +71,17 @@ def fill(text: str, chosen: Mapping[str, Chosen], window: Window) -> str:
         return written(chosen[name], match["format"] or "") if name in chosen else match[0]
 
     return _VARIABLE.sub(filled, text)
+
+
+def _macros(window: Window) -> dict[str, str]:
+    return {
+        "timeFilter": f"time >= {window.from_ms}ms and time <= {window.to_ms}ms",
+        "__interval": f"{window.interval_s}s",
+        "interval": f"{window.interval_s}s",
+        "__interval_ms": str(window.interval_s * _MS),
+        "__from": str(window.from_ms),
+        "__to": str(window.to_ms),
+    }
 
 
 def written(value: Chosen, form: str) -> str:
