@@ -32,7 +32,7 @@ CHINESE_ANNOTATION = "summary_zh"
 """Annotations of a rule: what happened, in the language of the dashboards; and in Chinese, where it is another."""
 
 _NAME_LABEL = "alertname"
-_RULE = "alert"
+_POINT, _RULE = "alert", "firing"
 _SEVERITIES = {one.value: one for one in Severity} | {
     "emergency": Severity.CRITICAL,
     "page": Severity.CRITICAL,
@@ -48,7 +48,8 @@ _ABOUT_RULES = ("DatasourceNoData", "DatasourceError")
 # What the button "Test" of a contact point sends.
 _TEST = {_NAME_LABEL: "TestAlert", "instance": "Grafana"}
 _NO_ID_CHARS = re.compile(r"[^a-z0-9]+")
-_MAX_SLUG_CHARS = 40
+_MAX_SLUG_CHARS = 38
+_DIGEST_CHARS = 16
 # The first stands where there is no time; beyond either a zone cannot be taken off.
 _FIRST_YEAR, _LAST_YEAR = 1, 9999
 
@@ -75,21 +76,21 @@ class Alert(Struct, frozen=True):
     @property
     def source(self) -> str:
         """The condition's name at the desk."""
-        return f"{OWN_GATEWAY}/{self.device}/{self.point}/{_RULE}"
+        return f"{OWN_GATEWAY}/{self.device}/{_POINT}/{_RULE}"
 
     @property
     def device(self) -> str:
-        """`grafana.` and the rule's name, or a digest of it where it has no Latin letters."""
+        """`grafana.<rule>.<series>`: one device a series, as each has a place of its own.
+
+        The rule's name in Latin letters, or a digest of it; of the series Grafana's fingerprint, or a digest of the
+        labels.
+        """
         name = self.labels.get(_NAME_LABEL, "")
         slug = _NO_ID_CHARS.sub("-", name.lower()).strip("-")[:_MAX_SLUG_CHARS].strip("-")
-        return DEVICE_PREFIX + (slug if slug and name.isascii() else _digest(name))
-
-    @property
-    def point(self) -> str:
-        """What tells one series of a rule from the others."""
-        if self.fingerprint and is_id(self.fingerprint):
-            return self.fingerprint
-        return _digest("\n".join(f"{key}={value}" for key, value in sorted(self.labels.items())))
+        mark = self.fingerprint
+        if not is_id(mark) or len(mark) > _DIGEST_CHARS:
+            mark = _digest("\n".join(f"{key}={value}" for key, value in sorted(self.labels.items())))
+        return f"{DEVICE_PREFIX}{slug if slug and name.isascii() else _digest(name)}.{mark}"
 
     @property
     def is_test(self) -> bool:
@@ -160,7 +161,7 @@ def _event(alert: Alert, transition: Transition, raised_at_us: int, at_us: int) 
     return AlarmEvent(
         gateway=OWN_GATEWAY,
         device=alert.device,
-        point=alert.point,
+        point=_POINT,
         rule=_RULE,
         transition=transition,
         raised_at_us=raised_at_us,
@@ -173,7 +174,7 @@ def _event(alert: Alert, transition: Transition, raised_at_us: int, at_us: int) 
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16]
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:_DIGEST_CHARS]
 
 
 def _in_one_line(text: str) -> str:
