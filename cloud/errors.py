@@ -78,6 +78,20 @@ class UnstorableError(CloudError):
         self.index = index
 
 
+class SchemaError(CloudError):
+    """A line does not fit the schema of InfluxDB; the program is wrong, not its data.
+
+    Attributes:
+        measurement: of the line.
+    """
+
+    hint = "Say it in cloud/influx/schema.py first, then write it."
+
+    def __init__(self, measurement: str, why: str) -> None:
+        super().__init__(f"InfluxDB's measurement {measurement!r}: {why}")
+        self.measurement = measurement
+
+
 class TooLargeError(CloudError):
     """The database takes the data in smaller pieces only."""
 

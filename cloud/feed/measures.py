@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import anyio
@@ -15,11 +15,12 @@ from cloud.database import PersistentDatabase
 from cloud.database.feed_tables import measure
 from cloud.feed.lease import hold
 from cloud.influx import open_writer
-from cloud.influx.bisection import bisect
-from cloud.influx.lines import field_value, tag_value
+from cloud.influx.lines import line_of
 from cloud.influx.persistent import PersistentWriter
+from cloud.influx.routing import write_lines
 from cloud.settings import Settings
-from contract.telemetry import Value
+
+__all__ = ["line_of", "put", "run_measures"]
 
 _log = logging.getLogger(__name__)
 _AT_ONCE = 2_000
@@ -28,27 +29,6 @@ _LEASE_S = 120.0
 # A write waits for InfluxDB as long as it is away. It is given up in time, and begun anew with the lease: what this
 # worker has in hand may not come after what another has written since.
 _WRITE_S = 90.0
-
-
-def line_of(
-    measurement: str, tags: Mapping[str, str], fields: Mapping[str, Value | int | None], at_us: int
-) -> bytes | None:
-    """Write one line; empty tags and fields without a value are left out, None when no field is left.
-
-    Args:
-        measurement: a plain word.
-        tags: of few values each; people's names and what changes often are fields.
-        fields: whole numbers stay whole, others are float; one name has one kind for ever.
-        at_us: microseconds UTC.
-    """
-    head = [measurement]
-    head += [f"{key}={escaped}" for key, value in sorted(tags.items()) if (escaped := tag_value(value))]
-    written = [f"{key}={_field(value)}" for key, value in fields.items() if value is not None]
-    return f"{','.join(head)} {','.join(written)} {at_us}".encode() if written else None
-
-
-def _field(value: Value | int) -> str:
-    return f"{value}i" if isinstance(value, int) and not isinstance(value, bool) else field_value(value)
 
 
 def put(connection: Connection, lines: Iterable[bytes | None], *, limit: int) -> None:
@@ -110,6 +90,6 @@ def _forget(connection: Connection, written: Sequence[int]) -> None:
 
 
 async def _write(lines: Sequence[bytes], writer: PersistentWriter) -> None:
-    for culprit in await bisect(lines, writer.write):
+    for line, why in await write_lines(lines, writer):
         # Nobody's data: whatever is wrong with it is wrong with us, and everything else must go on.
-        _log.error("InfluxDB refuses a measure: %s: %s", culprit.why, lines[culprit.start].decode(errors="replace"))
+        _log.error("InfluxDB refuses a measure: %s: %s", why, line.decode(errors="replace"))

@@ -1,6 +1,6 @@
-"""Line protocol: samples as InfluxDB takes them. Pure.
+"""Line protocol: samples and findings as InfluxDB takes them. Pure.
 
-One measurement, `telemetry`. Tags: `device`, `gateway`, and `site` when the registry knows it. One line a
+Samples are one measurement, `telemetry`. Tags: `device`, `gateway`, and `site` when the registry knows it. One line a
 sample: a field a point (numbers always float, states boolean, texts string), and the integer field
 `received_at`, microseconds. The timestamp is the sample's own, microseconds; so a repeated delivery writes the
 same points again and only `received_at` becomes that of the last delivery.
@@ -15,8 +15,12 @@ Source: "Line protocol" of InfluxDB 1.8, 2 and 3; tried on 1.6.7.
 import math
 from collections.abc import Iterable, Iterator, Mapping
 
-from cloud.errors import UnstorableError
+from cloud.errors import SchemaError, UnstorableError
+from cloud.influx.schema import MEASUREMENTS, Kind, Measurement
 from contract.telemetry import Sample, Value
+
+Fields = Mapping[str, Value | int | None]
+"""By name; None is left out."""
 
 MEASUREMENT = "telemetry"
 RESERVED = frozenset({"device", "gateway", "site", "time", "received_at"})
@@ -84,3 +88,59 @@ def encode_lines(samples: Iterable[Sample], *, tags: Mapping[str, str], received
             fields.append(f"{field_key(point.key)}={field_value(value)}")
         fields.append(f"received_at={received_at_us}i")
         yield f"{prefix} {','.join(fields)} {sample.at_us}".encode()
+
+
+def line_of(measurement: str, tags: Mapping[str, str], fields: Fields, at_us: int) -> bytes | None:
+    """Write a line of a measurement of `cloud.influx.schema`, each field as the type it has there.
+
+    Empty tags, fields without a value and numbers that are not finite are left out.
+
+    Args:
+        measurement: its name.
+        tags: of few values each; people's names and what changes often are fields.
+        fields: a whole number becomes a float where the schema says so.
+        at_us: microseconds UTC.
+
+    Returns:
+        None when no field is left.
+
+    Raises:
+        SchemaError: the schema has no such measurement, tag or field, or another type for it.
+    """
+    known = MEASUREMENTS.get(measurement)
+    if known is None:
+        raise SchemaError(measurement, "no measurement is called so")
+    kinds = {field.name: field.kind for field in known.fields}
+    for tag in tags:
+        if tag not in known.tags:
+            raise SchemaError(measurement, f"it has no tag {tag!r}")
+    fitting = {name: _fit(known, kinds.get(name), name, value) for name, value in fields.items() if value is not None}
+    return plain_line(measurement, tags, fitting, at_us)
+
+
+def plain_line(measurement: str, tags: Mapping[str, str], fields: Fields, at_us: int) -> bytes | None:
+    """Write a line as it is said: whole numbers stay whole, others are float; else as `line_of`."""
+    head = [measurement]
+    head += [f"{key}={escaped}" for key, value in sorted(tags.items()) if (escaped := tag_value(value))]
+    written = [f"{key}={_plain(value)}" for key, value in fields.items() if value is not None and _is_finite(value)]
+    return f"{','.join(head)} {','.join(written)} {at_us}".encode() if written else None
+
+
+def _fit(known: Measurement, kind: Kind | None, name: str, value: Value | int) -> Value | int:
+    if kind is None:
+        raise SchemaError(known.name, f"it has no field {name!r}")
+    if kind is Kind.FLOAT and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    wanted = {Kind.FLOAT: float, Kind.INTEGER: int, Kind.BOOLEAN: bool, Kind.STRING: str}[kind]
+    # A bool is an int to Python, and another type to InfluxDB.
+    if type(value) is not wanted and not (isinstance(value, str) and kind is Kind.STRING):
+        raise SchemaError(known.name, f"field {name!r} is {kind.value}, and not {value!r:.80}")
+    return value
+
+
+def _plain(value: Value | int) -> str:
+    return f"{value}i" if isinstance(value, int) and not isinstance(value, bool) else field_value(value)
+
+
+def _is_finite(value: Value | int) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)

@@ -29,8 +29,8 @@ class PersistentWriter:
         self._outage = Outage(_log, "InfluxDB")
         self._is_database_sure = False
 
-    async def write(self, lines: bytes) -> None:
-        """Write lines; return when the server has them.
+    async def write(self, lines: bytes, *, policy: str = "") -> None:
+        """Write lines to a retention policy; return when the server has them.
 
         Raises:
             DatabaseRefusedError, TooLargeError: as the writer does; everything else is waited out.
@@ -39,7 +39,7 @@ class PersistentWriter:
             try:
                 if not self._is_database_sure:
                     await self._ensure_database()
-                await self._writer.write(lines)
+                await self._writer.write(lines, policy=policy)
             except HoldError as error:
                 # The database may have been dropped or set up anew; before the next try it is made again.
                 self._is_database_sure = False

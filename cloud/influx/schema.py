@@ -277,6 +277,7 @@ DEVICE_STATE = Measurement(
         _s("label", N_("name and id, for the variables of dashboards")),
         _s("name", N_("for people")),
         _s("place", N_("where in the site")),
+        _s("site_label", N_("name and id of its site, to choose among sites that have such a device")),
         _s("profile", N_("maker/model")),
         _i("lost", N_("1 while its gateway does not reach it")),
         _i("worst", N_("severity of its worst open alarm: 4 critical to 0 none")),
@@ -510,3 +511,9 @@ MEASUREMENTS: dict[str, Measurement] = {
     )
 }  # fmt: skip
 """By name, in the order of the docs."""
+
+
+def policy_of(measurement: str) -> str:
+    """Name the retention policy that a measurement is written to; "" is the default one, also of what is not here."""
+    known = MEASUREMENTS.get(measurement)
+    return LONG_POLICY if known is not None and known.keep is Keep.LONG else ""

@@ -8,6 +8,10 @@ from typing import Any, Self
 import aiohttp
 
 from cloud.errors import DatabaseAwayError, HoldError
+from cloud.influx.plan import Policy
+from cloud.influx.query import quote_ident
+from cloud.influx.schema import LONG_POLICY
+from cloud.influx.statements import create_policy
 from cloud.influx.writer import error_for
 from cloud.settings import BasicAuth, Influx1, secret
 
@@ -33,15 +37,18 @@ class InfluxV1:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def write(self, lines: bytes) -> None:
+    async def write(self, lines: bytes, *, policy: str = "") -> None:
         """Write; see `InfluxWriter.write`."""
         body = gzip.compress(lines, _GZIP_LEVEL, mtime=0)
-        await self._post("/write", params=self._params, data=body, headers={"Content-Encoding": "gzip"})
+        params = self._params | {"rp": policy} if policy else self._params
+        await self._post("/write", params=params, data=body, headers={"Content-Encoding": "gzip"})
 
     async def ensure_database(self) -> None:
-        """Create the database; the statement does nothing when it is there."""
-        name = self._settings.database.replace("\\", "\\\\").replace('"', '\\"')
-        answer = await self._post("/query", params={}, data={"q": f'CREATE DATABASE "{name}"'}, headers={})
+        """Create the database and the long policy; the statements do nothing where they are there."""
+        name = quote_ident(self._settings.database)
+        # One that keeps for another time than for ever is refused, and is as it should be.
+        statements = f"CREATE DATABASE {name}; {create_policy(Policy(LONG_POLICY), self._settings.database)}"
+        answer = await self._post("/query", params={}, data={"q": statements}, headers={})
         try:
             words = json.loads(answer)
         except ValueError as error:

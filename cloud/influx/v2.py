@@ -9,7 +9,15 @@ from influxdb_client.domain.write_precision import WritePrecision
 
 from cloud.errors import DatabaseAwayError
 from cloud.influx.writer import error_for
-from cloud.settings import Influx2, TokenAuth, secret
+from cloud.settings import Influx2, Influx3, TokenAuth, secret
+
+
+def bucket_of(settings: Influx2, policy: str) -> str:
+    """Name the bucket of a retention policy; 2.x maps `langyan/long` to database and policy by itself.
+
+    3.x has one database for everything, as its InfluxQL knows no policy after FROM.
+    """
+    return f"{settings.bucket}/{policy}" if policy and not isinstance(settings, Influx3) else settings.bucket
 
 
 class InfluxV2:
@@ -40,11 +48,14 @@ class InfluxV2:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def write(self, lines: bytes) -> None:
+    async def write(self, lines: bytes, *, policy: str = "") -> None:
         """Write; see `InfluxWriter.write`."""
         try:
             await self._write_api.write(
-                bucket=self._settings.bucket, org=self._settings.org, record=lines, write_precision=WritePrecision.US
+                bucket=bucket_of(self._settings, policy),
+                org=self._settings.org,
+                record=lines,
+                write_precision=WritePrecision.US,
             )
         except InfluxDBError as error:
             raise self._error(error) from error

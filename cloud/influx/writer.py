@@ -8,6 +8,8 @@ MAX_WORDS = 600
 _REFUSED = frozenset({400, 422})
 # Limits of InfluxDB 1.x on its own size. Source: influxdata/influxdb 1.6, tsdb/config.go and tsdb/shard.go.
 _FULL = ("max-values-per-tag limit exceeded", "max-series-per-database limit exceeded")
+# 1.6.7 says so with status 500, as if time would mend it.
+_NO_POLICY = "retention policy not found"
 _TOO_LARGE = 413
 _HOLD = frozenset({401, 403, 404})
 # Longer would outlast any operator's patience; the server is asked again after this at the latest.
@@ -17,8 +19,12 @@ MAX_RETRY_AFTER_S = 300.0
 class InfluxWriter(Protocol):
     """Writes line protocol with microsecond timestamps."""
 
-    async def write(self, lines: bytes) -> None:
+    async def write(self, lines: bytes, *, policy: str = "") -> None:
         """Write lines parted by newlines; return only when the server has them all.
+
+        Args:
+            lines: of one retention policy.
+            policy: its name, `cloud.influx.schema.policy_of`; "" is the default one.
 
         Raises:
             DatabaseAwayError: no answer in time, or the server is busy or broken (429, 5xx).
@@ -29,7 +35,9 @@ class InfluxWriter(Protocol):
         """
 
     async def ensure_database(self) -> None:
-        """Create the database where that is ours to do (1.x); nothing happens when it exists.
+        """Create the database, and the policy of what is kept for long, where that is ours to do (1.x).
+
+        Nothing happens when they exist, however long they keep: that is for `langyan cloud init`.
 
         Raises:
             DatabaseAwayError, HoldError.
@@ -53,6 +61,8 @@ def error_for(status: int, words: str, *, retry_after: str | None = None) -> Clo
     why = f"HTTP {status}: {' '.join(words.split())[:MAX_WORDS]}"
     if status in _REFUSED and any(limit in words for limit in _FULL):
         # Not the line's fault: with more room the server takes it, so it is not for the dead letters.
+        return HoldError(why, status=status)
+    if _NO_POLICY in words:
         return HoldError(why, status=status)
     if status in _REFUSED:
         return DatabaseRefusedError(why)

@@ -16,7 +16,8 @@ Source: as `cloud.influx.lines`.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from cloud.influx.lines import tag_value
+from cloud.influx.lines import line_of
+from cloud.influx.schema import ALL_AREAS
 from cloud.numbers.availability import Availability
 from cloud.numbers.histogram import percentile_s
 from cloud.numbers.load import measure_load
@@ -51,7 +52,7 @@ def day_lines(area_path: str, content: Content, *, from_us: int, until_us: int, 
     for name, tally in sorted(content.by.items()):
         kind, severity = name.split("/")
         tags = {"area": area, "kind": kind, "severity": severity}
-        yield _line("alarms_by_area", tags, _counts(tally), from_us)
+        yield from _line("alarms_by_area", tags, _counts(tally), from_us)
     together = merged(content.by.values())
     for stage in Stage:
         histogram = together.times.get(stage, {})
@@ -61,7 +62,7 @@ def day_lines(area_path: str, content: Content, *, from_us: int, until_us: int, 
             "p90_s": percentile_s(histogram, 0.9),
             "within": together.within.get(stage, 0),
         }
-        yield _line("alarm_response", {"area": area, "stage": stage.value}, fields, from_us)
+        yield from _line("alarm_response", {"area": area, "stage": stage.value}, fields, from_us)
     load = measure_load(runs_of(content.load), from_us=from_us, until_us=until_us, operators=operators)
     fields = {
         "alarms": load.alarms,
@@ -71,16 +72,16 @@ def day_lines(area_path: str, content: Content, *, from_us: int, until_us: int, 
         "overfull_share": load.overfull_share,
         "flood_share": load.flood_share,
     }
-    yield _line("alarm_load", {"area": area}, fields, from_us)
+    yield from _line("alarm_load", {"area": area}, fields, from_us)
     hours: Counter[int] = Counter()
     for period, count in content.load.items():
         hours[period // _PERIODS_AN_HOUR] += count
     for hour, count in sorted(hours.items()):
         at_us = hour * _PERIODS_AN_HOUR * PERIOD_US
-        yield _line("alarms_by_hour", {"area": area}, {"annunciated": count}, at_us)
+        yield from _line("alarms_by_hour", {"area": area}, {"annunciated": count}, at_us)
 
 
-def availability_line(area_path: str, found: Availability, *, at_us: int) -> bytes:
+def availability_lines(area_path: str, found: Availability, *, at_us: int) -> Iterator[bytes]:
     """Write how much of a day the gateways of an area were there; `at_us` is the day's beginning."""
     fields = {"share": found.share, "losses": found.losses, "lost_s": found.lost_s}
     return _line("availability", {"area": area_tag(area_path), "of": "gateways"}, fields, at_us)
@@ -88,7 +89,7 @@ def availability_line(area_path: str, found: Availability, *, at_us: int) -> byt
 
 def area_tag(area_path: str) -> str:
     """Name an area in a tag: its id, the last of its path."""
-    return area_path.split("/")[-2] if area_path else "all"
+    return area_path.split("/")[-2] if area_path else ALL_AREAS
 
 
 def _counts(tally: Tally) -> dict[str, float | None]:
@@ -99,8 +100,8 @@ def _counts(tally: Tally) -> dict[str, float | None]:
     return fields
 
 
-def _line(measurement: str, tags: Mapping[str, str], fields: Mapping[str, float | None], at_us: int) -> bytes:
-    """Write one line; what is not known has no field. Numbers are all float, so that no type ever meets another."""
-    named = ",".join(f"{key}={tag_value(value)}" for key, value in sorted(tags.items()))
-    known = ",".join(f"{key}={float(value)!r}" for key, value in fields.items() if value is not None)
-    return f"{measurement},{named} {known} {at_us}".encode()
+def _line(measurement: str, tags: Mapping[str, str], fields: Mapping[str, float | None], at_us: int) -> Iterator[bytes]:
+    """Write one line, or none where nothing is known."""
+    line = line_of(measurement, tags, fields, at_us)
+    if line is not None:
+        yield line

@@ -15,12 +15,12 @@ from cloud.counters import Counters
 from cloud.database import PersistentDatabase
 from cloud.database.number_tables import tally
 from cloud.influx import open_writer
-from cloud.influx.bisection import bisect
 from cloud.influx.persistent import PersistentWriter
+from cloud.influx.routing import write_lines
 from cloud.numbers.availability import availability_by_area
 from cloud.numbers.days import DAY, day_of, span_us
 from cloud.numbers.following import AT_ONCE, follow_changes, rebuild_steps
-from cloud.numbers.lines import availability_line, day_lines
+from cloud.numbers.lines import availability_lines, day_lines
 from cloud.numbers.written import read_content
 from cloud.settings import Settings
 
@@ -98,9 +98,9 @@ async def _tell(database: PersistentDatabase, settings: Settings, clock: Callabl
 
 
 async def _write(lines: Sequence[bytes], writer: PersistentWriter) -> None:
-    for culprit in await bisect(lines, writer.write) if lines else ():
+    for line, why in await write_lines(lines, writer):
         # Nobody's data: whatever is wrong with it is wrong with us, and everything else must go on.
-        _log.error("InfluxDB refuses numbers: %s: %s", culprit.why, lines[culprit.start].decode(errors="replace"))
+        _log.error("InfluxDB refuses numbers: %s: %s", why, line.decode(errors="replace"))
 
 
 def find_untold(connection: Connection) -> list[Untold]:
@@ -141,5 +141,6 @@ def _availability_lines(connection: Connection, at_us: int, zone: ZoneInfo) -> l
     for day in (today - timedelta(days=1), today):
         from_us, until_us = span_us(day, zone)
         found = availability_by_area(connection, from_us=from_us, until_us=min(until_us, max(at_us, from_us + 1)))
-        lines += [availability_line(path, one, at_us=from_us) for path, one in sorted(found.items())]
+        for path, one in sorted(found.items()):
+            lines += availability_lines(path, one, at_us=from_us)
     return lines

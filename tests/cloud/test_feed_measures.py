@@ -17,8 +17,9 @@ from cloud.database import Database, PersistentDatabase
 from cloud.database.feed_tables import lease, measure, observation
 from cloud.feed import measures
 from cloud.feed.lease import hold
-from cloud.feed.measures import line_of, run_measures
+from cloud.feed.measures import run_measures
 from cloud.feed.sorting import Trade, read_samples
+from cloud.influx.lines import plain_line
 from cloud.influx.persistent import PersistentWriter
 from cloud.ingest import Batch, run_ingest
 from cloud.ingest.core import interpret
@@ -40,17 +41,17 @@ from tests.cloud.rig import T0_US, GatewayClient, count_of, eventually, fresh, i
 def test_lines_are_written_as_influxdb_reads_them() -> None:
     tags = {"site": "学校 1", "area": "a,b=c", "empty": "", "end": "x\\"}
     fields: dict[str, Any] = {"count": 3, "is_on": True, "mean": 2.0, "words": 'say "hi"\\', "none": None}
-    assert line_of("vehicle", tags, fields, 17) == (
+    assert plain_line("vehicle", tags, fields, 17) == (
         'vehicle,area=a\\,b\\=c,end=x,site=学校\\ 1 count=3i,is_on=true,mean=2.0,words="say \\"hi\\"\\\\" 17'.encode()
     )
-    assert line_of("vehicle", {}, {"one": 1}, 5) == b"vehicle one=1i 5"
-    assert line_of("vehicle", {"a": "b"}, {"nothing": None}, 5) is None
-    assert line_of("vehicle", {"a": "b"}, {}, 5) is None
+    assert plain_line("vehicle", {}, {"one": 1}, 5) == b"vehicle one=1i 5"
+    assert plain_line("vehicle", {"a": "b"}, {"nothing": None}, 5) is None
+    assert plain_line("vehicle", {"a": "b"}, {}, 5) is None
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r\n\x00"), max_size=30))
 def test_whatever_a_tag_says_the_line_has_three_parts(words: str) -> None:
-    line = line_of("m", {"t": words}, {"f": 1}, 9)
+    line = plain_line("m", {"t": words}, {"f": 1}, 9)
     assert line is not None
     text = line.decode()
     for escaped in ("\\ ", "\\,", "\\="):
@@ -60,7 +61,7 @@ def test_whatever_a_tag_says_the_line_has_three_parts(words: str) -> None:
 
 
 def put(database: Database, *numbers: int, limit: int = 1_000) -> None:
-    lines = [line_of("m", {}, {"f": number}, T0_US + number) for number in numbers]
+    lines = [plain_line("m", {}, {"f": number}, T0_US + number) for number in numbers]
     database.run(lambda connection: measures.put(connection, [*lines, None], limit=limit))
 
 
@@ -176,8 +177,8 @@ POSITIONS = [
 class Sink:
     """An InfluxDB that has everything at once."""
 
-    async def write(self, lines: bytes) -> None:
-        del lines
+    async def write(self, lines: bytes, *, policy: str = "") -> None:
+        del lines, policy
 
 
 class Door:
