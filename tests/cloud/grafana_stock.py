@@ -287,19 +287,23 @@ def _places(now_us: int) -> Iterator[Row]:
                 "site": site.id}  # fmt: skip
         name = f'{profile.title["zh"]} "{device}"/1'
         fields = {"label": label_of(name, device), "name": name, "profile": profile.profile, "lost": 0,
+                  "site_label": label_of(site.name, site.id),
                   "latitude": site.latitude, "longitude": site.longitude}  # fmt: skip
         yield "device_state", tags, fields, at_us
 
 
+def _within(area: Area) -> dict[str, str]:
+    return {"area": area.id, "path": path_tag(area.path)}
+
+
 def _trades(now_us: int) -> Iterator[Row]:
     moments = dense(now_us)
-    areas = [area.id for area in AREAS]
     for vehicle, (step, at_us) in product(("bus.9", "tanker-2"), enumerate(moments)):
         fields = {"label": label_of(f'浙G·"{vehicle}"/1', vehicle), "name": f'浙G·"{vehicle}"/1',
                   "latitude": 29.1 + step / 1000, "longitude": 119.6 + step / 1000}  # fmt: skip
         yield "vehicle_state", {"path": path_tag(JD.path), "vehicle": vehicle}, fields, at_us
     for site in SITES:
-        tags = {"area": site.area.id, "station": site.id}
+        tags = {**_within(site.area), "site": site.id, "station": site.id}
         codes = [one.name for one in MEASUREMENTS["fire_danger"].fields]
         hourly: Fields = {name: None for name in codes if name not in {"name", "label", "hourly_ffmc"}}
         named = {
@@ -312,24 +316,30 @@ def _trades(now_us: int) -> Iterator[Row]:
             noon_us = at_us + 12 * HOUR_US
             if noon_us <= now_us:
                 yield "fire_danger", tags, {**named, "hourly_ffmc": None, "danger": 1 + day % 5}, noon_us
-        tags = {"area": site.area.id, "gateway": site.gateways[0], "site": site.id, "station": f"station-{site.id}"}
-        where = {"name": site.name, "latitude": site.latitude, "longitude": site.longitude}
+        tags = {**_within(site.area), "gateway": site.gateways[0], "site": site.id, "station": f"station-{site.id}"}
+        where = {"name": site.name, "latitude": site.latitude, "longitude": site.longitude,
+                 "label": label_of(site.name, site.gateways[0])}  # fmt: skip
         yield from (("bike_station", tags, where, at_us) for at_us in moments)
-    for area, mode, hour in product(areas, ("live", "drill"), range(24)):
+    for area, mode, hour in product(AREAS, ("live", "drill"), range(24)):
         where = {"latitude": 29.4 + hour / 1000, "longitude": 119.8, "confidence": hour / 24}
-        yield "fire", {"area": area, "mode": mode}, {"fire": f"f{hour // 4}", **where}, now_us - hour * HOUR_US
+        yield "fire", {**_within(area), "mode": mode}, {"fire": f"f{hour // 4}", **where}, now_us - hour * HOUR_US
     yield from (("bike_watch", {}, {}, at_us) for at_us in moments)
-    for area, at_us in product(areas, moments):
-        yield "vehicle", {"area": area}, {}, at_us
-    for area, route, tour in product(areas, ("night", "rund/um"), range(8 * 7)):
+    for area, at_us in product(AREAS, moments):
+        yield "vehicle", _within(area), {}, at_us
+    for area, route, tour in product(AREAS, ("night", "rund/um"), range(8 * 7)):
         verdict = {
             "tours": 1,
             "tours_on_time": tour % 3 == 0,
             "tours_late": tour % 3 == 1,
             "tours_missed": tour % 3 == 2,
         }
-        tags = {"area": area, "plan": f"plan-{route}", "route": route}
-        yield "patrol", tags, {**verdict, "route_name": f'夜班 "{route}"'}, now_us - tour * 3 * HOUR_US
+        tags = {**_within(area), "plan": f"plan-{route}", "route": route}
+        yield "patrol", tags, {**verdict, **_route(route)}, now_us - tour * 3 * HOUR_US
+
+
+def _route(route: str) -> Fields:
+    name = f'夜班 "{route}"'
+    return {"route_name": name, "label": label_of(name, route)}
 
 
 def _numbers(now_us: int) -> Iterator[Row]:
