@@ -4,6 +4,7 @@
 target, annotation and repeat, asks, and gives the faults.
 """
 
+import itertools
 import re
 import time
 import urllib.error
@@ -20,7 +21,7 @@ from cloud.grafana.expand import fill as filled
 from cloud.grafana.influxql import DATASOURCE_UID
 from cloud.influx.query import Series
 from cloud.influx.schema import HOURS_POLICY, LONG_POLICY
-from tests.cloud import grafana_stock
+from tests.cloud import grafana_frames, grafana_stock
 
 Model = Mapping[str, Any]
 """A dashboard in Grafana's classic JSON."""
@@ -40,7 +41,7 @@ _STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1_200, 1_800, 3_600
 
 
 class Fault(Struct, frozen=True):
-    """One question that gives nothing to see.
+    """One question that gives nothing to see, or not what its panel looks for.
 
     Attributes:
         dashboard: its uid.
@@ -142,8 +143,17 @@ def run_dashboard(
     now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     faults: list[Fault] = []
     chosen = choose_variables(model, url, faults, database=database, choose=choose or {}, now_ms=now_ms)
-    for asked in questions(model, chosen, now_ms=now_ms):
-        faults += _faults(str(model["uid"]), asked, url, database)
+    every = questions(model, chosen, now_ms=now_ms)
+    for _, group in itertools.groupby(every, key=lambda asked: (asked.panel.get("id"), asked.scoped)):
+        answered: list[tuple[Model, list[Series]]] = []
+        for asked in group:
+            answer, found = _answered(str(model["uid"]), asked, url, database)
+            faults += found
+            answered.append((asked.target, answer))
+        if asked.panel:
+            where = f"panel {asked.panel['id']} {asked.panel.get('title', '')!r}"
+            told = grafana_frames.sight_faults(asked.panel, answered)
+            faults += [Fault(str(model["uid"]), where, asked.question, words) for words in told]
     return faults
 
 
@@ -159,8 +169,9 @@ def choose_variables(
         if variable["type"] == "query":
             question = filled(_question_of(variable["query"]), chosen, window)
             asked = Asked(f"variable {name}", {}, {}, question, {})
-            faults += _faults(str(model["uid"]), asked, url, database)
-            options = _options(variable, url, question, database)
+            answer, found = _answered(str(model["uid"]), asked, url, database)
+            faults += found
+            options = _options(variable, answer)
             if not options:
                 faults.append(Fault(str(model["uid"]), asked.where, question, "no choices"))
         else:
@@ -219,22 +230,19 @@ def shows(answer: Sequence[Series]) -> bool:
     return any(cell is not None for series in answer for row in series.values for cell in row[1:])
 
 
-def _faults(uid: str, asked: Asked, url: str, database: str) -> list[Fault]:
+def _answered(uid: str, asked: Asked, url: str, database: str) -> tuple[list[Series], list[Fault]]:
     left_over = _LEFT_OVER.search(asked.question)
     if left_over:
-        return [Fault(uid, asked.where, asked.question, f"a variable that nobody gives: {left_over[0]}")]
+        return [], [Fault(uid, asked.where, asked.question, f"a variable that nobody gives: {left_over[0]}")]
     try:
         answer = ask(url, asked.question, database=database)
     except InfluxError as error:
-        return [Fault(uid, asked.where, asked.question, str(error))]
-    return [] if shows(answer) else [Fault(uid, asked.where, asked.question, "empty")]
+        return [], [Fault(uid, asked.where, asked.question, str(error))]
+    return answer, [] if shows(answer) else [Fault(uid, asked.where, asked.question, "empty")]
 
 
-def _options(variable: Model, url: str, question: str, database: str) -> list[Option]:
-    try:
-        found = options_of(ask(url, question, database=database), str(variable.get("regex") or ""))
-    except InfluxError:
-        return []
+def _options(variable: Model, answer: Sequence[Series]) -> list[Option]:
+    found = options_of(answer, str(variable.get("regex") or ""))
     sort = variable.get("sort", 0)
     if sort in {5, 6}:
         found.sort(key=lambda one: one.text.casefold())
