@@ -3,14 +3,16 @@
 Source: "HTTP API reference", Grafana 12; its OpenAPI document.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Self
 from urllib.parse import quote
 
 import aiohttp
+import anyio
 import msgspec
 from yarl import URL
 
+from cloud.backoff import Backoff
 from cloud.clock import now_us
 from cloud.grafana.errors import (
     GrafanaAwayError,
@@ -26,9 +28,13 @@ from cloud.telling.webhooks import retry_after_s
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """A longer answer is refused."""
+TRIES = 4
+"""Of a patient client."""
+LONGEST_WAIT_S = 60.0
 _MAX_WORDS = 300
 _AT_ONCE = 4
 _BUSY = 429
+_NOT_DONE = (_BUSY, 503)
 _CONFLICT, _PRECONDITION = 409, 412
 _BY_STATUS: dict[int, type[GrafanaRefusedError]] = {
     401: GrafanaTokenError,
@@ -115,7 +121,9 @@ class GrafanaClient:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise GrafanaAwayError(f"{asked}: not reached: {error}") from error
         if not 200 <= answer.status < 300:  # noqa: PLR2004 - success
-            raise error_for(answer.status, text, answer.headers, asked=asked)
+            refusal = error_for(answer.status, text, answer.headers, asked=asked)
+            refusal.said = _decoded(text)
+            raise refusal
         return _read(text, asked, answer.headers.get("Content-Type", ""))
 
     async def close(self) -> None:
@@ -131,6 +139,66 @@ class GrafanaClient:
                 raise GrafanaRefusedError(f"{asked}: more than {self._max_bytes} bytes", status=answer.status)
             pieces.append(piece)
         return b"".join(pieces)
+
+
+class PatientClient(GrafanaClient):
+    """The same, for a person who waits at a terminal: what time mends is asked again, a few times.
+
+    A question is asked again after any trouble; what changes something only where Grafana said that it did not do it
+    (429, 503), as a second one would find the first.
+
+    Args:
+        wait: sleeps for so many seconds.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        timeout_s: float = 10.0,
+        *,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
+        wait: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
+        super().__init__(url, token, timeout_s, max_answer_bytes=max_answer_bytes)
+        self._wait = wait
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        params: Mapping[str, str | list[str]] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Ask, up to `TRIES` times; who is asked to wait longer than `LONGEST_WAIT_S` is told so at once."""
+        backoff = Backoff(first_s=1.0, longest_s=LONGEST_WAIT_S)
+        for _ in range(TRIES - 1):
+            try:
+                return await super().request(method, path, body, params=params, headers=headers)
+            except GrafanaAwayError as error:
+                wait_s = backoff.next_s() if error.retry_after_s is None else error.retry_after_s
+                if wait_s > LONGEST_WAIT_S or not (method == "GET" or error.status in _NOT_DONE):
+                    raise
+            await self._wait(wait_s)
+        return await super().request(method, path, body, params=params, headers=headers)
+
+
+async def version_of(client: GrafanaClient) -> str:
+    """Ask whether it is a Grafana, and which; "" where it does not say.
+
+    Raises:
+        NotGrafanaError: something else answers.
+        GrafanaError: as `GrafanaClient.request`.
+    """
+    try:
+        answer = await client.request("GET", "/api/health")
+    except GrafanaMissingError as error:
+        raise NotGrafanaError(f"{client.url}/api/health: HTTP 404", status=404) from error
+    if not isinstance(answer, dict) or "database" not in answer:
+        raise NotGrafanaError(f"{client.url}/api/health: not what Grafana says there", status=200)
+    return str(answer.get("version") or "")
 
 
 def part(text: str) -> str:
@@ -184,6 +252,13 @@ def _read(text: bytes, asked: str, content_type: str) -> Any:
         raise NotGrafanaError(f"{asked}: {kind} instead of JSON: {_words(text)}", status=200) from error
 
 
+def _decoded(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return None
+
+
 def _is_page(body: bytes) -> bool:
     return body[:200].lstrip().lower().startswith((b"<!doctype", b"<html"))
 
@@ -191,10 +266,7 @@ def _is_page(body: bytes) -> bool:
 def _words(body: bytes) -> str:
     """Take from an answer what a person should read: cut, and in one line."""
     text = body[: 16 * _MAX_WORDS].decode(errors="replace")
-    try:
-        told = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        told = None
+    told = _decoded(body)
     if isinstance(told, dict):
         said = [str(told[key]) for key in ("message", "error", "title") if told.get(key)]
         text = " ".join(dict.fromkeys(said)) or text

@@ -4,7 +4,13 @@ from cloud.errors import CloudError
 
 
 class GrafanaError(CloudError):
-    """Root of what goes wrong with Grafana."""
+    """Root of what goes wrong with Grafana.
+
+    Attributes:
+        said: its answer as plain values; None where it was no JSON.
+    """
+
+    said: object = None
 
 
 class GrafanaAwayError(GrafanaError):
