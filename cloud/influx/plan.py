@@ -3,6 +3,7 @@
 A policy here is what a version calls so: a retention policy of 1.x, a bucket of 2.x, the database of 3.x itself.
 """
 
+from collections.abc import Iterator
 from enum import StrEnum
 
 from msgspec import Struct
@@ -36,13 +37,15 @@ class Stand(Struct, frozen=True):
     """What a server has, or is to have.
 
     Attributes:
-        is_there: the database.
+        database: its name.
+        is_there: whether there is one.
         policies: by name.
         default: name of the policy that is meant where none is named; "" where nobody can say.
         thinning: continuous queries or tasks, their text by name.
         names: under which InfluxQL finds a policy (2.x), what it stands for by the name.
     """
 
+    database: str = ""
     is_there: bool = False
     policies: dict[str, Policy] = {}
     default: str = ""
@@ -68,7 +71,7 @@ class Step(Struct, frozen=True):
     Attributes:
         what: its kind.
         name: of the database, the policy or the thinning.
-        policy: as it is to be; of POLICY and KEEP.
+        policy: as it is to be; of POLICY and KEEP, and the default one of DATABASE.
         was: as it is; of KEEP.
         text: of THINNING and THIN_ANEW: the query or task; of NAME: what it stands for; of DEFAULT: the one before.
         loses: points go with it, or are not found any more where nobody names a policy.
@@ -105,24 +108,28 @@ def steps_to(wanted: Stand, found: Stand) -> list[Step]:
 
     What the server has beside is left alone. A database that is made now loses nothing.
     """
-    steps = [] if found.is_there else [Step(What.DATABASE, wanted.default)]
-    for name, to_be in wanted.policies.items():
-        was = found.policies.get(name)
-        if was is None:
-            steps.append(Step(What.POLICY, name, to_be))
-        elif _differs(to_be, was):
-            steps.append(Step(What.KEEP, name, to_be, was, loses=found.is_there and _is_shorter(to_be, was)))
+    steps = list(_policy_steps(wanted, found))
     if found.is_there and wanted.default and found.default not in ("", wanted.default):
         steps.append(Step(What.DEFAULT, wanted.default, text=found.default, loses=True))
-    for name, text in wanted.names.items():
-        if name not in found.names:
-            steps.append(Step(What.NAME, name, text=text))
+    steps += [Step(What.NAME, name, text=text) for name, text in wanted.names.items() if name not in found.names]
     for name, text in wanted.thinning.items():
         if name not in found.thinning:
             steps.append(Step(What.THINNING, name, text=text))
         elif _bare(found.thinning[name]) != _bare(text):
             steps.append(Step(What.THIN_ANEW, name, text=text))
     return steps
+
+
+def _policy_steps(wanted: Stand, found: Stand) -> Iterator[Step]:
+    policies = dict(wanted.policies)
+    if not found.is_there:
+        yield Step(What.DATABASE, wanted.database, policies.pop(wanted.default, None))
+    for name, to_be in policies.items():
+        was = found.policies.get(name)
+        if was is None:
+            yield Step(What.POLICY, name, to_be)
+        elif _differs(to_be, was):
+            yield Step(What.KEEP, name, to_be, was, loses=_is_shorter(to_be, was))
 
 
 def _differs(to_be: Policy, was: Policy) -> bool:

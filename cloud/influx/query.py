@@ -4,7 +4,6 @@
 called as the database is; 3.x answers for its databases. Source: "InfluxDB 1.x compatibility API", InfluxDB 2 and 3.
 """
 
-import base64
 from typing import Any, Self
 
 import aiohttp
@@ -12,8 +11,9 @@ import msgspec
 from msgspec import Struct
 
 from cloud.errors import DatabaseAwayError, DatabaseRefusedError, HoldError
+from cloud.influx.http import headers_of, read_capped
 from cloud.influx.writer import error_for
-from cloud.settings import BasicAuth, Influx, Influx1, TokenAuth, secret
+from cloud.settings import Influx, Influx1
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """A longer answer is refused: ask for less time or fewer columns."""
@@ -66,7 +66,7 @@ class InfluxReader:
                 self._params["org"] = settings.org
         self._max_bytes = max_answer_bytes
         timeout = aiohttp.ClientTimeout(total=settings.timeout_s)
-        self._session = aiohttp.ClientSession(headers=_headers(settings), timeout=timeout)
+        self._session = aiohttp.ClientSession(headers=headers_of(settings), timeout=timeout)
 
     async def __aenter__(self) -> Self:
         return self
@@ -102,7 +102,7 @@ class InfluxReader:
     async def _get(self, params: dict[str, str]) -> bytes:
         try:
             async with self._session.get(self._url, params=params, allow_redirects=False) as answer:
-                body = await self._capped(answer)
+                body = await read_capped(answer, self._max_bytes)
         except (aiohttp.InvalidURL, UnicodeError) as error:
             raise HoldError(f"GET {self._url}: {error!r}", status=0) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -111,16 +111,6 @@ class InfluxReader:
             words = body.decode(errors="replace")
             raise error_for(answer.status, words, retry_after=answer.headers.get("Retry-After"))
         return body
-
-    async def _capped(self, answer: aiohttp.ClientResponse) -> bytes:
-        pieces: list[bytes] = []
-        room = self._max_bytes
-        async for piece in answer.content.iter_any():
-            room -= len(piece)
-            if room < 0:
-                raise DatabaseRefusedError(f"an answer of more than {self._max_bytes} bytes: ask for less at once")
-            pieces.append(piece)
-        return b"".join(pieces)
 
 
 def open_reader(settings: Influx) -> InfluxReader:
@@ -138,15 +128,6 @@ def quote_text(text: str) -> str:
     """Write a text to compare with for a question."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
     return f"'{escaped}'"
-
-
-def _headers(settings: Influx) -> dict[str, str]:
-    if isinstance(settings.auth, BasicAuth):
-        pair = f"{settings.auth.user}:{secret(settings.auth.password_env)}".encode()
-        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
-    if isinstance(settings.auth, TokenAuth):
-        return {"Authorization": f"Token {secret(settings.auth.token_env)}"}
-    return {}
 
 
 def _read(body: bytes) -> _Answer:

@@ -16,6 +16,12 @@ THINNING = {"langyan_hours": ("30m", "3h"), "langyan_hours_late": ("1d", "3d")}
 """How often, and how far back, by the name of the continuous query or task."""
 
 
+def create_database(database: str, policy: Policy) -> str:
+    """Write the statement that makes a database whose default policy is this one."""
+    how = f"{_span(policy)} REPLICATION 1{_shard(policy)} NAME {quote_ident(policy.name)}"
+    return f"CREATE DATABASE {quote_ident(database)} WITH {how}"
+
+
 def create_policy(policy: Policy, database: str) -> str:
     """Write the statement that makes a policy; one that is there just so is left as it is."""
     return f"CREATE RETENTION POLICY {_on(policy, database)} {_span(policy)} REPLICATION 1{_shard(policy)}"

@@ -1,6 +1,5 @@
 """InfluxDB 1.x (1.0 to 1.12) through /write."""
 
-import base64
 import gzip
 import json
 from typing import Any, Self
@@ -8,12 +7,13 @@ from typing import Any, Self
 import aiohttp
 
 from cloud.errors import DatabaseAwayError, HoldError
+from cloud.influx.http import headers_of
 from cloud.influx.plan import Policy
 from cloud.influx.query import quote_ident
 from cloud.influx.schema import LONG_POLICY
 from cloud.influx.statements import create_policy
 from cloud.influx.writer import error_for
-from cloud.settings import BasicAuth, Influx1, secret
+from cloud.settings import Influx1
 
 # Level 1 packs line protocol about eightfold; level 6 takes five times as long for a tenth less.
 _GZIP_LEVEL = 1
@@ -27,9 +27,8 @@ class InfluxV1:
         self._params = {"db": settings.database, "precision": "u"}
         if settings.retention_policy:
             self._params["rp"] = settings.retention_policy
-        headers = {"Authorization": _basic(settings.auth)} if isinstance(settings.auth, BasicAuth) else {}
         timeout = aiohttp.ClientTimeout(total=settings.timeout_s)
-        self._session = aiohttp.ClientSession(headers=headers, timeout=timeout)
+        self._session = aiohttp.ClientSession(headers=headers_of(settings), timeout=timeout)
 
     async def __aenter__(self) -> Self:
         return self
@@ -84,12 +83,6 @@ class InfluxV1:
         if not 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP's own classes
             raise error_for(answer.status, words, retry_after=answer.headers.get("Retry-After"))
         return words
-
-
-def _basic(auth: BasicAuth) -> str:
-    # UTF-8, as Go's servers read it (RFC 7617, 2.1).
-    pair = f"{auth.user}:{secret(auth.password_env)}".encode()
-    return f"Basic {base64.b64encode(pair).decode()}"
 
 
 def _error_in(answer: Any) -> str | None:

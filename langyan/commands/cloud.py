@@ -10,6 +10,10 @@ _HERE = "langyan.commands"
 
 class _Commands(LazyGroup):
     later = {  # noqa: RUF012 - a constant
+        "init": Later(
+            f"{_HERE}.influx_init", "init",
+            _("Set InfluxDB up: how long it keeps what, and what it thins to hours. A second time changes nothing."),
+        ),
         "ingest": Later(
             f"{_HERE}.ingest", "ingest",
             _("Take telemetry from the broker into InfluxDB and answer each batch once it is stored."),
