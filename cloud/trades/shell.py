@@ -20,13 +20,14 @@ from cloud.orders.worker import keep_results, run_orders
 from cloud.patrols.worker import run_patrols
 from cloud.service import serve
 from cloud.settings import Settings, database_url
+from cloud.state.worker import run_state
 from cloud.vehicles.worker import run_vehicles
 from contract.topics import CLOUD_READY, Channel, every
 
 _log = logging.getLogger(__name__)
 NAME = "trades"
 
-LOOPS: tuple[Loop, ...] = (run_bikes, run_patrols, run_vehicles, run_fire, run_detection, run_measures)
+LOOPS: tuple[Loop, ...] = (run_bikes, run_patrols, run_vehicles, run_fire, run_detection, run_measures, run_state)
 
 
 async def run_trades(
