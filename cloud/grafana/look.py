@@ -106,8 +106,8 @@ def rows(
         context: of the dashboards.
         title: marked by `N_`.
         question: whose columns these are.
-        columns: by name in the answer, its heading, marked by `N_`; in the order shown. Others are hidden; settings
-            of a column are by its heading: `override_by_name(context.say(heading), ...)`.
+        columns: by name in the answer, its heading, marked by `N_`; in the order shown. Others are hidden; how a
+            column is drawn is said by its heading: `cells.draw(panel, [context.say(heading)], ...)`.
         words: what it shows, marked by `N_`.
         no_value: said where there are no rows, marked by `N_`.
     """
@@ -184,5 +184,5 @@ def words_panel(context: Context, title: str, markdown: str) -> text.Panel:
 
 
 def link_to(title: str, url: str, *, new_tab: bool = False) -> dict[str, object]:
-    """Make a link of a cell or a point: `override_by_name(..., [DynamicConfigValue("links", [link_to(...)])])`."""
+    """Make a link of a cell or a point; by Grafana's schema no value of an override is a list: see `cells.link`."""
     return {"title": title, "url": url, "targetBlank": new_tab}
