@@ -168,7 +168,7 @@ def visits_of(script: Script) -> list[Visit]:
     return walk(" ".join(f"{point}{minute}" for point, minute in script))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(tours, scripts, st.data())
 def test_any_order_split_repetition_and_delay_ends_in_the_same_verdicts(
     tour: Tour, script: Script, data: st.DataObject
@@ -197,7 +197,7 @@ def test_any_order_split_repetition_and_delay_ends_in_the_same_verdicts(
     assert judged.due_us is None
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(tours, scripts)
 def test_the_choice_is_the_best_of_all(tour: Tour, script: Script) -> None:
     visits = sorted(visits_of(script))

@@ -229,7 +229,7 @@ def standing(state: State) -> set[str]:
     return {key for key, one in state.found.items() if one.raised_at_us is not None}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(moves, min_size=1, max_size=WINDOW), st.randoms(use_true_random=False), st.integers(1, 5))
 def test_any_order_ends_in_the_same_standing_alarms(
     steps: list[tuple[float, float, bool | None, int]], luck: random.Random, at_once: int
@@ -252,7 +252,7 @@ def test_any_order_ends_in_the_same_standing_alarms(
     assert state.reports == in_order.reports
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(moves, min_size=20, max_size=50), st.randoms(use_true_random=False))
 def test_so_does_a_long_way_when_no_report_is_overtaken_by_many(
     steps: list[tuple[float, float, bool | None, int]], luck: random.Random

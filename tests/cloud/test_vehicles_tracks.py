@@ -88,7 +88,7 @@ def test_a_thinned_track_keeps_its_ends_its_stops_and_its_corners() -> None:
     assert thin([], most=5) == []
 
 
-@how(max_examples=40, deadline=None)
+@how(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.floats(-300, 300), st.floats(-300, 300)), min_size=1, max_size=80), st.integers(2, 40))
 def test_a_thinned_track_has_at_most_so_many_points(steps: list[tuple[float, float]], most: int) -> None:
     east_m = north_m = 0.0
@@ -156,7 +156,6 @@ def test_a_track_without_points_is_a_file_all_the_same() -> None:
     assert json.loads(writer.begin("", made_at_us=T0_US) + writer.write([]) + writer.end())["features"] == []
 
 
-@how(max_examples=40, deadline=None)
 @given(
     st.lists(
         st.builds(
