@@ -150,6 +150,11 @@ class MqttWorker:
         return self._current is not None
 
     @property
+    def waiting(self) -> int:
+        """Messages taken and not yet handed on."""
+        return self._inbox.statistics().current_buffer_used
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing waits to be received."""
         return not self._inbox.statistics().current_buffer_used

@@ -24,12 +24,14 @@ class Batch(Struct, frozen=True):
         lines: one a sample.
         readings: how many each line holds.
         waiting: what the trades must judge.
+        at_us: when each line was measured.
     """
 
     gateway: str
     lines: tuple[bytes, ...]
     readings: tuple[int, ...]
     waiting: tuple[Waiting, ...] = ()
+    at_us: tuple[int, ...] = ()
 
 
 def interpret(message: Message, *, registry: Registry | None = None, follow: Collection[Trade] = ()) -> Batch | Refused:
@@ -56,4 +58,5 @@ def interpret(message: Message, *, registry: Registry | None = None, follow: Col
         Waiting(trade, gateway, message.received_at_us, write_samples(found))
         for trade, found in (sort_out(samples, follow) if follow else {}).items()
     )
-    return Batch(gateway, lines, tuple(len(sample.points) for sample in samples), waiting)
+    readings, at_us = tuple(len(sample.points) for sample in samples), tuple(sample.at_us for sample in samples)
+    return Batch(gateway, lines, readings, waiting, at_us)

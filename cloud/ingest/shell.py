@@ -13,11 +13,14 @@ from cloud.database import Database, PersistentDatabase
 from cloud.influx import open_writer
 from cloud.influx.persistent import PersistentWriter
 from cloud.ingest.core import Batch, interpret
+from cloud.ingest.pace import Pace
 from cloud.ingest.presence import keep_presence
 from cloud.ingest.storing import Storing, Taken
+from cloud.ingest.telling import Teller
 from cloud.mqtt_worker import Message, MqttWorker
 from cloud.service import serve
 from cloud.settings import Settings, database_url
+from cloud.state.writer import PresentWriter
 from contract.limits import MAX_INFLATED_BYTES, MAX_PAYLOAD_BYTES
 from contract.topics import CLOUD_READY, Channel, every
 
@@ -44,7 +47,7 @@ async def run_ingest(
     """Run until `stop`; then finish the batch in hand, at most 5 s, and say good-bye to the broker.
 
     Presence has a connection of its own: while InfluxDB is away the telemetry window is full and stays so, and a
-    lost gateway must be seen all the same.
+    lost gateway must be seen all the same. How the worker does is a point of InfluxDB every ten seconds.
 
     Args:
         settings: as loaded.
@@ -62,6 +65,7 @@ async def run_ingest(
         async with open_writer(settings.influx) as raw_writer:
             # Last, as `serve` lets go of them: a secret that is missing leaves nothing open.
             telemetry, presence = _connections(settings, counters)
+            pace = Pace(anyio.current_time())
             storing = Storing(
                 telemetry,
                 PersistentWriter(raw_writer, counters=counters),
@@ -69,10 +73,14 @@ async def run_ingest(
                 counters=counters,
                 dead_letter_limit=settings.database.dead_letters,
                 observation_limit=settings.trades.observations,
+                pace=pace,
             )
+            teller = Teller(pace, counters=counters, waiting=lambda: telemetry.waiting + storing.in_hand)
+            present = PresentWriter(raw_writer, batch_lines=settings.influx.batch_lines)
             jobs = [
                 partial(_ingest, telemetry, storing, settings),
                 partial(keep_presence, presence, database, settings, counters),
+                partial(teller.run, present, raw_database, stop=stop),
             ]
             await serve(
                 [telemetry, presence],

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 
+import anyio
 from msgspec import Struct
 
 from cloud.answers import Refused, answer, dead_letter
@@ -15,6 +16,7 @@ from cloud.feed import queue
 from cloud.influx.bisection import Culprit, bisect
 from cloud.influx.persistent import PersistentWriter
 from cloud.ingest.core import Batch
+from cloud.ingest.pace import Pace
 from cloud.mqtt_worker import Message, MqttWorker
 from contract.errors import Refusal
 
@@ -35,6 +37,10 @@ class Storing:
         worker: answers.
         writer, database: both wait out their outages, and so does `store`.
         dead_letter_limit, observation_limit: rows to keep.
+        pace: what is stored is counted there.
+
+    Attributes:
+        in_hand: messages that are being stored.
     """
 
     def __init__(
@@ -46,6 +52,7 @@ class Storing:
         counters: Counters,
         dead_letter_limit: int,
         observation_limit: int,
+        pace: Pace | None = None,
     ) -> None:
         self._worker = worker
         self._writer = writer
@@ -53,10 +60,15 @@ class Storing:
         self._counters = counters
         self._dead_letter_limit = dead_letter_limit
         self._observation_limit = observation_limit
+        self._pace = pace or Pace(anyio.current_time())
+        self.in_hand = 0
 
     async def store(self, taken: Sequence[Taken]) -> None:
         """Write, keep what the trades must judge and what was refused, answer in the order of arrival."""
+        self.in_hand, began_s = len(taken), anyio.current_time()
         culprits = await self._write(taken)
+        if any(isinstance(entry.content, Batch) for entry in taken):
+            self._pace.wrote(anyio.current_time() - began_s)
         await self._keep_for_trades(taken)
         letters = [letter for entry, found in zip(taken, culprits, strict=True) for letter in _letters(entry, found)]
         if letters:
@@ -66,6 +78,8 @@ class Storing:
         for entry, found in zip(taken, culprits, strict=True):
             self._answer(entry, found)
         self._counters.lag_s = (now_us() - taken[0].message.received_at_us) / 1e6
+        self._pace.take(len(taken))
+        self.in_hand = 0
 
     async def _keep_for_trades(self, taken: Sequence[Taken]) -> None:
         waiting = [one for entry in taken if isinstance(entry.content, Batch) for one in entry.content.waiting]
@@ -113,6 +127,7 @@ class Storing:
             return
         refused = sum(sum(content.readings[culprit.start : culprit.stop]) for culprit in culprits)
         stored = sum(content.readings) - refused
+        self._pace.stored(content.at_us, received_at_us=entry.message.received_at_us)
         self._counters.stored += stored
         reason = f"{Refusal.DATABASE}: {culprits[0].why}" if culprits else ""
         answer(self._worker, entry.message, gateway=content.gateway, stored=stored, refused=refused, reason=reason)

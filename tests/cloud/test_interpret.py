@@ -41,6 +41,7 @@ def test_samples_become_lines_with_their_gateway_and_site() -> None:
             f'telemetry,device=d2,gateway=g1,site=三中 s="open",received_at=7i {T0_US + 1}'.encode(),
         ),
         (2, 1),
+        at_us=(T0_US, T0_US + 1),
     )
 
 
