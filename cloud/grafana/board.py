@@ -30,11 +30,13 @@ class Context:
         language: of their texts, a tag as in `cloud.i18n`.
         desk_url: where people reach the desk's pages, without a slash at its end; "" where nobody says.
         profiles: of the devices for which dashboards are wanted.
+        timezone: whose days count, as in `[desk]`; an IANA name.
     """
 
     language: str = "en"
     desk_url: str = ""
     profiles: tuple[Profile, ...] = field(default=())
+    timezone: str = "Asia/Shanghai"
 
     def say(self, text: str) -> str:
         """Write a text that stands in the code, marked by `N_`, in the language of the dashboards."""

@@ -4,7 +4,7 @@ from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models import dashboard as models
 
 from cloud.grafana.board import Context
-from cloud.grafana.influxql import DATASOURCE, below, chosen
+from cloud.grafana.influxql import DATASOURCE, below, chosen, of
 from cloud.i18n import N_
 from cloud.influx.schema import ALL_AREAS
 
@@ -49,11 +49,30 @@ def device(context: Context, *, kind: str = "", several: bool = True) -> builder
 
 
 def labelled(
-    context: Context, name: str, title: str, measurement: str, tag: str, *, where: str = "", several: bool = True
+    context: Context,
+    name: str,
+    title: str,
+    measurement: str,
+    tag: str,
+    *,
+    where: str = "",
+    several: bool = True,
+    since: str = "1d",
 ) -> builders.QueryVariable:
-    """Choose by any measurement that has a `label`, as `vehicle_state` by its tag `vehicle`."""
+    """Choose by any measurement that has a `label`, as `vehicle_state` by its tag `vehicle`.
+
+    Args:
+        context: of the dashboards.
+        name: of the variable.
+        title: marked by `N_`.
+        measurement: whose latest labels are asked for.
+        tag: which tells its series apart, and is the value.
+        where: a condition on its tags.
+        several: many may be chosen, all unless somebody does.
+        since: what was not written for so long is no choice.
+    """
     also = f" AND {where}" if where else ""
-    question = f'SELECT last("label") FROM "{measurement}" WHERE {_KNOWN}{also} GROUP BY "{tag}"'
+    question = f'SELECT last("label") FROM {of(measurement)} WHERE time > now() - {since}{also} GROUP BY "{tag}"'
     return _variable(context, name, title, question, several=several)
 
 

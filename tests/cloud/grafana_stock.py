@@ -82,7 +82,7 @@ _STATES = (
 )  # fmt: skip
 _STAGES = ("received", "shown", "acknowledged", "dispatched", "on-scene", "received")
 _WHATS = ("raised", "acknowledged", "dispatched", "arrived", "cleared", "closed")
-_ALARM_KINDS = ("panic", "smoke", "fire-danger", "tamper")
+_ALARM_KINDS = ("panic", "smoke", "fire-danger", "tamper", "theft", "patrol-missed")
 _WORDS = {
     "reason": ("lost", "stopped"),
     "state": ("moving", "standing", "silent"),
@@ -132,6 +132,14 @@ def dense(now_us: int) -> list[int]:
     """Moments: every hour of a day, every five minutes from a little before now on."""
     past = range(now_us - DAY_US + MINUTE_US, now_us - 30 * MINUTE_US, HOUR_US)
     return [*past, *range(now_us - 30 * MINUTE_US, now_us + AHEAD_MIN * MINUTE_US, 5 * MINUTE_US)]
+
+
+@cache
+def point_keys() -> frozenset[str]:
+    """Keys of the points of every profile, and of what a gateway says of itself and its buses."""
+    own = _health(0).samples(0, {"rs485-1": {1: "closed", 2: "open"}})
+    said = (point.key for sample in own for point in sample.points)
+    return frozenset([*(point.key for profile in profiles() for point in profile.points), *said])
 
 
 def device_id(profile: Profile) -> str:
@@ -241,7 +249,7 @@ def _alarms(now_us: int) -> Iterator[Row]:
         device = list(kinds)[index]
         tags = {"gateway": site.gateways[index % 2], "site": site.id, "path": path_tag(site.area.path),
                 "device": device.replace("/", "."), "point": "button_1", "rule": "pressed",
-                "kind": _ALARM_KINDS[index % 4]}  # fmt: skip
+                "kind": _ALARM_KINDS[index % len(_ALARM_KINDS)]}  # fmt: skip
         raised_us = now_us - DAY_US + index * 20 * MINUTE_US
         words = {"text_en": f'Alarm "{index}" at O\'Brien', "text_zh": f"报警 {index}\n二行"}
         steady: Fields = {
