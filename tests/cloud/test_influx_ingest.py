@@ -120,9 +120,7 @@ async def test_an_influxdb_that_is_away_is_not_waited_for(desk_database: Databas
 def test_a_worker_tells_what_it_stored(
     mosquitto: Mosquitto, influx: Influx, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(telling, "INGEST", telling.INGEST.__class__(**{
-        name: getattr(INGEST, name) for name in ("name", "words", "tags", "fields", "keep", "by")
-    }, every_s=0))  # fmt: skip
+    monkeypatch.setattr(telling, "EVERY_S", 0.1)
     settings = make_settings(mosquitto.port, influx.url)
     assert isinstance(settings.influx, Influx1)
     database, gateway = settings.influx.database, fresh("g")
