@@ -10,6 +10,7 @@ class Grafana(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         url: its address as the workers reach it; "" for none: nothing is told, and dashboards are read from files.
+            Without user and password.
         token_env: environment variable with a service account's token.
         language: of the dashboards.
         annotations: whether an alarm is marked on trends, from its raise to its end.
@@ -19,7 +20,7 @@ class Grafana(Struct, frozen=True, forbid_unknown_fields=True):
             one they are refused.
     """
 
-    url: Annotated[str, Meta(pattern=r"^(https?://[^\s?#]+)?$")] = ""
+    url: Annotated[str, Meta(pattern=r"^(https?://[^\s?#@]+)?$")] = ""
     token_env: str | None = None
     language: Annotated[str, Meta(pattern=r"^(en|zh(_CN)?)$")] = "en"
     annotations: bool = True

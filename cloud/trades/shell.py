@@ -14,6 +14,7 @@ from cloud.desk.shell import Loop, keep_running
 from cloud.feed.measures import run_measures
 from cloud.fire.detection_worker import run_detection
 from cloud.fire.worker import run_fire
+from cloud.grafana.worker import run_grafana
 from cloud.mqtt_worker import MqttWorker
 from cloud.orders.bell import Bell
 from cloud.orders.worker import keep_results, run_orders
@@ -27,7 +28,16 @@ from contract.topics import CLOUD_READY, Channel, every
 _log = logging.getLogger(__name__)
 NAME = "trades"
 
-LOOPS: tuple[Loop, ...] = (run_bikes, run_patrols, run_vehicles, run_fire, run_detection, run_measures, run_state)
+LOOPS: tuple[Loop, ...] = (
+    run_bikes,
+    run_patrols,
+    run_vehicles,
+    run_fire,
+    run_detection,
+    run_measures,
+    run_state,
+    run_grafana,
+)
 
 
 async def run_trades(

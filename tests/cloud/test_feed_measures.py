@@ -246,7 +246,8 @@ def test_ingest_keeps_what_concerns_a_trade_that_is_followed(
 
 def test_the_trades_do_all_of_this() -> None:
     assert {loop.__name__ for loop in shell.LOOPS} == {
-        "run_bikes", "run_patrols", "run_vehicles", "run_fire", "run_detection", "run_measures",
+        "run_bikes", "run_patrols", "run_vehicles", "run_fire", "run_detection", "run_measures", "run_state",
+        "run_grafana",
     }  # fmt: skip
 
 
