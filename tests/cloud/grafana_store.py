@@ -29,7 +29,7 @@ Values = dict[str, Any]
 class Refusal(Exception):  # noqa: N818 - no error of ours: an answer
     """Grafana's no, with its status; `body` is what stands in it."""
 
-    def __init__(self, status: int, message: str, **more: Any) -> None:
+    def __init__(self, status: int, message: str, /, **more: Any) -> None:
         super().__init__(message)
         self.status = status
         self.body = {"message": message, **more}
