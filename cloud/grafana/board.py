@@ -31,12 +31,14 @@ class Context:
         desk_url: where people reach the desk's pages, without a slash at its end; "" where nobody says.
         profiles: of the devices for which dashboards are wanted.
         timezone: whose days count, as in `[desk]`; an IANA name.
+        has_policies: whether InfluxDB has retention policies beside the default one; 3.x has not.
     """
 
     language: str = "en"
     desk_url: str = ""
     profiles: tuple[Profile, ...] = field(default=())
     timezone: str = "Asia/Shanghai"
+    has_policies: bool = True
 
     def say(self, text: str) -> str:
         """Write a text that stands in the code, marked by `N_`, in the language of the dashboards."""

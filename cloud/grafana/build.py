@@ -19,6 +19,7 @@ from cloud.grafana.boards import (
     towers,
     vehicles,
 )
+from cloud.grafana.influxql import without_policies
 
 
 class Folder(StrEnum):
@@ -63,7 +64,10 @@ _ONE_EACH: tuple[tuple[Folder, Callable[[Context], Board]], ...] = (
 
 def build_all(context: Context) -> list[Built]:
     """Build all dashboards, in the order of their folders; one for each kind of device in `context.profiles`."""
-    return [Built(folder, board.uid, board.build()) for folder, board in _boards(context)]
+    built = [Built(folder, board.uid, board.build()) for folder, board in _boards(context)]
+    if context.has_policies:
+        return built
+    return [Built(one.folder, one.uid, without_policies(one.model)) for one in built]
 
 
 def _boards(context: Context) -> Iterator[tuple[Folder, Board]]:

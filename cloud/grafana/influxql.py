@@ -7,12 +7,14 @@ values, full stops and slashes do no harm: compare by `=~`, never by `=`.
 Source: "Variable syntax" and "InfluxDB template variables", Grafana 12.
 """
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 from grafana_foundation_sdk.cog import builder, variants
 from grafana_foundation_sdk.models.dashboard import DataSourceRef
 
-from cloud.influx.schema import LONG_POLICY, MEASUREMENTS, Keep
+from cloud.influx.schema import HOURS_POLICY, LONG_POLICY, MEASUREMENTS, Keep
 
 DATASOURCE_UID = "langyan-influxdb"
 DATASOURCE = DataSourceRef(type_val="influxdb", uid=DATASOURCE_UID)
@@ -83,6 +85,18 @@ def of(measurement: str) -> str:
     """
     is_long = MEASUREMENTS[measurement].keep is Keep.LONG
     return f'"{LONG_POLICY}"."{measurement}"' if is_long else f'"{measurement}"'
+
+
+def without_policies(model: dict[str, Any]) -> dict[str, Any]:
+    """Take the retention policies out of every question of a dashboard or a rule: InfluxDB 3 has one store for all.
+
+    Its InfluxQL refuses them: "retention policy in from clause". Source: the planner of InfluxQL in InfluxDB 3 Core.
+    """
+    written = json.dumps(model, ensure_ascii=False)
+    for policy in (LONG_POLICY, HOURS_POLICY):
+        written = written.replace(f'\\"{policy}\\".', "")
+    plain: dict[str, Any] = json.loads(written)
+    return plain
 
 
 def below(variable: str = "area") -> str:

@@ -20,7 +20,7 @@ from cloud.grafana.alerts import (
     TEXT_ANNOTATION,
 )
 from cloud.grafana.board import Context
-from cloud.grafana.influxql import DATASOURCE_UID, InfluxQuery, of
+from cloud.grafana.influxql import DATASOURCE_UID, InfluxQuery, of, without_policies
 from cloud.i18n import CHINESE, N_, translate_to
 from contract.alarms import Severity
 from contract.ids import GATEWAY_DEVICE
@@ -185,7 +185,7 @@ def _written(context: Context, rule: Rule, receiver: str) -> dict[str, Any]:
             "receiver": receiver, "group_by": _GROUPED_BY, "group_wait": "10s", "group_interval": "1m",
             "repeat_interval": "4h",
         }  # fmt: skip
-    return rule_values
+    return rule_values if context.has_policies else without_policies(rule_values)
 
 
 def _data(rule: Rule) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """What ingest asks of an InfluxDB, whatever its version; and how HTTP answers become errors."""
 
+import re
 from typing import Protocol
 
 from cloud.errors import CloudError, DatabaseAwayError, DatabaseRefusedError, HoldError, TooLargeError
@@ -10,6 +11,8 @@ _REFUSED = frozenset({400, 422})
 _FULL = ("max-values-per-tag limit exceeded", "max-series-per-database limit exceeded")
 # 1.6.7 says so with status 500, as if time would mend it.
 _NO_POLICY = "retention policy not found"
+_NO_BUCKET = re.compile(r"bucket .*not found")
+_NOT_FOUND = 404
 _TOO_LARGE = 413
 _HOLD = frozenset({401, 403, 404})
 # Longer would outlast any operator's patience; the server is asked again after this at the latest.
@@ -59,10 +62,10 @@ def error_for(status: int, words: str, *, retry_after: str | None = None) -> Clo
         retry_after: the header, seconds; its date form is not read.
     """
     why = f"HTTP {status}: {' '.join(words.split())[:MAX_WORDS]}"
+    if _NO_POLICY in words or (status == _NOT_FOUND and _NO_BUCKET.search(words)):
+        return HoldError(f"{why}: run langyan cloud init", status=status)
     if status in _REFUSED and any(limit in words for limit in _FULL):
         # Not the line's fault: with more room the server takes it, so it is not for the dead letters.
-        return HoldError(why, status=status)
-    if _NO_POLICY in words:
         return HoldError(why, status=status)
     if status in _REFUSED:
         return DatabaseRefusedError(why)
