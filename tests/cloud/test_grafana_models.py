@@ -22,7 +22,7 @@ Model = dict[str, Any]
 WITHOUT_QUESTIONS = {"text", "row", "annolist", "alertlist", "dashlist"}
 _UID = re.compile(r"[A-Za-z0-9_-]{1,40}\Z")
 _VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::\w+)?\}")
-_TO_BOARD = re.compile(r"/d/(?P<uid>[\w-]+)")
+_TO_BOARD = re.compile(r"/d/(?P<uid>[\w-]+)(?P<open>\$\{)?")
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _GIVEN = re.compile(r"^(?:__\w+|timeFilter)$")
 _CALMEST_S = {"10s": 10, "30s": 30, "1m": 60, "5m": 300, "15m": 900}
@@ -119,7 +119,7 @@ def test_panels_lie_on_the_grid_and_on_no_other(boards: list[Built]) -> None:
         panels = panels_of(one.model)
         ids = [panel["id"] for panel in panels]
         assert len(set(ids)) == len(ids), one.uid
-        places = [(panel["gridPos"], panel.get("title")) for panel in one.model["panels"]]
+        places = [(panel["gridPos"], panel.get("title")) for panel in one.model.get("panels", ())]
         for place, title in places:
             assert place["x"] >= 0 < place["w"], title
             assert place["x"] + place["w"] <= COLUMNS, title
@@ -129,7 +129,7 @@ def test_panels_lie_on_the_grid_and_on_no_other(boards: list[Built]) -> None:
             assert beside or below, f"{one.uid}: {title} on {other}"
 
 
-def test_every_panel_asks_something_of_a_data_source_and_says_what_it_is(boards: list[Built]) -> None:
+def test_every_panel_has_a_title_and_asks_something_of_a_data_source(boards: list[Built]) -> None:
     for one in boards:
         shown = [panel for panel in panels_of(one.model) if panel["type"] != "row"]
         assert len(shown) > 2, f"{one.uid} is empty"
@@ -138,7 +138,6 @@ def test_every_panel_asks_something_of_a_data_source_and_says_what_it_is(boards:
             assert panel.get("title"), where
             if panel["type"] in WITHOUT_QUESTIONS:
                 continue
-            assert panel.get("description"), where
             assert panel["datasource"]["uid"], where
             assert panel["targets"], where
             refs = [target["refId"] for target in panel["targets"]]
@@ -153,15 +152,16 @@ def test_variables_are_asked_for_after_they_are_chosen(boards: list[Built]) -> N
             used = {match["name"] for match in _VARIABLE.finditer(str(variable.get("query", "")))}
             assert used <= known, f"{one.uid}: {variable['name']}"
             known.add(variable["name"])
-        used = {match["name"] for match in _VARIABLE.finditer(json.dumps(one.model["panels"], ensure_ascii=False))}
+        used = {match["name"] for match in _VARIABLE.finditer(json.dumps(one.model.get("panels"), ensure_ascii=False))}
         assert {name for name in used if not _GIVEN.match(name)} <= known, one.uid
 
 
 def test_links_lead_to_dashboards_there_are(boards: list[Built]) -> None:
     uids = {one.uid for one in boards}
     for one in boards:
-        led = {match["uid"] for match in _TO_BOARD.finditer(json.dumps(one.model, ensure_ascii=False))}
-        assert led <= uids, f"{one.uid}: {led - uids}"
+        for match in _TO_BOARD.finditer(json.dumps(one.model, ensure_ascii=False)):
+            known = any(uid.startswith(match["uid"]) for uid in uids) if match["open"] else match["uid"] in uids
+            assert known, f"{one.uid}: {match[0]}"
     by_uid = {one.uid: json.dumps(one.model) for one in boards}
     assert "/d/langyan-site" in by_uid["langyan-alarm-wall"]
     assert "/d/langyan-kind-" in by_uid["langyan-site"]
