@@ -27,10 +27,11 @@ def digest_of(model: Mapping[str, Any]) -> str:
     How it is laid out does not matter: order of keys, spaces, 1 for 1.0, a key that is null for one that is not there.
     """
     plain = {key: value for key, value in model.items() if key not in _SERVERS}
-    templating = plain.get("templating")
-    if isinstance(templating, Mapping) and isinstance(templating.get("list"), list):
-        kept = [one for one in templating["list"] if not _is_digest(one)]
-        plain["templating"] = {**templating, "list": kept}
+    templating = plain.get("templating") or {}
+    if isinstance(templating, Mapping):
+        # A dashboard without variables has no list at all before the digest stands in one.
+        listed = templating.get("list") or []
+        plain["templating"] = {**templating, "list": [one for one in listed if not _is_digest(one)]}
     text = json.dumps(_normal(plain), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return _hash(text)
 
