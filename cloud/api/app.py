@@ -7,6 +7,7 @@ from starlette.types import ASGIApp
 
 from cloud.api import (
     actions,
+    alarm_page,
     alarms,
     areas,
     bikes,
@@ -78,6 +79,7 @@ def make_routes(context: Context) -> FastAPI:
     ):
         app.include_router(router, prefix=PREFIX)
     app.include_router(links.page)
+    app.include_router(alarm_page.page)
 
     @app.get(f"{PREFIX}/openapi.json", include_in_schema=False, dependencies=[needs(Action.SEE_ALARMS)])
     async def document() -> dict[str, Any]:

@@ -62,8 +62,13 @@ def needs(action: Action) -> Any:
     return Depends(check)
 
 
-async def identify(context: Context, request: Request) -> Caller:
+async def identify(context: Context, request: Request, *, csrf: str | None = None) -> Caller:
     """Find out who asks.
+
+    Args:
+        context: of the app.
+        request: with a session's cookie or a token.
+        csrf: the word against forged requests where a form said it; else it is looked for in the header.
 
     Raises:
         NotSignedInError: nobody known.
@@ -73,7 +78,7 @@ async def identify(context: Context, request: Request) -> Caller:
     credential = await context.database.ask(lambda connection: _authenticate(connection, request, now_us))
     if request.method not in _SAFE:
         try:
-            check_csrf(credential, request.headers.get(CSRF_HEADER))
+            check_csrf(credential, csrf if csrf is not None else request.headers.get(CSRF_HEADER))
         except NotAllowedError as error:
             hint = f"Send what the login answered as `csrf` in the header {CSRF_HEADER}."
             raise ProblemError(403, "csrf", str(error), hint=hint) from error

@@ -15,6 +15,7 @@ _log = logging.getLogger(__name__)
 STREAM_PATH = "/api/v1/stream"
 # What stands behind it is a secret.
 LINK_PREFIX = "/a/"
+_PAGES = (LINK_PREFIX, "/alarms/")
 _PAGE_POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 _PLAIN_POLICY = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 _HEADERS = {
@@ -97,7 +98,7 @@ class _Sender:
 
 
 def _headers(path: str, *, is_secure: bool) -> list[tuple[bytes, bytes]]:
-    policy = _PAGE_POLICY if path.startswith(LINK_PREFIX) else _PLAIN_POLICY
+    policy = _PAGE_POLICY if path.startswith(_PAGES) else _PLAIN_POLICY
     told = _HEADERS | {"content-security-policy": policy}
     if is_secure:
         told |= {"strict-transport-security": _A_YEAR}

@@ -24,7 +24,17 @@ _OUTCOMES = {
     "silent": N_("This alarm cannot be acknowledged now."),
     "expired": N_("This link has expired. Take a fresh one, or sign in."),
     "refused": N_("This link is not valid."),
+    "sign-in": N_("Sign in to look at this alarm and to acknowledge it."),
+    "wrong": N_("Name or password is wrong."),
+    "throttled": N_("Too many failed logins. Wait, and try again."),
+    "must-change": N_("Somebody else has given you this password. Change it first: langyan alarms login."),
+    "unknown": N_("There is no such alarm, or it lies outside your area."),
+    "powerless": N_("You may look at this alarm; acknowledging it is for others."),
+    "again": N_("It was triggered again meanwhile. Look at it, and acknowledge it then."),
+    "forged": N_("Nothing was done: the form was too old, or not from this page. Try again."),
 }
+_SIGNS_IN = {"sign-in", "wrong", "throttled"}
+_PRESSED = {"ask", "again"}
 _MAX_HEADER_CHARS = 200
 
 
@@ -35,6 +45,8 @@ class PageWords(Struct, frozen=True):
         tag: the language, for browsers.
         facts: label and value, in their order.
         button: None where there is nothing to press.
+        mode: whether it is a test or a drill; "" for what is real.
+        asks: labels of name and password, where they are asked for.
     """
 
     tag: str
@@ -45,6 +57,7 @@ class PageWords(Struct, frozen=True):
     facts: list[tuple[str, str]]
     button: str | None
     mode: str = ""
+    asks: tuple[str, str] | None = None
 
 
 def choose_tag(accepted: str) -> str:
@@ -85,7 +98,9 @@ def words_of(
 
     title = say(N_("Alarm"))
     if alarm is None:
-        return PageWords(tag, title, say(_OUTCOMES[outcome]), "", "", [], None)
+        asks = (say(N_("Name")), say(N_("Password"))) if outcome in _SIGNS_IN else None
+        button = say(N_("Sign in")) if asks else None
+        return PageWords(tag, title, say(_OUTCOMES[outcome]), "", "", [], button, asks=asks)
     facts = [
         (say(N_("Where")), " · ".join(part for part in (alarm.site, alarm.gateway, alarm.device) if part)),
         (say(N_("When")), _moment(alarm.raised_at_us, zone)),
@@ -95,7 +110,7 @@ def words_of(
     if by is not None and at_us is not None:
         facts.append((say(N_("By")), f"{by} · {_moment(at_us, zone)}"))
     button = None
-    if outcome == "ask" and person is not None:
+    if outcome in _PRESSED and person is not None:
         button = say(N_("Acknowledge as {name}")).format(name=person)
     text = alarm.text.get(tag) or alarm.text.get("en") or alarm.kind
     mode = _MODES.get(alarm.mode)
