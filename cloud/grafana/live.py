@@ -74,6 +74,16 @@ class LiveStrip:
         made = anyio.create_memory_object_stream[bytes](MOST_WAITING)
         self._outbox, self._inbox = made
 
+    @property
+    def waiting(self) -> int:
+        """How many lines wait."""
+        return self._inbox.statistics().current_buffer_used
+
+    def close(self) -> None:
+        """Let go of what waits; `run` does it too."""
+        self._inbox.close()
+        self._outbox.close()
+
     def show(self, told: Iterable[Told], *, now_us: int) -> None:
         """Hand over what is news; what finds no room is left out."""
         if self._breaker.wait_s(anyio.current_time()) > 0:
