@@ -72,17 +72,26 @@ AREAS = (
 JD, PJ = AREAS[3], AREAS[4]
 SITES = (
     Site("school-3", "school", '第三小学 "东门"', JD, "金东区宝带西路 17 号", 29.09, 119.69),
-    Site("werk.2", "factory", "O'Brien \\ Söhne / Werk 2 (b) [alt]", JD, "Hafen 2, Tor 3", 29.11, 119.72),
+    Site("werk.2", "factory", "O'Brien \\ Söhne / Werk 2 [alt]", JD, "Hafen 2, Tor 3", 29.11, 119.72),
     Site("tower-7", "tower", "瞭望塔 7 = 北山", PJ, "北山顶", 29.45, 119.88),
-    Site("tower-8", "tower", "Tower\n8 | 西山", PJ, "西山顶", 29.47, 119.83),
-    Site("depot-1", "bikes", "车站 $1 #1 ^[a-z]*$", JD, "人民路 1 号", 29.08, 119.65),
+    Site("tower-8", "tower", "Tower\n8, 西山", PJ, "西山顶", 29.47, 119.83),
+    Site("depot-1", "bikes", "人民路车站 [A] $1 (西)", JD, "人民路 1 号", 29.08, 119.65),
 )
 _STATES = (
     "unacknowledged", "acknowledged", "returned-unacknowledged", "latched-unacknowledged", "shelved", "out-of-service",
 )  # fmt: skip
 _STAGES = ("received", "shown", "acknowledged", "dispatched", "on-scene", "received")
+_MINUTES_AGO = (1_380, 300, 95, 40, 12, 4)
 _WHATS = ("raised", "acknowledged", "dispatched", "arrived", "cleared", "closed")
 _ALARM_KINDS = ("panic", "smoke", "fire-danger", "tamper", "theft", "patrol-missed")
+_ALARM_WORDS = {
+    "panic": ("Panic button pressed", "紧急按钮被按下"),
+    "smoke": ("Smoke", "烟雾报警"),
+    "fire-danger": ("High fire danger", "火险等级高"),
+    "tamper": ("Cover opened", "设备被拆动"),
+    "theft": ("E-bike moved", "电动车被移动"),
+    "patrol-missed": ("Nobody came to the checkpoint", "巡更漏检"),
+}
 _WORDS = {
     "reason": ("lost", "stopped"),
     "state": ("moving", "standing", "silent"),
@@ -93,7 +102,6 @@ _WORDS = {
 }
 
 Fields = dict[str, Any]
-Time = Callable[[int], Fields]
 
 
 @cache
@@ -244,40 +252,40 @@ def _ingest(now_us: int) -> Iterator[Row]:
 
 
 def _alarms(now_us: int) -> Iterator[Row]:
-    kinds = {profile.profile: profile.kind for profile in profiles()}
-    for site, (index, (level, state)) in product(SITES, enumerate(product(LEVELS, _STATES))):
-        device = list(kinds)[index]
-        tags = {"gateway": site.gateways[index % 2], "site": site.id, "path": path_tag(site.area.path),
-                "device": device.replace("/", "."), "point": "button_1", "rule": "pressed",
-                "kind": _ALARM_KINDS[index % len(_ALARM_KINDS)]}  # fmt: skip
-        raised_us = now_us - DAY_US + index * 20 * MINUTE_US
-        words = {"text_en": f'Alarm "{index}" at O\'Brien', "text_zh": f"报警 {index}\n二行"}
+    devices = [device_id(profile) for profile in profiles()]
+    for number, (site, (index, state)) in enumerate(product(SITES, enumerate(_STATES))):
+        level, kind, minutes_ago = list(LEVELS)[(number + index) % 4], _ALARM_KINDS[index], _MINUTES_AGO[index]
+        raised_us = now_us - (minutes_ago + number) * MINUTE_US
+        named = {"gateway": site.gateways[index % 2], "device": devices[index], "point": "button_1"}
+        tags = {**named, "site": site.id, "path": path_tag(site.area.path), "rule": "pressed", "kind": kind}
+        english, chinese = _ALARM_WORDS[kind]
+        words = {"text_en": f'{english} at "{site.name}"', "text_zh": f"{site.name}：{chinese}\n请核实"}
         steady: Fields = {
-            "severity": LEVELS[level], "level": level, "state": state, "stage": _STAGES[index % 6], "mode": "live",
-            "alarm_id": f"{index:024x}", "site_name": site.name, "area_name": site.area.name, "address": site.address,
+            "severity": LEVELS[level], "level": level, "state": state, "stage": _STAGES[index], "mode": "live",
+            "alarm_id": f"{number:024x}", "site_name": site.name, "area_name": site.area.name, "address": site.address,
             "latitude": site.latitude, "longitude": site.longitude, "raised_at": raised_us // 1000, "target_s": 300.0,
-            "acknowledged": "un" not in state, "suppressed": state in {"shelved", "out-of-service"}, **words,
+            "acknowledged": "un" not in state, "suppressed": state in {"shelved", "out-of-service"}, "triggers": 1,
+            **words,
         }  # fmt: skip
-        is_over = index == 0
-        for at_us in dense(now_us):
+        for at_us in (raised_us, *(one for one in dense(now_us) if one > raised_us)):
             age_s = (at_us - raised_us) / 1e6
-            if age_s < 0:
-                continue
             yield "alarm_state", tags, {**steady, "open": 1, "age_s": age_s, "share": age_s / 300}, at_us
-        if is_over:
+        if index == 0:
             closed = {"open": 0, "severity": 0, "age_s": 0.0, "share": 0.0}
             yield "alarm_state", tags, {**steady, **closed}, now_us + AHEAD_MIN * MINUTE_US
-        source = {"gateway": tags["gateway"], "device": tags["device"], "point": "button_1", "mode": "live"}
-        event = {key: steady[key] for key in ("level", "severity", "alarm_id", "site_name")} | source | words
-        for step, what in enumerate(_WHATS):
-            tagged = {"kind": tags["kind"], "path": tags["path"], "site": site.id}
-            yield "alarm_event", tagged, {**event, "what": what}, raised_us + step * 7 * MINUTE_US + index
+        event = {key: steady[key] for key in ("level", "severity", "alarm_id", "site_name", "mode")} | named | words
+        for step, what in enumerate(_WHATS[: index + 1]):
+            tagged = {"kind": kind, "path": tags["path"], "site": site.id}
+            at_us = min(raised_us + step * 4 * MINUTE_US, now_us) + number
+            yield "alarm_event", tagged, {**event, "what": what}, at_us
 
 
 def _places(now_us: int) -> Iterator[Row]:
     moments = dense(now_us)
     for area, (step, at_us) in product(AREAS, enumerate(moments)):
-        fields = {"label": label_of(area.name, area.id), "critical": step % 3, "worst": 4 if step % 3 else 3}
+        fields = {"label": label_of(area.name, area.id), "worst": 4 if step % 3 else 3,
+                  "critical": step % 3, "high": 1 + step % 2, "medium": 2, "low": 1 + step % 3, "unacknowledged": 2,
+                  "over_target": 3 + step % 4, "suppressed": 2, "open": 5 + step % 4}  # fmt: skip
         yield "area_state", {"area": area.id, "level": area.level}, fields, at_us
     for site, (step, at_us) in product(SITES, enumerate(moments)):
         where = {"latitude": site.latitude, "longitude": site.longitude}
@@ -310,6 +318,10 @@ def _trades(now_us: int) -> Iterator[Row]:
         fields = {"label": label_of(f'浙G·"{vehicle}"/1', vehicle), "name": f'浙G·"{vehicle}"/1',
                   "latitude": 29.1 + step / 1000, "longitude": 119.6 + step / 1000}  # fmt: skip
         yield "vehicle_state", {"path": path_tag(JD.path), "vehicle": vehicle}, fields, at_us
+    for number, what in enumerate(("raised", "cleared")):
+        fields = {"what": what, "device": "vehicle.bus.9", "gateway": "cloud", "level": "high", "mode": "live"}
+        tags = {"kind": "area", "path": path_tag(JD.path), "site": ""}
+        yield "alarm_event", tags, fields, now_us - HOUR_US + number * MINUTE_US
     for site in SITES:
         tags = {**_within(site.area), "site": site.id, "station": site.id}
         codes = [one.name for one in MEASUREMENTS["fire_danger"].fields]

@@ -62,7 +62,7 @@ def board(context: Context) -> Board:
     for course in _courses(context):
         bikes.add(course, width=12, height=8)
     bikes.link(N_("Alarm wall"), "langyan-alarm-wall").link(N_("Gateways"), "langyan-gateways")
-    return mark_alarms(bikes, where=f'{below()} AND "kind" =~ /^({_KINDS})$/')
+    return mark_alarms(bikes, where=f'{below()} AND "kind" =~ /^({_KINDS})$/ AND "device" !~ /^vehicle\\./')
 
 
 def _latest(outer: str, *fields: str) -> str:
@@ -116,7 +116,7 @@ def _stations(context: Context) -> table.Panel:
     question = _latest(columns, "name", "present", "moves", "low")
     words = N_("How each station stands; click a heading to sort")
     nothing = N_("No station has said anything for ten minutes.")
-    panel = rows(context, N_("Stations"), as_table(question), columns=headings, words=words, no_value=nothing)
+    panel = rows(context, N_("Every station"), as_table(question), columns=headings, words=words, no_value=nothing)
     cells.draw(panel, [context.say(N_("Low batteries"))], cells.COLOURED, limits=_LOW)
     cells.hide(panel, [context.say(N_("Site id"))])
     return panel.data_links([site_link(context, of_row("site"))])
@@ -128,7 +128,9 @@ def _present(context: Context) -> timeseries.Panel:
         'GROUP BY time($__interval), "gateway", "station" fill(none)'
     )
     words = N_("By station; choose a few above to tell them apart")
-    panel = lines(context, N_("Tags present"), series(question, alias="$tag_gateway · $tag_station"), words=words)
+    panel = lines(
+        context, N_("Tags present over time"), series(question, alias="$tag_gateway · $tag_station"), words=words
+    )
     return panel.interval("5m").min(0).decimals(0)
 
 

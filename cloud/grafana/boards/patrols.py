@@ -86,7 +86,7 @@ def board(context: Context) -> Board:
                 width=12, height=9)  # fmt: skip
     patrols.add(_calendar(context), width=24, height=8)
     patrols.row(N_("Routes")).add(_routes(context), width=24, height=8)
-    patrols.row(N_("Every tour")).add(_tours(context), width=24, height=12)
+    patrols.row(N_("Tours one by one")).add(_tours(context), width=24, height=12)
     patrols.link(N_("Alarm wall"), "langyan-alarm-wall").link(N_("Response"), "langyan-response")
     return mark_alarms(patrols, where=f'{below()} AND "kind" =~ /^({_KINDS})$/')
 
@@ -139,7 +139,7 @@ def _routes(context: Context) -> table.Panel:
     question = f'SELECT {columns}, 100 * "on_time" / "tours" AS "share" FROM (SELECT {inner} {_FROM} GROUP BY "route")'
     words = N_("What became of the tours of each route in the time chosen")
     nothing = N_("No tour is over in this time.")
-    panel = rows(context, N_("Routes"), as_table(question), columns=headings, words=words, no_value=nothing)
+    panel = rows(context, N_("Every route"), as_table(question), columns=headings, words=words, no_value=nothing)
     say = context.say
     on_time = ((None, CRITICAL), (90.0, MEDIUM), (98.0, GOOD))
     cells.draw(panel, [say(N_("On time, %"))], cells.BAR, limits=on_time)
@@ -161,7 +161,7 @@ def _tours(context: Context) -> table.Panel:
     question = f"SELECT {moved}, {columns} {_FROM} ORDER BY time DESC LIMIT 500"
     words = N_("The latest 500 tours of the time chosen that are over; what is uploaded later corrects them")
     nothing = N_("No tour is over in this time.")
-    panel = rows(context, N_("Tours"), as_table(question), columns=headings, words=words, no_value=nothing)
+    panel = rows(context, N_("Every tour"), as_table(question), columns=headings, words=words, no_value=nothing)
     cells.on_ground(panel, mappings_of(context, _FLAGS))
     cells.draw(panel, [context.say(N_("Points missed"))], cells.COLOURED, limits=_MISSED)
     return panel

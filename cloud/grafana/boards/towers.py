@@ -166,9 +166,9 @@ def _stations(context: Context) -> table.Panel:
     columns = ", ".join(f'"{name}"' for name in (*fields, "station", "site") if name != "china")
     moved = f'"danger" + {_LEVEL} AS "danger", "china" + {_RATING} AS "china"'
     headings = {
-        "name": N_("Station"), "danger": N_("Danger"), "fwi": "FWI", "ffmc": "FFMC", "dmc": "DMC", "dc": "DC",
-        "isi": "ISI", "bui": "BUI", "dsr": "DSR", "china": N_("Chinese rating"), "rule": N_("How"), "Time": N_("Day"),
-        "site": N_("Site id"),
+        "name": N_("Station"), "danger": N_("Danger"), "fwi": N_("FWI"), "ffmc": N_("FFMC"),
+        "dmc": N_("DMC"), "dc": N_("DC"), "isi": N_("ISI"), "bui": N_("BUI"), "dsr": N_("DSR"),
+        "china": N_("Chinese rating"), "rule": N_("How"), "Time": N_("Day"), "site": N_("Site id"),
     }  # fmt: skip
     panel = rows(
         context,

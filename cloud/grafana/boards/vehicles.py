@@ -21,7 +21,6 @@ from cloud.influx.query import quote_ident
 
 UID = "langyan-vehicles"
 
-_KINDS = "area|theft|driving|panic|collision|power|tamper|overspeed"
 _STATES: tuple[tuple[str, str, str], ...] = (
     ("moving", GOOD, N_("▲ moving")),
     ("standing", LOW, N_("■ standing")),
@@ -50,7 +49,7 @@ def board(context: Context) -> Board:
     vehicles.add(_track(context), width=14, height=14).add(_reports(context), width=10, height=14)
     vehicles.add(_speed(context), width=24, height=7)
     vehicles.link(N_("Alarm wall"), "langyan-alarm-wall")
-    return mark_alarms(vehicles, where=f'{below()} AND "kind" =~ /^({_KINDS})$/')
+    return mark_alarms(vehicles, where=f'{below()} AND "device" =~ /^vehicle\\./')
 
 
 def _counts(context: Context) -> Iterator[stat.Panel]:
