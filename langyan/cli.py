@@ -15,6 +15,7 @@ SUBCOMMANDS = {
     "demo": ("all", _("Run three simulated sites end to end, live, and count what arrived.")),
     "edge": ("edge", _("Gateway: run it, check its site file.")),
     "fire": ("cloud", _("Fire danger: the fire weather index, stations, fires.")),
+    "grafana": ("cloud", _("Grafana: dashboards, data source and alert rules; written, pushed, checked.")),
     "patrols": ("cloud", _("Patrol tours: points, routes, plans, tours and verdicts.")),
     "profile": ("edge", _("Device profiles: list, check, write, and try them on a device.")),
     "sim": ("sim", _("Simulated devices: run them, press their buttons.")),
