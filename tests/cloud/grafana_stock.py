@@ -5,7 +5,7 @@ So a field added to the schema is in the stock at once. Names have quotes, slash
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import product
 from typing import Any
@@ -274,16 +274,16 @@ def _alarms(now_us: int) -> Iterator[Row]:
             closed = {"open": 0, "severity": 0, "age_s": 0.0, "share": 0.0}
             yield "alarm_state", tags, {**steady, **closed}, now_us + AHEAD_MIN * MINUTE_US
         event = {key: steady[key] for key in ("level", "severity", "alarm_id", "site_name", "mode")} | named | words
-        for step, what in enumerate(_WHATS[: index + 1]):
+        for step, what in enumerate(_WHATS):
             tagged = {"kind": kind, "path": tags["path"], "site": site.id}
-            at_us = min(raised_us + step * 4 * MINUTE_US, now_us) + number
+            at_us = min(raised_us + step * 4 * MINUTE_US, now_us) + 10 * number + step
             yield "alarm_event", tagged, {**event, "what": what}, at_us
 
 
 def _places(now_us: int) -> Iterator[Row]:
     moments = dense(now_us)
     for area, (step, at_us) in product(AREAS, enumerate(moments)):
-        fields = {"label": label_of(area.name, area.id), "worst": 4 if step % 3 else 3,
+        fields: Fields = {"label": label_of(area.name, area.id), "worst": 4 if step % 3 else 3,
                   "critical": step % 3, "high": 1 + step % 2, "medium": 2, "low": 1 + step % 3, "unacknowledged": 2,
                   "over_target": 3 + step % 4, "suppressed": 2, "open": 5 + step % 4}  # fmt: skip
         yield "area_state", {"area": area.id, "level": area.level}, fields, at_us

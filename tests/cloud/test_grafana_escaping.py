@@ -100,7 +100,7 @@ def test_dashboards_of_profiles_with_odd_names_ask_the_same_questions(language: 
     named = build_all(Context(language=language, profiles=tuple(map(odd, profiles()))))
     assert [one.uid for one in named] == [one.uid for one in plain]
     variables = {one["name"] for board in plain for one in board.model.get("templating", {}).get("list", ())}
-    chosen_values = dict.fromkeys(variables, ["a", "b"])
+    chosen_values = dict.fromkeys(variables, ("a", "b"))
     for one, other in zip(plain, named, strict=True):
         asked = [asked.question for asked in rig.questions(one.model, chosen_values, now_ms=NOW_MS)]
         assert [asked.question for asked in rig.questions(other.model, chosen_values, now_ms=NOW_MS)] == asked
