@@ -12,9 +12,9 @@ class Keep(Struct, frozen=True, forbid_unknown_fields=True):
     """Days for which `langyan cloud init` has the database keep points.
 
     Attributes:
-        raw_days: readings as they came, and present states.
+        raw_days: readings as they came, and what stood.
         hours_days: means, minima and maxima of readings by the hour.
-        long_days: numbers for reports.
+        long_days: numbers, fire danger, fires, patrols and changes of alarms.
     """
 
     raw_days: Days = 90

@@ -11,6 +11,7 @@ import pytest
 import typer.main
 from msgspec import NODEFAULT, Meta, Struct
 
+from cloud import keep
 from cloud import settings as cloud_settings
 from cloud.api import settings as api_settings
 from cloud.bikes import settings as bike_settings
@@ -115,6 +116,7 @@ TABLES = [
     (PROFILE_PAGE, "### `[[speaks.topic.report]]`", topics.TopicReport),
     (OPERATIONS_PAGE, "### `[mqtt]`", cloud_settings.Mqtt),
     (OPERATIONS_PAGE, "### `[influx]`", cloud_settings._Influx),
+    (OPERATIONS_PAGE, "### `[keep]`", keep.Keep),
     (OPERATIONS_PAGE, "### `[database]`", DatabaseSettings),
     (OPERATIONS_PAGE, "### `[desk]`", cloud_settings.Desk),
     (OPERATIONS_PAGE, "### `[api]`", api_settings.Api),

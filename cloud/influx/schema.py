@@ -301,6 +301,7 @@ VEHICLE_STATE = Measurement(
         _f("heading", N_("0 north, 90 east"), "degree"),
         _s("state", N_("`moving`, `standing` or `silent`")),
         _f("heard_s", N_("since it was heard"), "s"),
+        _s("terminal", N_("whose readings its track is made of: gateway and device, parted by a slash")),
     ),
     keep=Keep.RAW,
     by="langyan cloud trades",

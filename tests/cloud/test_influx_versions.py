@@ -86,7 +86,7 @@ async def test_a_policy_that_was_dropped_is_made_again(influx: Influx) -> None:
         writer = PersistentWriter(raw, counters=counters, backoff=Backoff(first_s=0.001, longest_s=0.002))
         await writer.write(LONG, policy=LONG_POLICY)
         await asker.ask("POST", "/query", form={"q": f'DROP RETENTION POLICY "long" ON "{settings.database}"'})
-        with pytest.raises(HoldError, match="retention policy not found: long.*run langyan cloud init"):
+        with pytest.raises(HoldError, match=r"retention policy not found: long.*run langyan cloud init"):
             await raw.write(LONG, policy=LONG_POLICY)
         await writer.write(LONG, policy=LONG_POLICY)
     assert counters.retries == 1
