@@ -314,9 +314,10 @@ def _within(area: Area) -> dict[str, str]:
 
 def _trades(now_us: int) -> Iterator[Row]:
     moments = dense(now_us)
+    terminal = next(f"{gateway}/{device}" for _site, gateway, device, profile in _devices() if _has_place(profile))
     for vehicle, (step, at_us) in product(("bus.9", "tanker-2"), enumerate(moments)):
         fields = {"label": label_of(f'浙G·"{vehicle}"/1', vehicle), "name": f'浙G·"{vehicle}"/1',
-                  "latitude": 29.1 + step / 1000, "longitude": 119.6 + step / 1000}  # fmt: skip
+                  "latitude": 29.1 + step / 1000, "longitude": 119.6 + step / 1000, "terminal": terminal}  # fmt: skip
         yield "vehicle_state", {"path": path_tag(JD.path), "vehicle": vehicle}, fields, at_us
     for number, what in enumerate(("raised", "cleared")):
         fields = {"what": what, "device": "vehicle.bus.9", "gateway": "cloud", "level": "high", "mode": "live"}
@@ -355,6 +356,10 @@ def _trades(now_us: int) -> Iterator[Row]:
         }
         tags = {**_within(area), "plan": f"plan-{route}", "route": route}
         yield "patrol", tags, {**verdict, **_route(route)}, now_us - tour * 3 * HOUR_US
+
+
+def _has_place(profile: Profile) -> bool:
+    return {"latitude", "longitude", "vehicle_speed"} <= {point.key for point in profile.points}
 
 
 def _route(route: str) -> Fields:

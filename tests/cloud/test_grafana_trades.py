@@ -165,7 +165,7 @@ def test_tours_are_counted_on_the_local_day_on_which_they_begin(store: Store) ->
     assert route["share"] == pytest.approx(100 / 3)
 
 
-def test_vehicles_are_summed_over_areas_once_and_a_track_goes_with_the_time(store: Store) -> None:
+def test_vehicles_are_summed_over_areas_once(store: Store) -> None:
     board = vehicles.board(Context())
     for path, moving in ((WEST, 2), (EAST, 3), (NORTH, 4)):
         for minute in (0, 1):
@@ -175,18 +175,43 @@ def test_vehicles_are_summed_over_areas_once_and_a_track_goes_with_the_time(stor
     assert store.one(board, "▲ moving", area="east") == 7
     over_time = store.rows(board, "Vehicles over time", area="east")
     assert {row["▲ moving"] for row in over_time} == {7}
-    for vehicle in ("bus.9", "bus-9"):
-        for minute in range(30):
-            where = {"latitude": 31 + minute / 100, "longitude": 120.0, "speed_kmh": float(minute)}
-            said = {"name": vehicle, "label": label_of(vehicle, vehicle), "state": "moving", "heard_s": 1.0}
-            tags = {"path": WEST, "vehicle": vehicle}
-            store.put("vehicle_state", tags, {**said, **where}, NOW_US - (30 - minute) * 60_000_000)
-    track = store.rows(board, "Track", vehicle="bus.9")
-    assert [row["latitude"] for row in track] == sorted(row["latitude"] for row in track)
-    assert len(track) == 30, "of one vehicle, whose full stop is one"
-    assert [(row["vehicle"], row["speed_kmh"]) for row in store.rows(board, "Map of the vehicles", area="west")] == [
-        ("bus-9", 29), ("bus.9", 29),
+
+
+def test_a_track_is_of_the_terminal_in_the_vehicle_chosen_and_goes_with_the_time(store: Store) -> None:
+    board = vehicles.board(Context())
+    for vehicle, terminal in (("bus.9", "gw.1/t-1"), ("bus-9", "gw-1/t-1")):
+        said = {"name": f"浙G {vehicle}", "label": label_of(vehicle, vehicle), "state": "moving", "terminal": terminal}
+        where = {"latitude": 31.0, "longitude": 120.0, "speed_kmh": 29.0, "heading": 90.0}
+        store.put("vehicle_state", {"path": WEST, "vehicle": vehicle}, {**said, **where})
+        gateway, device = terminal.split("/")
+        reports = [_report(device, minute) for minute in range(30)]
+        # As after an outage: the latest come first.
+        lines = list(encode_lines(reversed(reports), tags={"gateway": gateway}, received_at_us=NOW_US))
+        grafana_rig.write(store.url, lines, database=store.database)
+    found = store.rows(board, "Map of the vehicles", area="west")
+    assert [(row["vehicle"], row["state"], row["heading"]) for row in found] == [
+        ("bus-9", "moving", 90), ("bus.9", "moving", 90),
     ]  # fmt: skip
+    terminal_of = {
+        vehicle: grafana_rig.choose_variables(
+            board.build(), store.url, [], database=store.database, choose={**CITY, "vehicle": vehicle},
+            now_ms=NOW_US // 1_000,
+        )
+        for vehicle in ("bus.9", "bus-9")
+    }  # fmt: skip
+    chosen = terminal_of["bus.9"]
+    assert (chosen["gateway"], chosen["device"]) == ("gw.1", "t-1")
+    assert terminal_of["bus-9"]["gateway"] == "gw-1"
+    asked = {name: chosen[name] for name in ("vehicle", "gateway", "device")}
+    track = store.rows(board, "Track", **asked)
+    assert [row["latitude"] for row in track] == [pytest.approx(31 + minute / 100) for minute in range(30)]
+    assert [row["vehicle_speed"] for row in store.rows(board, "Where it was", **asked)] == list(range(29, -1, -1))
+
+
+def _report(device: str, minute: int) -> Sample:
+    said = {"latitude": 31 + minute / 100, "longitude": 120.0, "vehicle_speed": float(minute), "course": 0.0}
+    at_us = NOW_US - (30 - minute) * 60_000_000
+    return Sample(device, at_us, tuple(Point(key, value) for key, value in said.items()))
 
 
 MAPPED: tuple[tuple[Callable[[Context], Board], str], ...] = (

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from grafana_foundation_sdk.builders import common as common_builders
+from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.builders import geomap, stat, table, timeseries
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import common
@@ -12,9 +13,9 @@ from cloud.grafana import cells, variables
 from cloud.grafana.alarms import mark_alarms
 from cloud.grafana.board import Board, Context
 from cloud.grafana.cells import of_row
-from cloud.grafana.influxql import FRESH, below, chosen, of, series
+from cloud.grafana.influxql import DATASOURCE, FRESH, below, chosen, of, series
 from cloud.grafana.influxql import table as as_table
-from cloud.grafana.look import GOOD, HIGH, LOW, MEDIUM, NORMAL, lines, mappings_of, number, rows, steps
+from cloud.grafana.look import GOOD, HIGH, LOW, MEDIUM, NORMAL, lines, mappings_of, number, rows, steps, yes_no
 from cloud.grafana.maps import standing, track
 from cloud.i18n import N_
 from cloud.influx.query import quote_ident
@@ -28,6 +29,9 @@ _STATES: tuple[tuple[str, str, str], ...] = (
 )
 """State of `vehicle_state`, also a field of `vehicle`: colour, and what people read."""
 
+# All of them are said anew every five minutes, and a day of all is much to ask.
+_KNOWN = "1h"
+_TERMINAL = f"WHERE $timeFilter AND {chosen('gateway')} AND {chosen('device')}"
 _LATEST = ("name", "state", "speed_kmh", "heading", "heard_s", "latitude", "longitude")
 
 
@@ -37,8 +41,10 @@ def board(context: Context) -> Board:
     vehicles.variable(
         variables.area(context),
         variables.labelled(
-            context, "vehicle", N_("Vehicle"), "vehicle_state", "vehicle", where=below(), several=False
+            context, "vehicle", N_("Vehicle"), "vehicle_state", "vehicle", where=below(), several=False, since=_KNOWN
         ),
+        _terminal("gateway", r"/^([^\/]+)\/.+$/"),
+        _terminal("device", r"/^[^\/]+\/(.+)$/"),
     )  # fmt: skip
     vehicles.row(N_("All vehicles of the area"))
     for tile in _counts(context):
@@ -119,43 +125,48 @@ def _course(context: Context) -> timeseries.Panel:
 
 def _track(context: Context) -> geomap.Panel:
     question = (
-        'SELECT last("latitude") AS "latitude", "longitude", "speed_kmh", "heading" '
-        f"FROM {of('vehicle_state')} WHERE $timeFilter AND {chosen('vehicle')} "
-        "GROUP BY time($__interval) fill(none)"
+        'SELECT last("latitude") AS "latitude", "longitude", "vehicle_speed", "course" '
+        f"FROM {of('telemetry')} {_TERMINAL} GROUP BY time($__interval) fill(none)"
     )
-    words = N_("Its way in the time chosen, coloured by its speed: a point each half minute in which it was heard, and "
-               "fewer over a long time. Every single report is at the desk")  # fmt: skip
-    panel = track(context, N_("Track"), as_table(question), colour="speed_kmh", words=words)
-    panel.interval("30s").max_data_points(2_000).decimals(0)
+    words = N_("Its way in the time chosen, by the reports of its terminal, late ones among them; coloured by its "
+               "speed. Over a long time some are left out: all of them are at the desk")  # fmt: skip
+    panel = track(context, N_("Track"), as_table(question), colour="vehicle_speed", words=words)
+    panel.interval("10s").max_data_points(2_000).decimals(0)
     return panel.thresholds(steps((None, NORMAL), (8, LOW), (60, MEDIUM), (90, HIGH)))
 
 
 def _reports(context: Context) -> table.Panel:
     headings = {
-        "Time": N_("Time"), "state": N_("State"), "speed_kmh": N_("Speed, km/h"), "heading": N_("Heading, °"),
-        "heard_s": N_("Heard ago, s"),
+        "Time": N_("Time"), "vehicle_speed": N_("Speed, km/h"), "course": N_("Heading, °"), "fix": N_("Fix"),
+        "acc": N_("Ignition"),
     }  # fmt: skip
     columns = ", ".join(f'"{name}"' for name in headings if name != "Time")
+    # Only reports with a place are rows.
     question = (
-        f"SELECT {columns} FROM {of('vehicle_state')} WHERE $timeFilter AND {chosen('vehicle')} "
-        "ORDER BY time DESC LIMIT 500"
-    )
-    words = N_("The latest 500 of the time chosen")
+        f'SELECT {columns} FROM {of("telemetry")} {_TERMINAL} AND "latitude" >= -90 ORDER BY time DESC LIMIT 500'
+    )  # fmt: skip
+    words = N_("The latest 500 reports of its terminal in the time chosen")
     panel = rows(context, N_("Where it was"), as_table(question), columns=headings, words=words)
-    cells.on_ground(panel.decimals(0), mappings_of(context, _STATES))
-    return panel
+    return panel.mappings(yes_no(context, yes=NORMAL, no=MEDIUM)).decimals(0)
 
 
 def _speed(context: Context) -> timeseries.Panel:
     question = (
-        f'SELECT max("speed_kmh") FROM {of("vehicle_state")} WHERE $timeFilter AND {chosen("vehicle")} '
-        "GROUP BY time($__interval) fill(none)"
-    )
+        f'SELECT max("vehicle_speed") FROM {of("telemetry")} {_TERMINAL} GROUP BY time($__interval) fill(none)'
+    )  # fmt: skip
     panel = lines(
         context, N_("Speed"), series(question, alias=context.say(N_("Speed"))), unit="velocitykmh",
         words=N_("Fastest of each stretch"),
     )  # fmt: skip
-    return panel.interval("30s").min(0).span_nulls(300_000)
+    return panel.interval("10s").min(0).span_nulls(300_000)
+
+
+def _terminal(name: str, pattern: str) -> builders.QueryVariable:
+    """Know the terminal of the vehicle chosen, without showing it."""
+    question = f'SELECT last("terminal") FROM "vehicle_state" WHERE time > now() - {_KNOWN} AND {chosen("vehicle")}'
+    variable = builders.QueryVariable(name).datasource(DATASOURCE).query(question).definition(question)
+    variable.regex(pattern).refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
+    return variable.hide(models.VariableHide.HIDE_VARIABLE)
 
 
 def _to_track(context: Context) -> Builder[models.DashboardLink]:
