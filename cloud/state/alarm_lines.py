@@ -1,7 +1,6 @@
 """The lines of alarms: each source as it stands, and each step of its life. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -14,8 +13,6 @@ from contract.alarms import Mode
 
 _LANGUAGES = ("en", "zh")
 _MODES = {Mode.LIVE.value: 2, Mode.DRILL.value: 1, Mode.TEST.value: 0}
-# Tags of `alarm_state` that may change while an alarm lives, and the columns of `occurrence` behind them.
-_MOVING = ("kind", "site", "area_path")
 _SPREAD = 1_000
 
 
@@ -45,32 +42,18 @@ class SeriesKey(Struct, frozen=True, gc=False):
 
 
 class Step(Struct, frozen=True):
-    """A row of the history: what happened to an alarm, and the fields that changed, [before, after] by name."""
+    """A row of the history: what happened to an alarm."""
 
     id: int
     at_us: int
     what: str
     alarm_id: str
-    fields: Mapping[str, Sequence[Any]]
 
 
 def key_of(city: City, alarm: Alarm | Open) -> SeriesKey:
     """Name the series that an alarm is in."""
     site = city.site_of(alarm.gateway, site=alarm.site)
     return SeriesKey(alarm.gateway, alarm.device, alarm.point, alarm.rule, alarm.kind, site, alarm.area_path)
-
-
-def left_behind(city: City, alarm: Alarm, step: Step) -> SeriesKey | None:
-    """Name the series that an alarm has left with a step, by another kind or another place; None: it stays."""
-    before = {name: step.fields[name][0] for name in _MOVING if name in step.fields}
-    # Of a new alarm everything was None before, and its kind never is.
-    if not before or ("kind" in before and before["kind"] is None):
-        return None
-    site = city.site_of(alarm.gateway, site=before.get("site", alarm.site))
-    path = before.get("area_path", alarm.area_path)
-    kind = before.get("kind", alarm.kind)
-    old = SeriesKey(alarm.gateway, alarm.device, alarm.point, alarm.rule, kind, site, path or "")
-    return None if old == key_of(city, alarm) else old
 
 
 def foremost(city: City, alarms: Iterable[Open]) -> dict[SeriesKey, Open]:
@@ -93,7 +76,9 @@ def state_line(city: City, alarm: Alarm, spot: Spot, now_us: int, *, key: Series
         now_us: the clock.
         key: a series that it has left, where it is written as one that is no longer open.
     """
-    is_open = alarm.is_open and key is None
+    # Tests and drills are open while they last; the desk closes them some time later.
+    lasts = alarm.mode is Mode.LIVE or alarm.cleared_at_us is None
+    is_open = alarm.is_open and lasts and key is None
     gateway, site = city.gateways.get(alarm.gateway), city.sites.get(city.site_of(alarm.gateway, site=alarm.site))
     severity = LEVELS[alarm.severity.value] if is_open else 0
     age_s = max(0, (now_us if alarm.closed_at_us is None else alarm.closed_at_us) - alarm.raised_at_us) / 1e6

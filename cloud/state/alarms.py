@@ -12,7 +12,7 @@ from cloud.desk.core import Alarm
 from cloud.desk.following import AT_ONCE, has_changes
 from cloud.desk.watch_rules import DEVICE_LOST
 from cloud.settings import Settings
-from cloud.state.alarm_lines import SeriesKey, Step, foremost, key_of, left_behind, state_line
+from cloud.state.alarm_lines import SeriesKey, foremost, key_of, state_line
 from cloud.state.city import NOWHERE, City, Open, around, worst_of_devices
 from cloud.state.lines import Device, area_lines, device_line, site_lines
 from cloud.state.picture import Picture
@@ -29,11 +29,13 @@ class Asked(Struct, frozen=True):
 
     Attributes:
         is_beat: all open alarms, whatever has changed.
+        shown: the alarm that each series has shown open so far; those that show none any more are ended.
         overdue_after_us: alarms whose target has passed since concern their areas and sites, as a change does.
         round: areas and sites that are due are written too.
     """
 
     is_beat: bool
+    shown: Mapping[SeriesKey, str]
     overdue_after_us: int
     round: Round
 
@@ -43,12 +45,14 @@ class Found(Struct, frozen=True):
 
     Attributes:
         lines: to be written.
+        shown: the alarm that each series shows open.
         until: the id of the last change that is in them; None: there was none.
         is_more: there may be more changes.
         next_overdue_us: when the next open alarm will pass its target; None: none will.
     """
 
     lines: list[bytes]
+    shown: dict[SeriesKey, str]
     until: int | None
     is_more: bool
     next_overdue_us: int | None
@@ -81,6 +85,7 @@ class AlarmTeller:
         self._places = round_of(settings.state.areas_s)
         self._imports = picture.imports
         self._told_us: int | None = None
+        self._shown: dict[SeriesKey, str] = {}
         self._next_overdue_us: int | None = None
 
     async def step(self) -> bool:
@@ -96,13 +101,13 @@ class AlarmTeller:
             return False
         # Areas and sites come in slices, one with each beat.
         places = self._places if is_beat else Round(self._places.every_us, now_us)
-        asked = Asked(is_beat, now_us if self._told_us is None else self._told_us, places)
+        asked = Asked(is_beat, self._shown, now_us if self._told_us is None else self._told_us, places)
         found = await self._database.ask(partial(look, city=self._picture.city, asked=asked, now_us=now_us))
         if not await self._writer.write(found.lines):
             return False
         if found.until is not None:
             await self._database.call(partial(move_on, until=found.until))
-        self._told_us, self._next_overdue_us = now_us, found.next_overdue_us
+        self._told_us, self._shown, self._next_overdue_us = now_us, found.shown, found.next_overdue_us
         if is_beat:
             self._beat.told_us = self._places.told_us = now_us
         return found.is_more
@@ -111,13 +116,13 @@ class AlarmTeller:
 def look(connection: Connection, *, city: City, asked: Asked, now_us: int) -> Found:
     """Read what has changed and what is due, and write the lines of it; changes nothing."""
     rows = _changes(connection)
-    steps = [Step(row["id"], row["at_us"], row["what"], row["alarm_id"], row["fields"]) for row in rows]
     alarms = read_open(connection)
-    shown = foremost(city, alarms)
-    changed = read_alarms(connection, {step.alarm_id for step in steps if step.alarm_id})
+    shown = {key: alarm.alarm_id for key, alarm in foremost(city, alarms).items()}
+    changed = read_alarms(connection, {row["alarm_id"] for row in rows if row["alarm_id"]})
     wanted = set(shown) if asked.is_beat else set()
     wanted |= {key_of(city, alarm) for alarm in changed.values()}
-    left = {key: alarm for key, alarm in _left_behind(city, changed, steps) if key not in shown}
+    # Of another kind, or elsewhere, by now.
+    left = {key: alarm_id for key, alarm_id in asked.shown.items() if key not in shown and key not in wanted}
     overdue = [one for one in alarms if _is_newly_overdue(one, asked.overdue_after_us, now_us)]
     paths = around([*(row["area_path"] for row in rows), *(one.area_path for one in overdue)])
     paths |= {path for key in left for path in around([key.area_path])}
@@ -127,7 +132,7 @@ def look(connection: Connection, *, city: City, asked: Asked, now_us: int) -> Fo
     sites |= {name for name in city.sites if asked.round.is_due(f"site {name}", now_us)}
     lines = [
         *_alarm_lines(connection, city, shown, changed, wanted, now_us),
-        *(state_line(city, alarm, NOWHERE, now_us, key=key) for key, alarm in left.items()),
+        *_ended_lines(connection, city, left, now_us),
         *area_lines(city, alarms, sorted(paths), now_us),
         *site_lines(city, alarms, sorted(sites), now_us),
         *device_lines(connection, city, alarms, {(one.gateway, one.device) for one in changed.values()}, now_us),
@@ -135,6 +140,7 @@ def look(connection: Connection, *, city: City, asked: Asked, now_us: int) -> Fo
     coming = (one.overdue_at_us for one in alarms if one.overdue_at_us is not None and one.overdue_at_us >= now_us)
     return Found(
         lines=[line for line in lines if line is not None],
+        shown=shown,
         until=rows[-1]["id"] if rows else None,
         is_more=len(rows) == AT_ONCE,
         next_overdue_us=min(coming, default=None),
@@ -170,16 +176,19 @@ def _changes(connection: Connection) -> list[RowMapping]:
     after = read_cursor(connection, READER)
     if after is None:
         return []
-    columns = change.c.id, change.c.at_us, change.c.what, change.c.alarm_id, change.c.area_path, change.c.fields
+    columns = change.c.id, change.c.alarm_id, change.c.area_path
     query = select(*columns).where(change.c.id > after).order_by(change.c.id).limit(AT_ONCE)
     return list(connection.execute(query).mappings())
 
 
-def _left_behind(city: City, alarms: Mapping[str, Alarm], steps: Iterable[Step]) -> Iterator[tuple[SeriesKey, Alarm]]:
-    for step in steps:
-        alarm = alarms.get(step.alarm_id)
-        if alarm is not None and (key := left_behind(city, alarm, step)) is not None:
-            yield key, alarm
+def _ended_lines(
+    connection: Connection, city: City, left: Mapping[SeriesKey, str], now_us: int
+) -> Iterator[bytes | None]:
+    """Write series that show nothing any more as ended, by the alarms that they have shown."""
+    alarms = read_alarms(connection, left.values())
+    for key, alarm_id in left.items():
+        if alarm_id in alarms:
+            yield state_line(city, alarms[alarm_id], NOWHERE, now_us, key=key)
 
 
 def _is_newly_overdue(alarm: Open, after_us: int, now_us: int) -> bool:
@@ -189,14 +198,14 @@ def _is_newly_overdue(alarm: Open, after_us: int, now_us: int) -> bool:
 def _alarm_lines(
     connection: Connection,
     city: City,
-    shown: Mapping[SeriesKey, Open],
+    shown: Mapping[SeriesKey, str],
     changed: Mapping[str, Alarm],
     wanted: Iterable[SeriesKey],
     now_us: int,
 ) -> Iterator[bytes | None]:
     """Write each series: the open alarm that it shows, else the last one that has changed."""
     last = {key_of(city, alarm): alarm for alarm in sorted(changed.values(), key=lambda one: one.raised_at_us)}
-    ids = {key: shown[key].alarm_id if key in shown else last[key].alarm_id for key in wanted}
+    ids = {key: shown[key] if key in shown else last[key].alarm_id for key in wanted}
     known = {**changed, **read_alarms(connection, set(ids.values()) - changed.keys())}
     alarms = {key: known[alarm_id] for key, alarm_id in ids.items() if alarm_id in known}
     spots = read_spots(connection, {key.gateway for key in alarms})

@@ -173,6 +173,11 @@ class City:
         return City(self.areas.values(), self._registered.values(), changed.values())
 
     @cached_property
+    def heard(self) -> frozenset[str]:
+        """The ids of the gateways that were heard."""
+        return frozenset(one.id for one in self.gateways.values() if one.is_heard)
+
+    @cached_property
     def sites_below(self) -> Counter[str]:
         """How many registered sites each path has; "" has all."""
         return _counted(one.area_path for one in self._registered.values())

@@ -45,7 +45,7 @@ def take_steps(connection: Connection, *, settings: Settings) -> int:
         How many lines were queued; what concerns no alarm has none.
     """
     rows = [row for row in take_changes(connection, READER) if row["alarm_id"]]
-    steps = [Step(row["id"], row["at_us"], row["what"], row["alarm_id"], row["fields"]) for row in rows]
+    steps = [Step(row["id"], row["at_us"], row["what"], row["alarm_id"]) for row in rows]
     alarms = read_alarms(connection, {step.alarm_id for step in steps})
     lines = list(event_lines(_site_names(connection, alarms), alarms, steps))
     measures.put(connection, lines, limit=settings.trades.measures)

@@ -34,7 +34,7 @@ class Device(Struct, frozen=True, gc=False):
 
 
 class Vehicle(Struct, frozen=True, gc=False):
-    """A vehicle where it was last heard; `at_us` is None while it never was."""
+    """A vehicle where it was last heard; `at_us` is None while it never was, `terminal` is "gateway/device"."""
 
     id: str
     name: str
@@ -44,6 +44,7 @@ class Vehicle(Struct, frozen=True, gc=False):
     spot: Spot
     speed_kmh: float | None
     course_deg: float | None
+    terminal: str = ""
 
 
 def labelled(name: str, key: str) -> str | None:
@@ -153,6 +154,7 @@ def device_line(city: City, device: Device, *, is_lost: bool, worst: int, now_us
         now_us: the clock.
     """
     gateway = city.gateways.get(device.gateway) or Gateway(device.gateway, "")
+    site = city.sites.get(gateway.site)
     tags = {
         "device": device.id,
         "gateway": device.gateway,
@@ -167,6 +169,7 @@ def device_line(city: City, device: Device, *, is_lost: bool, worst: int, now_us
             "label": labelled(device.name, device.id),
             "name": device.name or device.id,
             "place": device.place,
+            "site_label": labelled(site.name, site.id) if site is not None else None,
             "profile": device.profile,
             "lost": int(is_lost),
             "worst": worst,
@@ -199,6 +202,7 @@ def vehicle_line(vehicle: Vehicle, *, moving_kmh: float, silent_after_s: float, 
             "heading": vehicle.course_deg,
             "state": "silent" if is_silent else "moving" if is_moving else "standing",
             "heard_s": heard_s,
+            "terminal": vehicle.terminal or None,
         },
         now_us,
     )

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, RowMapping, func, or_, select
 
 from cloud.areas.chunks import chunked
 from cloud.database import area_tables as tables
@@ -18,6 +18,7 @@ from cloud.state.city import EVERYTHING, NOWHERE, Area, City, Gateway, Open, Sit
 from cloud.state.lines import Device, Vehicle
 from cloud.state.picture import Picture
 from cloud.vehicles.alarms import title_of
+from contract.alarms import Mode
 from device_profiles.catalogue import list_profiles, load_profile
 
 UNKNOWN_KIND = "unknown"
@@ -27,13 +28,17 @@ _OPEN = tuple(occurrence.c[name] for name in Open.__struct_fields__)
 
 def read_city(connection: Connection) -> City:
     """Read all areas, sites and gateways."""
-    at = tables.area.c
+    at, of = tables.area.c, tables.site.c
     query = select(at.id, at.level, at.name, at.path, at.latitude_deg, at.longitude_deg)
-    areas = [Area(*row[:4], Spot(*row[4:])) for row in connection.execute(query)]
-    of = tables.site.c
+    areas = [
+        Area(row.id, row.level, row.name, row.path, Spot(row.latitude_deg, row.longitude_deg))
+        for row in connection.execute(query)
+    ]
     placed = select(of.id, of.name, of.kind, at.path, of.address, of.latitude_deg, of.longitude_deg)
-    placed = placed.select_from(tables.site.join(tables.area, of.area == at.id))
-    sites = [Site(*row[:5], Spot(*row[5:])) for row in connection.execute(placed).tuples()]
+    sites = [
+        Site(row.id, row.name, row.kind, row.path, row.address, Spot(row.latitude_deg, row.longitude_deg))
+        for row in connection.execute(placed.select_from(tables.site.join(tables.area, of.area == at.id)))
+    ]
     return City(areas, sites, read_gateways(connection))
 
 
@@ -90,6 +95,17 @@ def _gateway(name: str, row: Mapping[Any, Any] | None, heard: Mapping[Any, Any] 
     )
 
 
+def count_heard(connection: Connection) -> int:
+    """Count the gateways that were heard."""
+    count: int = connection.execute(select(func.count()).select_from(gateway)).scalar_one()
+    return count
+
+
+def list_heard(connection: Connection) -> list[str]:
+    """List the ids of the gateways that were heard."""
+    return list(connection.execute(select(gateway.c.id).order_by(gateway.c.id)).scalars())
+
+
 def newest_presence(connection: Connection) -> int:
     """Tell the id of the newest coming or going of a gateway, 0 before the first."""
     newest: int = connection.execute(select(func.coalesce(func.max(presence_change.c.id), 0))).scalar_one()
@@ -116,8 +132,9 @@ def is_in_audit(connection: Connection, what: str, *, after: int) -> bool:
 
 
 def read_open(connection: Connection) -> list[Open]:
-    """Read all open alarms, as far as they are counted."""
-    query = select(*_OPEN).where(occurrence.c.closed_at_us.is_(None))
+    """Read all open alarms, as far as they are counted; tests and drills, which nobody closes, while they last."""
+    lasts = or_(occurrence.c.mode == Mode.LIVE.value, occurrence.c.cleared_at_us.is_(None))
+    query = select(*_OPEN).where(occurrence.c.closed_at_us.is_(None), lasts)
     return [Open(*row) for row in connection.execute(query)]
 
 
@@ -180,16 +197,16 @@ def _kind_of(profile: str) -> str:
     return load_profile(profile).kind if profile in _profiles() else UNKNOWN_KIND
 
 
-def read_vehicles(connection: Connection, *, received_after_us: int | None = None) -> Iterator[Vehicle]:
-    """Read vehicles with their last positions: all, or those heard after a moment."""
+def read_vehicles(connection: Connection, *, received_from_us: int | None = None) -> Iterator[Vehicle]:
+    """Read vehicles with their last positions: all, or those heard from a moment on."""
     of, at = vehicle.c, vehicle_position.c
     joined = vehicle.join(vehicle_position, at.vehicle == of.id)
     joined = joined.outerjoin(tables.area, tables.area.c.id == of.area)
     spot = at.latitude_deg, at.longitude_deg
     columns = of.id, of.plate, of.name, tables.area.c.path, at.at_us, at.received_at_us, *spot, at.speed_kmh
-    query = select(*columns, at.course_deg).select_from(joined)
-    if received_after_us is not None:
-        query = query.where(at.received_at_us > received_after_us)
+    query = select(*columns, at.course_deg, of.gateway, of.device).select_from(joined)
+    if received_from_us is not None:
+        query = query.where(at.received_at_us >= received_from_us)
     for row in connection.execute(query).mappings():
         yield Vehicle(
             id=row["id"],
@@ -200,6 +217,7 @@ def read_vehicles(connection: Connection, *, received_after_us: int | None = Non
             spot=Spot(row["latitude_deg"], row["longitude_deg"]),
             speed_kmh=row["speed_kmh"],
             course_deg=row["course_deg"],
+            terminal=f"{row['gateway']}/{row['device']}",
         )
 
 

@@ -98,17 +98,28 @@ class ThingTeller:
             self._newest_presence = await self._database.ask(reading.newest_presence)
         coming = partial(reading.changed_gateways, after=self._newest_presence, limit=_COMINGS_AT_ONCE)
         changes = await self._database.ask(coming)
-        if not changes:
+        strangers = await self._strangers()
+        names = sorted({name for _id, name in changes} | set(strangers[:_COMINGS_AT_ONCE]))
+        if not names:
             return False
-        names = sorted({name for _id, name in changes})
         gateways = await self._database.ask(partial(reading.read_gateways, ids=names))
-        before, self._picture.city = self._picture.city, self._picture.city.with_gateways(gateways)
-        places = partial(_lines_around, city=self._picture.city, gateways=gateways, before=before, now_us=now_us)
+        before = self._picture.city
+        city = before.with_gateways(gateways)
+        places = partial(_lines_around, city=city, gateways=gateways, before=before, now_us=now_us)
         lines = await self._database.ask(places)
-        if not await self._write(lines) or not await self._write_devices(names, now_us):
+        if not await self._write(lines) or not await self._write_devices(city, names, now_us):
             return False
-        self._newest_presence = changes[-1][0]
-        return len(changes) == _COMINGS_AT_ONCE
+        self._picture.city = city
+        if changes:
+            self._newest_presence = changes[-1][0]
+        return len(changes) == _COMINGS_AT_ONCE or len(strangers) > _COMINGS_AT_ONCE
+
+    async def _strangers(self) -> list[str]:
+        """List gateways that were heard for the first time since they were read: of that no coming is noted."""
+        heard = self._picture.city.heard
+        if await self._database.ask(reading.count_heard) == len(heard):
+            return []
+        return [name for name in await self._database.ask(reading.list_heard) if name not in heard]
 
     async def _tell_gateways(self, now_us: int) -> None:
         gateways = await self._database.ask(reading.read_gateways)
@@ -118,8 +129,10 @@ class ThingTeller:
 
     async def _tell_vehicles(self, now_us: int) -> None:
         is_all = self._all_vehicles.is_over(now_us)
-        after_us = None if is_all else self._vehicles.told_us
-        work = partial(_vehicle_lines, settings=self._settings, after_us=after_us, now_us=now_us)
+        told_us = self._vehicles.told_us
+        # One period more, as what was received may have been judged only after the last beat.
+        from_us = None if is_all or told_us is None else told_us - self._vehicles.every_us
+        work = partial(_vehicle_lines, settings=self._settings, from_us=from_us, now_us=now_us)
         if await self._write(await self._database.ask(work)):
             self._vehicles.told_us = now_us
             if is_all:
@@ -127,14 +140,15 @@ class ThingTeller:
 
     async def _tell_devices(self, now_us: int) -> None:
         """Say how the devices stand whose gateways are due in this slice of the period."""
-        due = [name for name in self._picture.city.gateways if self._devices.is_due(f"device {name}", now_us)]
-        if await self._write_devices(due, now_us):
+        city = self._picture.city
+        due = [name for name in city.gateways if self._devices.is_due(f"device {name}", now_us)]
+        if await self._write_devices(city, due, now_us):
             self._devices.told_us = self._slices.told_us = now_us
 
-    async def _write_devices(self, gateways: Sequence[str], now_us: int) -> bool:
+    async def _write_devices(self, city: City, gateways: Sequence[str], now_us: int) -> bool:
         alarms = await self._database.ask(reading.read_open) if gateways else []
         for some in chunked(gateways, _GATEWAYS_AT_ONCE):
-            work = partial(_device_lines, city=self._picture.city, alarms=alarms, gateways=some, now_us=now_us)
+            work = partial(_device_lines, city=city, alarms=alarms, gateways=some, now_us=now_us)
             if not await self._write(await self._database.ask(work)):
                 return False
         return True
@@ -165,8 +179,8 @@ def _device_lines(
 
 
 def _vehicle_lines(
-    connection: Connection, *, settings: Settings, after_us: int | None, now_us: int
+    connection: Connection, *, settings: Settings, from_us: int | None, now_us: int
 ) -> list[bytes | None]:
     limits = {"moving_kmh": settings.vehicles.moving_kmh, "silent_after_s": settings.vehicles.silent_after_s}
-    vehicles = reading.read_vehicles(connection, received_after_us=after_us)
+    vehicles = reading.read_vehicles(connection, received_from_us=from_us)
     return [vehicle_line(one, **limits, now_us=now_us) for one in vehicles]
