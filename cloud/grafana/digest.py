@@ -48,8 +48,9 @@ def marked(model: Mapping[str, Any]) -> dict[str, Any]:
 
 def mark_in(model: Mapping[str, Any]) -> str | None:
     """Read the digest that stands in a dashboard; None without one."""
-    listed = (model.get("templating") or {}).get("list") or []
-    return next((str(one.get("query")) for one in listed if _is_digest(one)), None)
+    templating = model.get("templating")
+    listed = templating.get("list") if isinstance(templating, Mapping) else None
+    return next((str(one.get("query")) for one in listed or [] if _is_digest(one)), None)
 
 
 def is_untouched(model: Mapping[str, Any]) -> bool:

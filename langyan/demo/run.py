@@ -18,6 +18,7 @@ from cloud.desk.operations import list_alarms
 from cloud.desk.own import OWN_GATEWAY
 from cloud.telling.queue import State
 from contract.ids import GATEWAY_DEVICE
+from langyan.demo.boards import write_boards
 from langyan.demo.city import UPWARDS
 from langyan.demo.counting import Balance, balance
 from langyan.demo.findings import Findings, find
@@ -265,6 +266,7 @@ def _usual_waiting(stage: Stage) -> float:
 def _say_where(stage: Stage, console: Console) -> None:
     console.print(_("What you see: three simulated sites; everything else is real."))
     langyan, ours = f"{sys.executable} -m langyan", f"XDG_CONFIG_HOME={stage.folder}"
+    grafana, page = write_boards(stage.folder, stage.settings, stage.profiles(), desk_url=stage.url)
     rows = (
         (_("MQTT"), f"mosquitto_sub -p {stage.broker.port} -V 5 -v -t 'langyan/v1/+/up/#'"),
         (_("InfluxDB"), f"influx -port {stage.influx.port} -database {DATABASE}"),
@@ -273,6 +275,8 @@ def _say_where(stage: Stage, console: Console) -> None:
         (_("stolen e-bike"), f"{ours} {langyan} bikes case 1"),
         (_("night patrol"), f"{ours} {langyan} patrols tours"),
         (_("school bus"), f"{ours} {langyan} vehicles list"),
+        (_("dashboards, in a Grafana of your own"), grafana),
+        (_("dashboards"), page),
         (_("files and logs"), str(stage.folder)),
     )
     for name, command in rows:

@@ -13,6 +13,7 @@ from typing import Self
 
 from cloud.database import Database, open_database
 from cloud.settings import load_settings
+from device_profiles.model import Profile
 from device_profiles.site_loader import load_site
 from edge import control as edge_control
 from edge.status import decode_snapshot
@@ -185,6 +186,11 @@ class Stage:
             for device in control.stats().devices.values():
                 found[gateway, device.bus] += device.counts.answers
         return dict(found)
+
+    def profiles(self) -> list[Profile]:
+        """List the profiles of all devices, as their sites use them."""
+        buses = (bus for path in self._sites.values() for bus in load_site(path).devices.values())
+        return [placed.profile for bus in buses for placed in bus]
 
     def _workers(self, api_port: int, *, trades: bool) -> dict[str, Langyan]:
         names = ("ingest", "desk", "trades") if trades else ("ingest", "desk")
