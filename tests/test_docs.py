@@ -22,6 +22,7 @@ from cloud.errors import SettingsError
 from cloud.escalation import settings as escalation_settings
 from cloud.fire import detection_settings
 from cloud.fire import settings as fire_settings
+from cloud.grafana import settings as grafana_settings
 from cloud.numbers import settings as number_settings
 from cloud.orders import settings as order_settings
 from cloud.patrols import settings as patrol_settings
@@ -133,6 +134,7 @@ TABLES = [
     (OPERATIONS_PAGE, "### `[escalation]`", escalation_settings.Escalation),
     (OPERATIONS_PAGE, "### `[[escalation.fallback]]`", escalation_settings.Fallback),
     (OPERATIONS_PAGE, "### `[fire.detection]`", detection_settings.Detection),
+    (OPERATIONS_PAGE, "### `[grafana]`", grafana_settings.Grafana),
     (OPERATIONS_PAGE, "### `[gateways.<id>]`", cloud_settings.Registered),
 ]
 ROOTS = [(SITE_PAGE, site_file.SiteFile), (PROFILE_PAGE + SPEAKING_PAGE, model.Profile), (OPERATIONS_PAGE, Settings)]
