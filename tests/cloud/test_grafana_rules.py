@@ -1,0 +1,177 @@
+"""Alert rules: their questions asked of a real InfluxDB, judged as Grafana judges them, and told to the desk."""
+
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import alerting
+
+from cloud.grafana.alerts import SEVERITY_LABEL, Alert
+from cloud.grafana.board import Context
+from cloud.grafana.expand import Window, fill
+from cloud.grafana.influxql import DATASOURCE_UID
+from cloud.grafana.rules import alert_rules, contact_point
+from cloud.influx.schema import HOURS_POLICY, LONG_POLICY
+from contract.alarms import Severity
+from langyan.servers import Influx
+from tests.cloud import grafana_rig as rig
+from tests.cloud.rig import fresh
+
+RULES = {rule["uid"]: rule for rule in alert_rules(Context(), receiver="Langyan desk")}
+SILENT, LAG, GROWING, DANGER = (
+    "langyan-site-silent", "langyan-ingest-lag", "langyan-outbox-growing", "langyan-fire-danger-high",
+)  # fmt: skip
+WINDOW = Window(0, 0, 60)
+Labels = frozenset[tuple[str, str]]
+
+
+def numbers(influx: Influx, database: str, question: str) -> dict[Labels, float]:
+    """Ask, and reduce each series to its last number, as the expression `reduce` does."""
+    found = {}
+    for series in rig.ask(influx.url, fill(question, {}, WINDOW), database=database):
+        values = [row[1] for row in series.values if row[1] is not None]
+        if values:
+            found[frozenset((key, value) for key, value in series.tags.items() if value)] = float(values[-1])
+    return found
+
+
+def judged(judge: str, by_letter: Mapping[str, dict[Labels, float]]) -> set[Labels]:
+    """Judge numbers of equal labels together, and one without labels with all, as the expression `math` does."""
+    if not all(by_letter.values()):
+        return set()
+    firing = set()
+    for labels in set().union(*by_letter.values()):
+        values = {}
+        for letter, values_of in by_letter.items():
+            if labels in values_of:
+                values[letter] = values_of[labels]
+            elif frozenset() in values_of:
+                values[letter] = values_of[frozenset()]
+        text = judge.replace("&&", "and")
+        for letter, value in values.items():
+            text = text.replace(f"${letter}", repr(value))
+        if len(values) == len(by_letter) and eval(text):  # noqa: S307 - our own rule
+            firing.add(labels)
+    return firing
+
+
+def fires(influx: Influx, database: str, uid: str) -> set[Labels]:
+    steps = {step["refId"]: step["model"] for step in RULES[uid]["data"]}
+    reduced = {
+        letter: numbers(influx, database, steps[model["expression"]]["query"])
+        for letter, model in steps.items()
+        if model.get("type") == "reduce"
+    }
+    return judged(steps[RULES[uid]["condition"]]["expression"], reduced)
+
+
+def made(influx: Influx, lines: Sequence[tuple[str, str, float]], *, policy: str = "") -> str:
+    """Make a database of its own with lines: tags, fields, and how long ago in minutes."""
+    database = fresh("rules")
+    rig.command(influx.url, f'CREATE DATABASE "{database}"')
+    for name in (LONG_POLICY, HOURS_POLICY):
+        rig.command(influx.url, f'CREATE RETENTION POLICY "{name}" ON "{database}" DURATION INF REPLICATION 1')
+    now_us = time.time_ns() // 1_000
+    written = [f"{head} {fields} {now_us - int(ago * 60e6)}".encode() for head, fields, ago in lines]
+    rig.write(influx.url, written, database=database, policy=policy)
+    return database
+
+
+def own(site: str, fields: str, *minutes: float) -> list[tuple[str, str, float]]:
+    return [(f"telemetry,device=gateway,gateway=g-{site},site={site}", fields, one) for one in minutes]
+
+
+def site(name: str, online: int) -> tuple[str, str, float]:
+    return (f"site_state,kind=school,path=:all:,site={name}", f"gateways_online={online}i,gateways=1i", 1)
+
+
+INGEST = ("ingest,worker=w", "samples_per_s=5.0,lag_p50_s=1.0", 1)
+
+
+def test_a_connected_site_that_measures_nothing_is_silent_and_none_else(influx: Influx) -> None:
+    heard = "uplink.is_up=true"
+    lines = [
+        *own("silent", heard, 60, 40), *own("talks", heard, 40, 20, 5), *own("cut-off", heard, 60),
+        *own("long-gone", heard, 1_500), site("silent", 1), site("talks", 1), site("cut-off", 0), site("long-gone", 1),
+        site("never-heard", 1),
+    ]  # fmt: skip
+    assert fires(influx, made(influx, [*lines, INGEST]), SILENT) == {frozenset({("site", "silent")})}
+    # When ingest stores nothing at all, no site is to blame.
+    assert fires(influx, made(influx, lines), SILENT) == set()
+
+
+@pytest.mark.parametrize(("lag_s", "does"), [(30, False), (90, True)])
+def test_ingest_lags_when_half_of_what_comes_is_older_than_a_minute(influx: Influx, lag_s: int, does: bool) -> None:  # noqa: FBT001
+    database = made(influx, [("ingest,worker=w", f"lag_p50_s={lag_s}.0", one) for one in (1, 2, 3)])
+    assert bool(fires(influx, database, LAG)) is does
+
+
+def test_an_outbox_grows_when_readings_wait_for_longer_and_longer(influx: Influx) -> None:
+    def waits(name: str, before_s: int, now_s: int) -> list[tuple[str, str, float]]:
+        field = "outbox.oldest_reading_s={}.0"
+        return own(name, field.format(before_s), 15, 12) + own(name, field.format(now_s), 5, 2)
+
+    lines = waits("grows", 400, 900) + waits("shrinks", 900, 400) + waits("young", 10, 200)
+    found = fires(influx, made(influx, lines), GROWING)
+    assert found == {frozenset({("site", "grows"), ("gateway", "g-grows")})}
+
+
+def test_fire_danger_is_high_from_class_four_on(influx: Influx) -> None:
+    lines = [
+        (f"fire_danger,area=a,path=:all:,site=s,station={name}", f"danger={danger}i", ago)
+        for name, danger, ago in (("calm", 3, 300), ("dry", 4, 300), ("was-dry", 5, 300), ("was-dry", 1, 60))
+    ]
+    found = fires(influx, made(influx, lines, policy=LONG_POLICY), DANGER)
+    assert found == {frozenset({("area", "a"), ("site", "s"), ("station", "dry")})}
+
+
+def test_every_question_of_every_rule_gives_data(grafana_influx: Influx) -> None:
+    for rule in RULES.values():
+        questions = [step["model"]["query"] for step in rule["data"] if step["datasourceUid"] == DATASOURCE_UID]
+        assert questions
+        for question in questions:
+            assert numbers(grafana_influx, rig.DATABASE, question), question
+
+
+def whole(rule: dict[str, Any]) -> dict[str, Any]:
+    return rule | {"orgID": 1, "folderUID": "langyan-alerts", "ruleGroup": "langyan"}
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_a_rule_is_one_of_grafanas_and_names_only_steps_it_has(rule: dict[str, Any]) -> None:
+    read = alerting.Rule.from_json(whole({key: value for key, value in rule.items() if key != "data"}))
+    written = json.loads(json.dumps(read, cls=JSONEncoder))
+    assert {key: value for key, value in written.items() if key in rule} | {"data": rule["data"]} == rule
+    letters = [step["refId"] for step in rule["data"]]
+    assert len(set(letters)) == len(letters)
+    assert rule["condition"] in letters
+    for step in rule["data"]:
+        assert step["model"]["refId"] == step["refId"]
+        named = re.findall(r"\$(\w+)", step["model"].get("expression", "")) or [step["model"].get("expression", "A")]
+        assert set(named) <= set(letters)
+    # An alert's question knows no variables; the steps name each other with dollars.
+    questions = [step["model"]["query"] for step in rule["data"] if "query" in step["model"]]
+    assert not any("$" in question for question in questions)
+
+
+def test_what_a_rule_tells_becomes_an_alarm_of_the_desk_with_both_languages() -> None:
+    for context in (Context(), Context(language="zh")):
+        for rule in alert_rules(context):
+            alert = Alert(is_firing=True, labels=rule["labels"] | {"alertname": rule["title"]},
+                          annotations=rule["annotations"])  # fmt: skip
+            assert alert.kind == rule["labels"]["kind"] != "grafana-alert"
+            assert alert.severity is Severity(rule["labels"][SEVERITY_LABEL])
+            assert set(alert.text) == {"en", "zh"}
+            assert "{" not in re.sub(r"\{\{ \.Labels\.\w+ \}\}", "", alert.text["en"] + alert.text["zh"])
+
+
+def test_rules_and_contact_point_have_ids_that_stay() -> None:
+    chinese = alert_rules(Context(language="zh"))
+    assert [rule["uid"] for rule in chinese] == list(RULES)
+    assert [rule["labels"] for rule in chinese] == [rule["labels"] for rule in RULES.values()]
+    point = contact_point("https://desk.example.org", "s")
+    assert alerting.ContactPoint.from_json(point).to_json() == point
