@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from cloud.i18n import N_
 from cloud.influx.schema import MEASUREMENTS
 
 _DAY_S = 86_400
@@ -68,28 +67,28 @@ class Count(Struct, frozen=True):
 
 
 COUNTS: dict[str, Count] = {
-    "telemetry": Count(N_("a device, and every gateway's own"), lambda city: city.devices + city.gateways),
-    "ingest": Count(N_("a worker"), lambda city: city.workers),
+    "telemetry": Count("a device, and every gateway's own", lambda city: city.devices + city.gateways),
+    "ingest": Count("a worker", lambda city: city.workers),
     "alarm_state": Count(
-        N_("a source that ever raised an alarm"), lambda city: city.sources, lambda city: city.open_alarms
+        "a source that ever raised an alarm", lambda city: city.sources, lambda city: city.open_alarms
     ),
-    "alarm_event": Count(N_("a kind of alarm at a site"), lambda city: city.sites * city.kinds_of_site),
-    "area_state": Count(N_("an area, and everything"), lambda city: city.areas + 1),
-    "site_state": Count(N_("a site"), lambda city: city.sites),
-    "gateway_state": Count(N_("a gateway"), lambda city: city.gateways),
-    "device_state": Count(N_("a device"), lambda city: city.devices),
-    "vehicle_state": Count(N_("a vehicle"), lambda city: city.vehicles),
-    "fire_danger": Count(N_("a station"), lambda city: city.fire_stations),
-    "fire": Count(N_("an area with fires"), lambda city: city.fire_areas),
-    "bike_station": Count(N_("a station"), lambda city: city.bike_stations),
-    "bike_watch": Count(N_("one"), lambda _city: 1),
-    "patrol": Count(N_("a plan and its route"), lambda city: city.plans),
-    "vehicle": Count(N_("an area with vehicles"), lambda city: city.fleet_areas),
-    "alarms_by_area": Count(N_("a kind and severity in an area"), lambda city: (city.areas + 1) * city.kinds),
-    "alarms_by_hour": Count(N_("an area, and everything"), lambda city: city.areas + 1),
-    "alarm_response": Count(N_("a stage in an area"), lambda city: (city.areas + 1) * city.stages),
-    "alarm_load": Count(N_("an area, and everything"), lambda city: city.areas + 1),
-    "availability": Count(N_("an area, and everything"), lambda city: city.areas + 1),
+    "alarm_event": Count("a kind of alarm at a site", lambda city: city.sites * city.kinds_of_site),
+    "area_state": Count("an area, and everything", lambda city: city.areas + 1),
+    "site_state": Count("a site", lambda city: city.sites),
+    "gateway_state": Count("a gateway", lambda city: city.gateways),
+    "device_state": Count("a device", lambda city: city.devices),
+    "vehicle_state": Count("a vehicle", lambda city: city.vehicles),
+    "fire_danger": Count("a station", lambda city: city.fire_stations),
+    "fire": Count("an area with fires", lambda city: city.fire_areas),
+    "bike_station": Count("a station", lambda city: city.bike_stations),
+    "bike_watch": Count("one", lambda _city: 1),
+    "patrol": Count("a plan and its route", lambda city: city.plans),
+    "vehicle": Count("an area with vehicles", lambda city: city.fleet_areas),
+    "alarms_by_area": Count("a kind and severity in an area", lambda city: (city.areas + 1) * city.kinds),
+    "alarms_by_hour": Count("an area, and everything", lambda city: city.areas + 1),
+    "alarm_response": Count("a stage in an area", lambda city: (city.areas + 1) * city.stages),
+    "alarm_load": Count("an area, and everything", lambda city: city.areas + 1),
+    "availability": Count("an area, and everything", lambda city: city.areas + 1),
 }
 """By measurement: all of `cloud.influx.schema`."""
 

@@ -42,7 +42,7 @@ def thin(name: str, raw: str, database: str) -> str:
     every, back = THINNING[name]
     here, measurement = quote_ident(database), quote_ident(MEASUREMENT)
     into, read = f"{here}.{quote_ident(HOURS_POLICY)}.{measurement}", f"{here}.{quote_ident(raw)}.{measurement}"
-    question = f"SELECT mean(*), min(*), max(*) INTO {into} FROM {read} GROUP BY time(1h), *"  # noqa: S608 - quoted
+    question = f"SELECT mean(*), min(*), max(*) INTO {into} FROM {read} GROUP BY time(1h), * fill(none)"  # noqa: S608 - quoted
     return (
         f"CREATE CONTINUOUS QUERY {quote_ident(name)} ON {here} RESAMPLE EVERY {every} FOR {back} BEGIN {question} END"
     )

@@ -1,6 +1,8 @@
 """What differs between InfluxDB 1.x, 2.x and 3.x where points go, and how they are asked for."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +13,9 @@ from cloud.counters import Counters
 from cloud.errors import HoldError, SchemaError
 from cloud.grafana.board import Context
 from cloud.grafana.build import build_all
-from cloud.influx import open_writer
+from cloud.influx import lines, open_writer
 from cloud.influx.http import Asker
-from cloud.influx.lines import line_of
+from cloud.influx.lines import line_of, plain_line
 from cloud.influx.persistent import PersistentWriter
 from cloud.influx.query import open_reader
 from cloud.influx.routing import by_policy, write_lines
@@ -22,6 +24,7 @@ from cloud.settings import Influx as InfluxSettings
 from cloud.settings import Influx1, Influx2, Influx3
 from langyan.servers import Influx
 from tests.cloud.fake_influx import FakeInflux, Seen
+from tests.cloud.influx_schema import faults_of
 from tests.cloud.rig import fresh
 
 pytestmark = pytest.mark.anyio
@@ -61,9 +64,36 @@ def test_a_number_that_is_not_finite_is_no_field_and_a_whole_one_becomes_a_float
     assert line_of("alarm_response", {"area": "a"}, {"p50_s": float("nan")}, 7) is None
 
 
+@pytest.mark.parametrize("folder", ["cloud", "langyan"])
+def test_nobody_writes_lines_in_another_way(folder: str) -> None:
+    """So every line of every writer has been held against the schema, whatever the writer was told."""
+    root = Path(lines.__file__).parents[2]
+    by_hand = re.compile(r"\b(plain_line|tag_prefix|tag_value)\b")
+    for file in sorted((root / folder).rglob("*.py")):
+        if file != Path(lines.__file__):
+            assert by_hand.search(file.read_text("utf-8")) is None, file
+
+
+async def test_what_stands_in_a_database_is_held_against_the_schema(influx: Influx) -> None:
+    settings = Influx1(url=influx.url, database=fresh("db"))
+    good = [plain_line("telemetry", {"device": "d", "gateway": "g"}, {"t": 1.0, "received_at": 5}, 7)]
+    for name, known in MEASUREMENTS.items():
+        good.append(
+            line_of(name, dict.fromkeys(known.tags, "x"), {one.name: VALUES[one.kind] for one in known.fields}, 7)
+        )
+    async with open_writer(settings) as raw, open_reader(settings) as reader:
+        writer = PersistentWriter(raw, counters=Counters())
+        assert await write_lines([line for line in good if line is not None], writer) == []
+        assert await faults_of(reader) == []
+        await write_lines([b"vehicle,plate=a moving=1i,fast=2.0 7", b"weather t=1 7"], writer)
+        assert sorted(await faults_of(reader)) == [
+            "vehicle.fast is float, and not known", "vehicle: no such tag plate", "weather: no such measurement",
+        ]  # fmt: skip
+
+
 def test_lines_are_parted_by_policy_in_their_order() -> None:
-    lines = [LONG, RAW, b"nobody knows=1i 7", LONG + b"1"]
-    assert by_policy(lines) == {LONG_POLICY: [LONG, LONG + b"1"], "": [RAW, b"nobody knows=1i 7"]}
+    mixed = [LONG, RAW, b"nobody knows=1i 7", LONG + b"1"]
+    assert by_policy(mixed) == {LONG_POLICY: [LONG, LONG + b"1"], "": [RAW, b"nobody knows=1i 7"]}
     assert {policy_of(name) for name, one in MEASUREMENTS.items() if one.keep is Keep.RAW} == {""}
 
 
