@@ -59,13 +59,13 @@ def mappings_of(context: Context, words: Sequence[tuple[str, str, str]]) -> list
     return [models.ValueMap(options=results)]
 
 
-def yes_no(context: Context, *, yes: str = GOOD, no: str = CRITICAL) -> list[models.ValueMapping]:
-    """Write 1, 0, true and false as words."""
+def yes_no(context: Context, *, yes: str = GOOD, no: str = CRITICAL, numbers: bool = True) -> list[models.ValueMapping]:
+    """Write true and false as words; 1 and 0 too, unless `numbers` of other columns are there."""
+    words = {"true": (N_("✓ yes"), yes), "false": (N_("✗ no"), no)}
+    if numbers:
+        words |= {"1": words["true"], "0": words["false"]}
     results = {
-        "1": models.ValueMappingResult(text=context.say(N_("✓ yes")), color=yes),
-        "true": models.ValueMappingResult(text=context.say(N_("✓ yes")), color=yes),
-        "0": models.ValueMappingResult(text=context.say(N_("✗ no")), color=no),
-        "false": models.ValueMappingResult(text=context.say(N_("✗ no")), color=no),
+        key: models.ValueMappingResult(text=context.say(word), color=colour) for key, (word, colour) in words.items()
     }
     return [models.ValueMap(options=results)]
 

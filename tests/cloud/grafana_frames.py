@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from cloud.influx.query import Series
 
@@ -47,6 +47,26 @@ def frames_of(answer: Sequence[Series], target: Mapping[str, Any]) -> list[Frame
     if target.get("resultFormat") == "table":
         return [_table(answer)] if answer else []
     return [frame for series in answer for frame in _lines(series, str(target.get("alias", "")))]
+
+
+def shown_by(panel: Mapping[str, Any], frames: Sequence[Frame]) -> list[Frame]:
+    """Transform frames as a panel does before it shows them; what is not known here is passed over."""
+    found = list(frames)
+    for one in panel.get("transformations", ()):
+        options = one.get("options") or {}
+        if one["id"] == "joinByField":
+            found = [_joined(found, str(options["byField"]))]
+        elif one["id"] == "renameByRegex":
+            found = [[_renamed(field, options) for field in frame] for frame in found]
+        elif one["id"] == "convertFieldType":
+            times = {str(to["targetField"]) for to in options["conversions"] if to["destinationType"] == "time"}
+            found = [[structs.replace(field, kind="time") if field.shown in times else field for field in frame]
+                     for frame in found]  # fmt: skip
+        elif one["id"] == "organize":
+            order = options.get("indexByName") or {}
+            organized = [list(_organized(frame, [one], sort=order)) for frame in found]
+            found = [frame for frame in organized if frame]
+    return found
 
 
 def sight_faults(
@@ -138,7 +158,33 @@ def _organize_faults(options: Mapping[str, Any], fields: Sequence[Field]) -> Ite
                 yield f"organize {key}: no column {name!r} among {sorted(shown)}"
 
 
-def _organized(fields: Sequence[Field], transformations: Sequence[Mapping[str, Any]]) -> Iterator[Field]:
+def _joined(frames: Sequence[Frame], key: str) -> Frame:
+    """Join tables by a column, keeping the rows of all of them."""
+    keys: list[Any] = []
+    for frame in frames:
+        keys += [value for field in frame if field.shown == key for value in field.values if value not in keys]
+    joined = [Field(key, key, _kind(keys), {}, keys)]
+    for frame in frames:
+        own = next((field.values for field in frame if field.shown == key), ())
+        place = {value: index for index, value in enumerate(own)}
+        for field in frame:
+            if field.shown != key:
+                values = [field.values[place[value]] if value in place else None for value in keys]
+                joined.append(Field(field.name, field.shown, field.kind, field.labels, values))
+    return joined
+
+
+def _renamed(field: Field, options: Mapping[str, Any]) -> Field:
+    if field.kind == "time":
+        return field
+    pattern = re.compile(str(options["regex"]).strip("/"))
+    shown = pattern.sub(re.sub(r"\$(\d)", r"\\\1", str(options["renamePattern"])), field.shown, count=1)
+    return Field(field.name, shown, field.kind, field.labels, field.values)
+
+
+def _organized(
+    fields: Sequence[Field], transformations: Sequence[Mapping[str, Any]], *, sort: Mapping[str, int] | None = None
+) -> Iterator[Field]:
     includes: dict[str, bool] = {}
     excludes: dict[str, bool] = {}
     renames: dict[str, str] = {}
@@ -147,6 +193,8 @@ def _organized(fields: Sequence[Field], transformations: Sequence[Mapping[str, A
             includes |= one["options"].get("includeByName") or {}
             excludes |= one["options"].get("excludeByName") or {}
             renames |= one["options"].get("renameByName") or {}
+    if sort:
+        fields = sorted(fields, key=lambda field: sort.get(field.shown, len(sort)))
     for field in fields:
         if (includes and not includes.get(field.shown)) or excludes.get(field.shown):
             continue
@@ -189,6 +237,9 @@ def _override_faults(panel: Mapping[str, Any], fields: Sequence[Field]) -> Itera
         matcher = override["matcher"]
         if matcher["id"] == "byName" and matcher["options"] not in names:
             yield f"override: no field {matcher['options']!r} among {sorted(names)}"
+        for name in matcher["options"]["names"] if matcher["id"] == "byNames" else ():
+            if name not in names:
+                yield f"override: no field {name!r} among {sorted(names)}"
         if matcher["id"] == "byRegexp":
             regex = re.compile(str(matcher["options"]).strip("/"))
             if not any(regex.search(name) for name in names):

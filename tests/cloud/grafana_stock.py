@@ -5,6 +5,7 @@ So a field added to the schema is in the stock at once. Names have quotes, slash
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import product
@@ -80,7 +81,9 @@ SITES = (
 _STATES = (
     "unacknowledged", "acknowledged", "returned-unacknowledged", "latched-unacknowledged", "shelved", "out-of-service",
 )  # fmt: skip
+_HELD_BACK = {"shelved", "out-of-service"}
 _STAGES = ("received", "shown", "acknowledged", "dispatched", "on-scene", "received")
+_STAGE_S = {"transmission": 1.2, "acknowledge": 38.0, "dispatch": 75.0, "scene": 190.0, "close": 270.0}
 _MINUTES_AGO = (1_380, 300, 95, 40, 12, 4)
 _WHATS = ("raised", "acknowledged", "dispatched", "arrived", "cleared", "closed")
 _ALARM_KINDS = ("panic", "smoke", "fire-danger", "tamper", "theft", "patrol-missed")
@@ -130,7 +133,9 @@ def line_of(measurement: Measurement, tags: Mapping[str, str], fields: Mapping[s
     if unknown:
         raise KeyError(f"{measurement.name}: not in the schema: {sorted(unknown)}")
     named = {name: tags.get(name, f"{name}-1") for name in measurement.tags}
-    pairs = [(one, fields[one.name] if one.name in fields else _made_up(one, at_us)) for one in measurement.fields]
+    pairs = [
+        (one, fields[one.name] if one.name in fields else _made_up(one, at_us, named)) for one in measurement.fields
+    ]
     written = ",".join(f"{one.name}={_written(one, value)}" for one, value in pairs if value is not None)
     tagged = "".join(f",{name}={tag_value(value)}" for name, value in sorted(named.items()) if value)
     return f"{measurement.name}{tagged} {written} {at_us}".encode()
@@ -139,7 +144,7 @@ def line_of(measurement: Measurement, tags: Mapping[str, str], fields: Mapping[s
 def dense(now_us: int) -> list[int]:
     """Moments: every hour of a day, every five minutes from a little before now on."""
     past = range(now_us - DAY_US + MINUTE_US, now_us - 30 * MINUTE_US, HOUR_US)
-    return [*past, *range(now_us - 30 * MINUTE_US, now_us + AHEAD_MIN * MINUTE_US, 5 * MINUTE_US)]
+    return [*past, *range(now_us - 30 * MINUTE_US, now_us + AHEAD_MIN * MINUTE_US + 1, 5 * MINUTE_US)]
 
 
 @cache
@@ -167,14 +172,15 @@ def _written(field: Field, value: Any) -> str:
     return field_value({Kind.FLOAT: float, Kind.BOOLEAN: bool, Kind.STRING: str}[field.kind](value))
 
 
-def _made_up(field: Field, at_us: int) -> Value:
+def _made_up(field: Field, at_us: int, tags: Mapping[str, str]) -> Value:
     step = at_us // (5 * MINUTE_US)
+    own = sum(map(ord, "".join(tags.values()) + field.name))
     if field.kind is Kind.STRING:
         words = _WORDS.get(field.name, (f"{field.name} 一",))
         return words[step % len(words)]
     if field.kind is Kind.BOOLEAN:
-        return step % 2 == 0
-    return float(1 + step % 5) if field.kind is Kind.INTEGER else 3 + 2 * math.sin(step / 10)
+        return (step + own) % 2 == 0
+    return float(1 + (step // 12 + own) % 5) if field.kind is Kind.INTEGER else 3 + 2 * math.sin(step / 20 + own)
 
 
 def _value(point: AnyPoint, step: int) -> Value:
@@ -196,6 +202,14 @@ def _devices() -> Iterator[tuple[Site, str, str, Profile]]:
             yield site, site.gateways[index % 2], device_id(profile), profile
 
 
+_LEVELS = {
+    "disk_free_bytes": 21e9, "disk_bytes": 64e9, "cpu_celsius": 48.0, "load": 0.4, "rss_bytes": 62e6, "offset_ms": 4.0,
+    "error_ms": 9.0, "readings_waiting": 12, "alarms_waiting": 0, "alarm_bytes_waiting": 0, "oldest_reading_s": 1.5,
+    "oldest_alarm_s": 0.0, "mute_units": 1, "under_way": 3, "loop_lag_ms": 6.0,
+}  # fmt: skip
+"""What is a level is about so much, and half again now and then; everything else counts."""
+
+
 def _health(step: int) -> Health:
     health = Health(buses={"rs485-1": BusHealth(is_up=True), "lan": BusHealth(is_up=True, push=PushHealth())})
     parts: list[Any] = [health.uplink, health.store, health.clock, health.machine]
@@ -206,8 +220,9 @@ def _health(step: int) -> Health:
             value = getattr(part, name)
             if name.endswith("undervolted"):
                 setattr(part, name, step % 3 == 0)
-            elif name != "push" and (value is None or (isinstance(value, int | float) and not isinstance(value, bool))):
-                setattr(part, name, 10 + step)
+            elif name != "push" and (value is None or type(value) in {int, float}):
+                level = _LEVELS.get(name)
+                setattr(part, name, 10 + step if level is None else level * (1 + step % 7 / 14))
     health.clock.is_trusted, health.uplink.is_up = True, step % 9 > 0
     return health
 
@@ -220,10 +235,12 @@ def _telemetry(now_us: int) -> Iterator[bytes]:
             for step, at_us in enumerate(moments)
         ]
         yield from encode_lines(samples, tags={"gateway": gateway, "site": site.id}, received_at_us=now_us)
-    for site in SITES:
+    for number, site in enumerate(SITES):
         for gateway in site.gateways:
             breakers = {"rs485-1": {1: "closed", 2: "open"}}
-            own = [one for step, at_us in enumerate(moments) for one in _health(step).samples(at_us, breakers)]
+            own = [
+                one for step, at_us in enumerate(moments, 3 * number) for one in _health(step).samples(at_us, breakers)
+            ]
             yield from encode_lines(own, tags={"gateway": gateway, "site": site.id}, received_at_us=now_us)
 
 
@@ -251,10 +268,24 @@ def _ingest(now_us: int) -> Iterator[Row]:
         )
 
 
+def _levels(within: str) -> list[str]:
+    """Severities of the alarms of all sites whose area lies there that are open and not held back."""
+    found = enumerate(product(SITES, enumerate(_STATES)))
+    return [
+        _level(number, index)
+        for number, (site, (index, state)) in found
+        if index and state not in _HELD_BACK and (site.area.path.startswith(within) or site.id == within)
+    ]
+
+
+def _level(number: int, index: int) -> str:
+    return list(LEVELS)[(number + index) % 4]
+
+
 def _alarms(now_us: int) -> Iterator[Row]:
     devices = [device_id(profile) for profile in profiles()]
     for number, (site, (index, state)) in enumerate(product(SITES, enumerate(_STATES))):
-        level, kind, minutes_ago = list(LEVELS)[(number + index) % 4], _ALARM_KINDS[index], _MINUTES_AGO[index]
+        level, kind, minutes_ago = _level(number, index), _ALARM_KINDS[index], _MINUTES_AGO[index]
         raised_us = now_us - (minutes_ago + number) * MINUTE_US
         named = {"gateway": site.gateways[index % 2], "device": devices[index], "point": "button_1"}
         tags = {**named, "site": site.id, "path": path_tag(site.area.path), "rule": "pressed", "kind": kind}
@@ -264,7 +295,7 @@ def _alarms(now_us: int) -> Iterator[Row]:
             "severity": LEVELS[level], "level": level, "state": state, "stage": _STAGES[index], "mode": "live",
             "alarm_id": f"{number:024x}", "site_name": site.name, "area_name": site.area.name, "address": site.address,
             "latitude": site.latitude, "longitude": site.longitude, "raised_at": raised_us // 1000, "target_s": 300.0,
-            "acknowledged": "un" not in state, "suppressed": state in {"shelved", "out-of-service"}, "triggers": 1,
+            "acknowledged": "un" not in state, "suppressed": state in _HELD_BACK, "triggers": 1,
             **words,
         }  # fmt: skip
         for at_us in (raised_us, *(one for one in dense(now_us) if one > raised_us)):
@@ -272,7 +303,7 @@ def _alarms(now_us: int) -> Iterator[Row]:
             yield "alarm_state", tags, {**steady, "open": 1, "age_s": age_s, "share": age_s / 300}, at_us
         if index == 0:
             closed = {"open": 0, "severity": 0, "age_s": 0.0, "share": 0.0}
-            yield "alarm_state", tags, {**steady, **closed}, now_us + AHEAD_MIN * MINUTE_US
+            yield "alarm_state", tags, {**steady, **closed}, now_us + AHEAD_MIN * MINUTE_US + 1
         event = {key: steady[key] for key in ("level", "severity", "alarm_id", "site_name", "mode")} | named | words
         for step, what in enumerate(_WHATS):
             tagged = {"kind": kind, "path": tags["path"], "site": site.id}
@@ -282,17 +313,22 @@ def _alarms(now_us: int) -> Iterator[Row]:
 
 def _places(now_us: int) -> Iterator[Row]:
     moments = dense(now_us)
-    for area, (step, at_us) in product(AREAS, enumerate(moments)):
-        fields: Fields = {"label": label_of(area.name, area.id), "worst": 4 if step % 3 else 3,
-                  "critical": step % 3, "high": 1 + step % 2, "medium": 2, "low": 1 + step % 3, "unacknowledged": 2,
-                  "over_target": 3 + step % 4, "suppressed": 2, "open": 5 + step % 4}  # fmt: skip
-        yield "area_state", {"area": area.id, "level": area.level}, fields, at_us
+    for area in AREAS:
+        counts = Counter(_levels(area.path))
+        fields: Fields = {"label": label_of(area.name, area.id), "worst": max(LEVELS[level] for level in counts),
+                          **{level: counts[level] for level in LEVELS}, "open": counts.total(), "unacknowledged": 2,
+                          "over_target": counts.total(), "suppressed": 2 * len(SITES)}  # fmt: skip
+        for step, at_us in enumerate(moments):
+            now = fields if at_us > now_us - HOUR_US else fields | {"critical": step % 3, "high": 1 + step % 2}
+            yield "area_state", {"area": area.id, "level": area.level}, now, at_us
     for site, (step, at_us) in product(SITES, enumerate(moments)):
         where = {"latitude": site.latitude, "longitude": site.longitude}
         tags = {"kind": site.kind, "path": path_tag(site.area.path), "site": site.id}
         named = {"label": label_of(site.name, site.id), "name": site.name}
-        level = list(LEVELS)[step % 4]
-        also = {"area_name": site.area.name, "address": site.address, "worst": LEVELS[level], "level": level}
+        open_now = _levels(site.id)
+        level = max(open_now, key=LEVELS.__getitem__) if at_us > now_us - HOUR_US else list(LEVELS)[step // 3 % 4]
+        also = {"area_name": site.area.name, "address": site.address, "worst": LEVELS[level], "level": level,
+                "open": len(open_now), "over_target": 1, "gateways": 2, "gateways_online": 1 + step % 2}  # fmt: skip
         yield "site_state", tags, {**named, **where, **also}, at_us
         for gateway in site.gateways:
             tags = {"gateway": gateway, "path": path_tag(site.area.path), "site": site.id}
@@ -303,6 +339,7 @@ def _places(now_us: int) -> Iterator[Row]:
                 "site": site.id}  # fmt: skip
         name = f'{profile.title["zh"]} "{device}"/1'
         fields = {"label": label_of(name, device), "name": name, "profile": profile.profile, "lost": 0,
+                  "worst": len(device) % 3, "place": "二楼",
                   "site_label": label_of(site.name, site.id),
                   "latitude": site.latitude, "longitude": site.longitude}  # fmt: skip
         yield "device_state", tags, fields, at_us
@@ -325,18 +362,22 @@ def _trades(now_us: int) -> Iterator[Row]:
         yield "alarm_event", tags, fields, now_us - HOUR_US + number * MINUTE_US
     for site in SITES:
         tags = {**_within(site.area), "site": site.id, "station": site.id}
-        codes = [one.name for one in MEASUREMENTS["fire_danger"].fields]
-        hourly: Fields = {name: None for name in codes if name not in {"name", "label", "hourly_ffmc"}}
-        named = {
-            key: value for key, value in (("name", site.name), ("label", label_of(site.name, site.id))) if key in codes
-        }
+        known = [one.name for one in MEASUREMENTS["fire_danger"].fields]
+        hourly: Fields = dict.fromkeys(known)
+        said = {"name": site.name, "label": label_of(site.name, site.id), "latitude": site.latitude,
+                "longitude": site.longitude}  # fmt: skip
+        named = {key: value for key, value in said.items() if key in known}
         for hour in range(8 * 24):
-            yield "fire_danger", tags, {**hourly, **named}, now_us // HOUR_US * HOUR_US - hour * HOUR_US
+            dry = {"hourly_ffmc": 82 + 8 * math.sin(hour / 4 + site.latitude)}
+            yield "fire_danger", tags, {**hourly, **named, **dry}, now_us // HOUR_US * HOUR_US - hour * HOUR_US
         for day, at_us in enumerate(_days(now_us, 40)):
             # Noon of a day; today's only once it is over.
-            noon_us = at_us + 12 * HOUR_US
+            noon_us, fwi = at_us + 12 * HOUR_US, 18 + 14 * math.sin(day / 3 + 9 * site.longitude)
+            codes = {"ffmc": 70 + fwi / 2, "dmc": 2 * fwi, "dc": 200 + 4 * fwi, "isi": fwi / 3, "bui": 2.2 * fwi,
+                     "fwi": fwi, "dsr": fwi / 5, "effis": 1 + int(fwi // 8), "canada": 1 + int(fwi // 8),
+                     "china": 1 + int(fwi // 8), "china_index": 2 * fwi, "danger": 1 + int(fwi // 8)}  # fmt: skip
             if noon_us <= now_us:
-                yield "fire_danger", tags, {**named, "hourly_ffmc": None, "danger": 1 + day % 5}, noon_us
+                yield "fire_danger", tags, {**named, **codes, "hourly_ffmc": None}, noon_us
         tags = {**_within(site.area), "gateway": site.gateways[0], "site": site.id, "station": f"station-{site.id}"}
         where = {"name": site.name, "latitude": site.latitude, "longitude": site.longitude,
                  "label": label_of(site.name, site.gateways[0])}  # fmt: skip
@@ -369,21 +410,29 @@ def _route(route: str) -> Fields:
 
 def _numbers(now_us: int) -> Iterator[Row]:
     days, areas = _days(now_us, 40), [area.id for area in AREAS]
-    for area, kind, level, at_us in product(areas, _ALARM_KINDS, LEVELS, days):
-        yield "alarms_by_area", {"area": area, "kind": kind, "severity": level}, {}, at_us
-    for area, at_us in product(areas, days):
-        for stage, seconds in (
-            ("transmission", 2),
-            ("acknowledge", 40),
-            ("dispatch", 90),
-            ("scene", 280),
-            ("close", 900),
-        ):
-            yield "alarm_response", {"area": area, "stage": stage}, {"p50_s": seconds, "p90_s": 2 * seconds}, at_us
-        yield "alarm_load", {"area": area}, {}, at_us
-        yield "availability", {"area": area, "of": "gateways"}, {"share": 0.97}, at_us
+    for (area, kind, (level, rank)), (day, at_us) in product(
+        product(areas, _ALARM_KINDS, LEVELS.items()), enumerate(days)
+    ):
+        raised = float((day * 7 + 3 * len(kind) + len(area)) % 9 + 4 - rank)
+        counts = {"raised": raised, "triggers": raised + 1, "handled": raised, "closed": raised,
+                  "false_calls": raised // 4, "closed_within": max(0.0, raised - 1), "late": raised // 5,
+                  "chattering": raised // 6, "fleeting": raised // 5, "stale": raised // 9, "test": 1.0,
+                  "drill": 1.0}  # fmt: skip
+        yield "alarms_by_area", {"area": area, "kind": kind, "severity": level}, counts, at_us
+    for area, (day, at_us) in product(areas, enumerate(days)):
+        for stage, seconds in _STAGE_S.items():
+            p50_s = seconds * (1 + 0.3 * math.sin(day / 3 + seconds))
+            response = {"count": 40.0, "within": 36.0 + day % 5, "p50_s": p50_s, "p90_s": 1.9 * p50_s}
+            yield "alarm_response", {"area": area, "stage": stage}, response, at_us
+        per_hour = 3 + math.sin(day / 2)
+        load = {"alarms": 24 * per_hour, "per_hour": per_hour, "per_ten_minutes": per_hour / 6,
+                "worst_ten_minutes": 5.0 + day % 8, "overfull_share": day % 4 / 100,
+                "flood_share": day % 3 / 100}  # fmt: skip
+        yield "alarm_load", {"area": area}, load, at_us
+        yield "availability", {"area": area, "of": "gateways"}, {"share": 0.97 + day % 4 / 150}, at_us
     for area, hour in product(areas, range(8 * 24)):
-        yield "alarms_by_hour", {"area": area}, {}, now_us // HOUR_US * HOUR_US - hour * HOUR_US
+        shown = {"annunciated": 2.0 + hour % 24 % 7}
+        yield "alarms_by_hour", {"area": area}, shown, now_us // HOUR_US * HOUR_US - hour * HOUR_US
 
 
 def written(stock: Iterable[tuple[str, bytes]]) -> dict[str, list[bytes]]:

@@ -199,7 +199,7 @@ def _health(context: Context) -> table_builders.Panel:
     )  # fmt: skip
     as_time = {"conversions": [{"targetField": context.say(headings["heard"]), "destinationType": "time"}]}
     panel.with_transformation(models.DataTransformerConfig(id_val="convertFieldType", options=as_time))
-    panel.mappings(yes_no(context)).decimals(0).thresholds(steps((None, NORMAL)))
+    panel.mappings(yes_no(context, numbers=False)).decimals(0).thresholds(steps((None, NORMAL)))
     limits: dict[str, cells.Limits] = {
         "alarms": [(None, NORMAL), (1, CRITICAL)],
         "oldest": [(None, NORMAL), (gateway_detail.OLD_S, MEDIUM), (gateway_detail.VERY_OLD_S, CRITICAL)],
@@ -272,7 +272,7 @@ def _buses(context: Context) -> table_builders.Panel:
         no_value=N_("No bus has been told of within an hour."),
         words=N_("Counted since each gateway began; buses on which devices speak by themselves are not asked"),
     )  # fmt: skip
-    panel.mappings(yes_no(context)).decimals(0).thresholds(steps((None, NORMAL)))
+    panel.mappings(yes_no(context, numbers=False)).decimals(0).thresholds(steps((None, NORMAL)))
     cells.draw(panel, [context.say(headings["is_up"])], cells.COLOURED)
     cells.draw(panel, [context.say(headings["mute_units"])], cells.COLOURED, limits=[(None, NORMAL), (1, HIGH)])
     first = common_builders.TableSortByFieldState().display_name(context.say(N_("Mute units"))).desc(desc=True)

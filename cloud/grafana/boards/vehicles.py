@@ -147,7 +147,7 @@ def _reports(context: Context) -> table.Panel:
     )  # fmt: skip
     words = N_("The latest 500 reports of its terminal in the time chosen")
     panel = rows(context, N_("Where it was"), as_table(question), columns=headings, words=words)
-    return panel.mappings(yes_no(context, yes=NORMAL, no=MEDIUM)).decimals(0)
+    return panel.mappings(yes_no(context, yes=NORMAL, no=MEDIUM, numbers=False)).decimals(0)
 
 
 def _speed(context: Context) -> timeseries.Panel:

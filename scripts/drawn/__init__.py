@@ -1,0 +1,1 @@
+"""Dashboards as SVG, for the docs: drawn from their own settings and from answers of a database."""
