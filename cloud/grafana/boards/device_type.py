@@ -67,7 +67,7 @@ def boards(context: Context) -> Iterator[Board]:
 def _board(context: Context, kind: str, profiles: list[Profile]) -> Board:
     words = N_("Devices of one kind, at most 50 at once: choose an area or a site to see others")
     made = Board(context, uid_of(kind), title_of(context, kind), words=words, refresh=REFRESH_SLOW)
-    made.variable(variables.area(context), _site(context, kind), _device(context, kind))
+    made.variable(variables.area(context), _site(context, kind), variables.gateway(context), _device(context, kind))
     made.link(N_("Alarm wall"), "langyan-alarm-wall").link(N_("Site"), "langyan-site")
     made.row(N_("Overview"))
     for one in _numbers(context, kind):
@@ -113,7 +113,8 @@ def _site(context: Context, kind: str) -> builders.QueryVariable:
 def _device(context: Context, kind: str) -> builders.QueryVariable:
     latest = (
         f'SELECT last("label") AS "label" FROM {of("device_state")} '
-        f"WHERE {_KNOWN} AND {_of_kind(kind)} AND {below()} AND {chosen('site')} GROUP BY {_WHO}"
+        f"WHERE {_KNOWN} AND {_of_kind(kind)} AND {below()} AND {chosen('site')} AND {chosen('gateway')} "
+        f"GROUP BY {_WHO}"
     )
     return _chosen_by(variables.device(context), latest, MOST)
 
@@ -173,7 +174,7 @@ def _standing(context: Context, kind: str) -> table_builders.Panel:
 
 
 def _mine() -> str:
-    return f"{chosen('site')} AND {chosen('device')}"
+    return f"{chosen('gateway')} AND {chosen('device')}"
 
 
 def _over_time(function: str, member: Member) -> str:

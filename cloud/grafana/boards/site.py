@@ -170,14 +170,15 @@ def _age(context: Context) -> timeseries.Panel:
 
 def _of_gateways(fields: str) -> Ask:
     question = (
-        f'SELECT {fields} FROM "telemetry" WHERE $timeFilter AND {chosen("site")} AND {chosen("gateway")} AND '
+        f'SELECT {fields} FROM "telemetry" WHERE $timeFilter AND {chosen("gateway")} AND '
         f'"device" = \'{GATEWAY_DEVICE}\' GROUP BY time($__interval), "gateway" fill(none)'
     )
     return series(question, alias="$tag_gateway $col")
 
 
 def _of_devices() -> str:
-    return f"{chosen('site')} AND {chosen('gateway')} AND {chosen('device')}"
+    # The tag `site` of readings is what the settings call it, which may not be what the registry does.
+    return f"{chosen('gateway')} AND {chosen('device')}"
 
 
 def _latest(field: str) -> str:

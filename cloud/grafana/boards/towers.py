@@ -39,7 +39,7 @@ _KINDS = "fire|smoke|flame|heat|rate-of-rise|temperature|fire-danger"
 _EXTREME = "#a352cc"
 # Numbers that stand for words are moved to where no reading is, as a panel's mappings are for all its fields.
 _LEVEL, _RATING, _WIND = 1_000, 2_000, 10_000
-_HERE = f"{chosen('site')} AND {chosen('device')}"
+_HERE = f"{chosen('gateway')} AND {chosen('device')}"
 
 DANGERS: tuple[tuple[int, str, str], ...] = (
     (1, NORMAL, N_("○ 1 very low")),
@@ -88,6 +88,7 @@ def board(context: Context) -> Board:
     towers.variable(
         variables.area(context),
         variables.site(context, kind=_TOWERS, several=True),
+        variables.gateway(context),
         variables.labelled(context, "device", N_("Device"), "device_state", "device", where=chosen("site")),
         variables.labelled(
             context, "station", N_("Danger at"), "fire_danger", "station", where=below(), since=_LATEST
