@@ -53,8 +53,14 @@ class Device(Struct, frozen=True):
     path: str
 
 
-def fill(database: Database) -> None:
-    """Put the city into an empty, migrated database, and have the planner look at it."""
+def fill(database: Database, *, alarms: int = ALARMS, still_open: int = OPEN) -> None:
+    """Put the city into an empty, migrated database, and have the planner look at it.
+
+    Args:
+        database: for all of it.
+        alarms: how many there were.
+        still_open: how many of these are.
+    """
     chance = random.Random(5)  # noqa: S311 - no secret
     paths = _paths()
     devices = _devices(paths)
@@ -65,9 +71,9 @@ def fill(database: Database) -> None:
         _bulk(connection, registered_device, _device_rows(devices))
         _bulk(connection, gateway, _present())
         _bulk(connection, presence_change, _outages(chance))
-    rows = list(_moments(chance))
+    moments = list(_moments(chance, alarms))
     with database.transaction() as connection, _big_cache(connection):
-        _bulk(connection, occurrence, _occurrences(chance, devices, rows))
+        _bulk(connection, occurrence, _occurrences(chance, devices, moments, alarms - still_open))
     chance.seed(5)
     with database.transaction() as connection, _big_cache(connection):
         _bulk(connection, alarm_event, _events(connection))
@@ -149,13 +155,15 @@ def _outages(chance: random.Random) -> Iterator[dict[str, Any]]:
             at_us = back_us
 
 
-def _moments(chance: random.Random) -> Iterator[int]:
+def _moments(chance: random.Random, count: int) -> Iterator[int]:
     begin = begin_us(FIRST, ZONE)
     seconds = (NOW_US - begin) // _S_US
-    return iter(sorted(begin + chance.randrange(seconds) * _S_US + number % _S_US for number in range(ALARMS)))
+    return iter(sorted(begin + chance.randrange(seconds) * _S_US + number % _S_US for number in range(count)))
 
 
-def _occurrences(chance: random.Random, devices: list[Device], moments: list[int]) -> Iterator[dict[str, Any]]:
+def _occurrences(
+    chance: random.Random, devices: list[Device], moments: list[int], closed: int
+) -> Iterator[dict[str, Any]]:
     wolves = DEVICES // 100
     for number, raised_at_us in enumerate(moments):
         device = devices[chance.randrange(wolves if number % 3 == 0 else DEVICES) * 97 % DEVICES]
@@ -163,7 +171,7 @@ def _occurrences(chance: random.Random, devices: list[Device], moments: list[int
         stored_at_us = raised_at_us + int(chance.expovariate(1.0) * _S_US)
         seen_us = stored_at_us + int(chance.expovariate(1 / 40) * _S_US)
         closed_us = seen_us + int(chance.expovariate(1 / 200) * _S_US)
-        is_open = number >= ALARMS - OPEN
+        is_open = number >= closed
         source = f"{device.gateway}/{device.name}/{kind}/rule"
         key = alarm_id(source, raised_at_us)
         done = {} if is_open else {

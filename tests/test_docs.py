@@ -27,6 +27,7 @@ from cloud.numbers import settings as number_settings
 from cloud.orders import settings as order_settings
 from cloud.patrols import settings as patrol_settings
 from cloud.settings import DatabaseSettings, Settings, load_settings
+from cloud.state import settings as state_settings
 from cloud.telling import settings as telling_settings
 from cloud.trades import settings as trade_settings
 from cloud.vehicles import settings as vehicle_settings
@@ -127,6 +128,7 @@ TABLES = [
     (OPERATIONS_PAGE, "### `[fire]`", fire_settings.Fire),
     (OPERATIONS_PAGE, "### `[bikes]`", bike_settings.Bikes),
     (OPERATIONS_PAGE, "### `[orders]`", order_settings.Orders),
+    (OPERATIONS_PAGE, "### `[state]`", state_settings.State),
     (OPERATIONS_PAGE, "### `[patrols]`", patrol_settings.Patrols),
     (OPERATIONS_PAGE, "### `[telling]`", telling_settings.Telling),
     (OPERATIONS_PAGE, "### `[[telling.channel]]`", telling_settings.Channel),

@@ -13,7 +13,7 @@ from cloud.desk.following import AT_ONCE, has_changes
 from cloud.desk.watch_rules import DEVICE_LOST
 from cloud.settings import Settings
 from cloud.state.alarm_lines import SeriesKey, foremost, key_of, state_line
-from cloud.state.city import NOWHERE, City, Open, around, worst_of_devices
+from cloud.state.city import EVERYTHING, NOWHERE, City, Open, around, worst_of_devices
 from cloud.state.lines import Device, area_lines, device_line, site_lines
 from cloud.state.picture import Picture
 from cloud.state.reading import read_alarms, read_cursor, read_devices, read_open, read_spots
@@ -31,13 +31,13 @@ class Asked(Struct, frozen=True):
         is_beat: all open alarms, whatever has changed.
         shown: the alarm that each series has shown open so far; those that show none any more are ended.
         overdue_after_us: alarms whose target has passed since concern their areas and sites, as a change does.
-        round: areas and sites that are due are written too.
+        places: those areas and sites are written too that are due in it; None: only those that something concerns.
     """
 
     is_beat: bool
     shown: Mapping[SeriesKey, str]
     overdue_after_us: int
-    round: Round
+    places: Round | None
 
 
 class Found(Struct, frozen=True):
@@ -100,7 +100,7 @@ class AlarmTeller:
         if not is_beat and not is_overdue and not await self._database.ask(partial(has_changes, name=READER)):
             return False
         # Areas and sites come in slices, one with each beat.
-        places = self._places if is_beat else Round(self._places.every_us, now_us)
+        places = self._places if is_beat else None
         asked = Asked(is_beat, self._shown, now_us if self._told_us is None else self._told_us, places)
         found = await self._database.ask(partial(look, city=self._picture.city, asked=asked, now_us=now_us))
         if not await self._writer.write(found.lines):
@@ -126,10 +126,11 @@ def look(connection: Connection, *, city: City, asked: Asked, now_us: int) -> Fo
     overdue = [one for one in alarms if _is_newly_overdue(one, asked.overdue_after_us, now_us)]
     paths = around([*(row["area_path"] for row in rows), *(one.area_path for one in overdue)])
     paths |= {path for key in left for path in around([key.area_path])}
-    paths |= {path for path in (*city.areas, "") if asked.round.is_due(f"area {path}", now_us)}
     concerned: list[Alarm | Open] = [*changed.values(), *overdue]
     sites = {key.site for key in left} | {key_of(city, one).site for one in concerned}
-    sites |= {name for name in city.sites if asked.round.is_due(f"site {name}", now_us)}
+    if asked.places is not None:
+        paths |= {path for path in (*city.areas, EVERYTHING) if asked.places.is_due(f"area {path}", now_us)}
+        sites |= {name for name in city.sites if asked.places.is_due(f"site {name}", now_us)}
     lines = [
         *_alarm_lines(connection, city, shown, changed, wanted, now_us),
         *_ended_lines(connection, city, left, now_us),
