@@ -77,9 +77,11 @@ def _counts(context: Context) -> Iterator[stat.Panel]:
 
 def _question(*columns: str) -> str:
     shown = ", ".join(f'"{name}"' for name in columns)
-    others = ", ".join(f'"{name}"' for name in _LATEST if name != "name")
+    # Each field more is one more to be looked up in thousands of series.
+    first, *others = columns
+    inner = "".join(f', "{name}"' for name in others)
     return (
-        f'SELECT {shown}, "vehicle" FROM (SELECT last("name") AS "name", {others} FROM {of("vehicle_state")} '
+        f'SELECT {shown}, "vehicle" FROM (SELECT last("{first}") AS "{first}"{inner} FROM {of("vehicle_state")} '
         f'WHERE time > now() - {FRESH} AND {below()} GROUP BY "vehicle")'
     )
 
