@@ -65,7 +65,7 @@ def _run(settings: Settings, steps: Sequence[Step] | None) -> list[Step]:
     try:
         return anyio.run(partial(_work, settings, steps))
     except CloudError as error:
-        raise fail([str(error), error.hint], status=1) from error
+        raise fail([str(error), _(error.hint)], status=1) from error
 
 
 async def _work(settings: Settings, steps: Sequence[Step] | None) -> list[Step]:
@@ -85,7 +85,9 @@ def _words(step: Step, influx: Influx) -> str:
     span = _span(step.policy) if step.policy is not None else ""
     said = _SAID[step.what].format(name=step.name, span=span, other=step.text)
     if step.what is What.DATABASE and isinstance(influx, Influx3):
-        said += f" ({_('InfluxDB 3 has one retention for all, the longest; it cannot be changed later')})"
+        return _("{said} (InfluxDB 3 has one retention for all, the longest; it cannot be changed later)").format(
+            said=said
+        )
     return said
 
 
@@ -93,8 +95,10 @@ def _kept(step: Step) -> str:
     span, before = (_span(one) if one is not None else "" for one in (step.policy, step.was))
     if before == span:
         return _("policy {name}: in parts of another length").format(name=step.name)
-    text = _("policy {name}: keeps {span} instead of {before}").format(name=step.name, span=span, before=before)
-    return f"{text}; {_('what is older IS LOST')}" if step.loses else text
+    text = _("policy {name}: keeps {span} instead of {before}")
+    if step.loses:
+        text = _("policy {name}: keeps {span} instead of {before}; what is older IS LOST")
+    return text.format(name=step.name, span=span, before=before)
 
 
 def _span(policy: Policy) -> str:
