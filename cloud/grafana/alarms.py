@@ -64,7 +64,7 @@ _STEPS = {
 }
 _TAGS = ("gateway", "device", "point", "rule", "site")
 _FIELDS = (
-    "severity", "state", "stage", "site_name", "area_name", "address", "age_s", "target_s", "share", "triggers",
+    "severity", "state", "stage", "site_name", "area_name", "address", "age_s", "target_s", "triggers",
     "mode", "alarm_id",
 )  # fmt: skip
 _COLUMNS = {
@@ -143,8 +143,8 @@ def _question(context: Context, where: str) -> str:
     # Below zero no other number of the table is found: the mapping of severities is theirs alone, and sorts by urgency.
     shown = (
         f'0 - "severity" AS "severity", "state", "stage", "{context.text_field}" AS "text", "site_name", "area_name", '
-        '"address", "age_s" / 60 AS "age_min", "target_s" / 60 AS "target_min", 100 * "share" AS "share", "triggers", '
-        '"mode", "alarm_id", "site", "gateway", "device"'
+        '"address", "age_s" / 60 AS "age_min", "target_s" / 60 AS "target_min", 100 * "age_s" / "target_s" AS "share", '
+        '"triggers", "mode", "alarm_id", "site", "gateway", "device"'
     )
     return f'SELECT {shown} FROM (SELECT last("open") AS "open", {fields} {present}) WHERE "open" = 1'
 

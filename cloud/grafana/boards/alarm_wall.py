@@ -105,7 +105,7 @@ def _sites_over_time(context: Context) -> statetimeline.Panel:
 
 
 def _map(context: Context) -> geomap.Panel:
-    shown = ("name", "level", "open", "over_target", "address", "area_name", "latitude", "longitude")
+    shown = ("name", "level", "open", "address", "latitude", "longitude")
     fields = ", ".join(f'"{name}"' for name in shown)
     question = (
         f'SELECT {fields}, "site" FROM (SELECT last("worst") AS "worst", {fields} FROM "site_state" '
