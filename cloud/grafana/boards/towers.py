@@ -89,7 +89,7 @@ def board(context: Context) -> Board:
         variables.area(context),
         variables.site(context, kind=_TOWERS, several=True),
         variables.gateway(context),
-        variables.labelled(context, "device", N_("Device"), "device_state", "device", where=chosen("site")),
+        variables.labelled(context, "device", N_("Device"), "device_state", "device", where=chosen("gateway")),
         variables.labelled(
             context, "station", N_("Danger at"), "fire_danger", "station", where=below(), since=_LATEST
         ),
@@ -235,20 +235,22 @@ def _smoke(context: Context) -> statetimeline.Panel:
 
 def _weather(context: Context) -> table.Panel:
     headings = {
-        "site": N_("Tower"), "device": N_("Device"), "temperature": N_("Temperature, °C"),
+        "gateway": N_("Tower's gateway"), "device": N_("Device"), "temperature": N_("Temperature, °C"),
         "humidity": N_("Humidity, %"), "wind_speed": N_("Wind, m/s"), "wind_direction": N_("Wind from"),
         "rain": N_("Rain, mm"), "pressure": N_("Pressure, hPa"), "pm2_5": N_("PM2.5, µg/m³"),
     }  # fmt: skip
-    points = [name for name in headings if name not in {"site", "device"}]
+    points = [name for name in headings if name not in {"gateway", "device"}]
     inner = ", ".join(f'last("{name}") AS "{name}"' for name in points)
-    plain = ", ".join(f'"{name}"' for name in (*points, "site", "gateway", "device") if name != "wind_direction")
+    plain = ", ".join(f'"{name}"' for name in (*points, "gateway", "device") if name != "wind_direction")
     question = (
         f'SELECT {plain}, "wind_direction" + {_WIND} AS "wind_direction" FROM (SELECT {inner} FROM "telemetry" '
-        f'WHERE time > now() - {_NOW} AND {_HERE} GROUP BY "site", "gateway", "device")'
+        f'WHERE time > now() - {_NOW} AND {_HERE} GROUP BY "gateway", "device")'
     )
     words = N_("The latest reading of the last hour of every device that measures weather")
     panel = rows(context, N_("Weather now"), as_table(question), columns=headings, words=words)
-    return panel.mappings(_winds(context)).data_links([site_link(context, of_row("site"))])
+    way = f"/d/langyan-gateways?var-area=${{area:percentencode}}&var-gateway={of_row('gateway')}"
+    to_gateway = cells.link(context.say(N_("Show the gateway")), f"{way}&${{__url_time_range}}")
+    return panel.mappings(_winds(context)).data_links([to_gateway])
 
 
 def _courses(context: Context) -> Iterator[timeseries.Panel]:
@@ -273,9 +275,9 @@ def _courses(context: Context) -> Iterator[timeseries.Panel]:
 def _asked(function: str, point: str) -> Ask:
     question = (
         f'SELECT {function}("{point}") FROM "telemetry" WHERE $timeFilter AND {_HERE} '
-        'GROUP BY time($__interval), "site", "gateway", "device" fill(none)'
+        'GROUP BY time($__interval), "gateway", "device" fill(none)'
     )
-    return series(question, alias="$tag_site · $tag_device")
+    return series(question, alias="$tag_gateway · $tag_device")
 
 
 def _winds(context: Context) -> list[models.ValueMapping]:
