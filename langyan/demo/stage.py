@@ -50,6 +50,10 @@ port = {api_port}
 [fire.detection]
 simulated_gateways = {simulated}
 
+# A demo is short.
+[bikes]
+count_every_s = 10
+
 # What a contact's address "phone:..." means: here telephones made of software.
 [[telling.channel]]
 name = "{channel}"

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from langyan.servers import free_port, wait_until
+from tests.end_to_end.boards import unexplained_faults
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -75,7 +76,7 @@ def test_a_demo_that_is_interrupted_leaves_no_process_behind(tmp_path: Path, num
         assert process.returncode == 130
 
 
-def test_servers_stay_up_on_request_until_they_are_told_to_go(tmp_path: Path) -> None:
+def test_servers_stay_up_on_request_and_its_dashboards_show_what_was_played(tmp_path: Path) -> None:
     folder, report = tmp_path / "demo", tmp_path / "report.json"
     words = demo("--seconds", "15", "--keep", "--dir", str(folder), "--report", str(report))
     with started(words) as process:
@@ -84,8 +85,11 @@ def test_servers_stay_up_on_request_until_they_are_told_to_go(tmp_path: Path) ->
         while "Ctrl-C" not in process.stdout.readline():
             assert process.poll() is None
         assert any("mosquitto" in " ".join(psutil.Process(pid).cmdline()) for pid in processes_of(folder))
+        told = json.loads(report.read_text())
+        faults = unexplained_faults(folder / "grafana", told["influx_url"], told["influx_db"])
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
+    assert not faults, "\n".join(map(str, faults))
     assert processes_of(folder) == []
 
 
