@@ -11,6 +11,7 @@ Source: "Schema design" and "Resolve high series cardinality" of InfluxDB 1.8 an
 """
 
 from enum import StrEnum
+from functools import partial
 
 from msgspec import Struct
 
@@ -71,20 +72,15 @@ class Measurement(Struct, frozen=True, kw_only=True):
     every_s: int = 0
 
 
-def _f(name: str, words: str, unit: str = "") -> Field:
-    return Field(name, Kind.FLOAT, words, unit)
+def _field(kind: Kind, name: str, words: str, unit: str = "") -> Field:
+    return Field(name, kind, words, unit)
 
 
-def _i(name: str, words: str, unit: str = "") -> Field:
-    return Field(name, Kind.INTEGER, words, unit)
+_f, _i, _b, _s = (partial(_field, kind) for kind in (Kind.FLOAT, Kind.INTEGER, Kind.BOOLEAN, Kind.STRING))
 
 
-def _b(name: str, words: str) -> Field:
-    return Field(name, Kind.BOOLEAN, words)
-
-
-def _s(name: str, words: str) -> Field:
-    return Field(name, Kind.STRING, words)
+def _place(words: str) -> tuple[Field, Field]:
+    return _f("latitude", words, "degree"), _f("longitude", "the same", "degree")
 
 
 LONG_POLICY = "long"
@@ -165,8 +161,7 @@ ALARM_STATE = Measurement(
         _s("site_name", "where, for people"),
         _s("area_name", "the area it lies in"),
         _s("address", "where to go"),
-        _f("latitude", "of the device, its gateway or its site", "degree"),
-        _f("longitude", "the same", "degree"),
+        *_place("of the device, its gateway or its site"),
         _i("raised_at", "milliseconds since 1970", "dateTimeFromNow"),
         _f("age_s", "since it was raised", "s"),
         _f("target_s", "within which it should be closed", "s"),
@@ -190,9 +185,7 @@ ALARM_EVENT = Measurement(
         _s("level", "severity as a word"),
         _i("severity", "4 critical to 1 low"),
         _s("alarm_id", "its id at the desk"),
-        _s("gateway", "of the source"),
-        _s("device", "of the source"),
-        _s("point", "of the source"),
+        *(_s(name, "of the source") for name in ("gateway", "device", "point")),
         _s("text_en", "what happened, English"),
         _s("text_zh", "what happened, Chinese"),
         _s("site_name", "where, for people"),
@@ -208,9 +201,7 @@ AREA_STATE = Measurement(
     fields=(
         _s("label", "name and id, for the variables of dashboards"),
         _i("critical", "open live alarms of that severity that are not held back", "short"),
-        _i("high", "the same", "short"),
-        _i("medium", "the same", "short"),
-        _i("low", "the same", "short"),
+        *(_i(name, "the same", "short") for name in ("high", "medium", "low")),
         _i("open", "of all severities", "short"),
         _i("unacknowledged", "of these nobody has taken", "short"),
         _i("over_target", "of these older than their target", "short"),
@@ -219,8 +210,7 @@ AREA_STATE = Measurement(
         _i("sites", "registered", "short"),
         _i("gateways", "registered or heard", "short"),
         _i("gateways_online", "of these connected", "short"),
-        _f("latitude", "of the area", "degree"),
-        _f("longitude", "the same", "degree"),
+        *_place("of the area"),
     ),
     keep=Keep.RAW,
     by="langyan cloud trades",
@@ -235,8 +225,7 @@ SITE_STATE = Measurement(
         _s("name", "for people"),
         _s("area_name", "the area it lies in"),
         _s("address", "where to go"),
-        _f("latitude", "of the site", "degree"),
-        _f("longitude", "the same", "degree"),
+        *_place("of the site"),
         _i("worst", "severity of its worst open live alarm that is heard: 4 critical to 0 none"),
         _s("level", "the same as a word, `none` without any"),
         _i("open", "open alarms that are not held back", "short"),
@@ -260,8 +249,7 @@ GATEWAY_STATE = Measurement(
         _f("since_s", "for how long so", "s"),
         _s("version", "of its software"),
         _i("devices", "in its inventory", "short"),
-        _f("latitude", "of the gateway or its site", "degree"),
-        _f("longitude", "the same", "degree"),
+        *_place("of the gateway or its site"),
     ),
     keep=Keep.RAW,
     by="langyan cloud trades",
@@ -279,8 +267,7 @@ DEVICE_STATE = Measurement(
         _s("profile", "maker/model"),
         _i("lost", "1 while its gateway does not reach it"),
         _i("worst", "severity of its worst open live alarm that is heard: 4 critical to 0 none"),
-        _f("latitude", "of the device, its gateway or its site", "degree"),
-        _f("longitude", "the same", "degree"),
+        *_place("of the device, its gateway or its site"),
     ),
     keep=Keep.RAW,
     by="langyan cloud trades",
@@ -312,8 +299,7 @@ FIRE_DANGER = Measurement(
     fields=(
         _s("label", "name and id, for the variables of dashboards"),
         _s("name", "of the station, for people"),
-        _f("latitude", "of the station", "degree"),
-        _f("longitude", "the same", "degree"),
+        *_place("of the station"),
         _f("ffmc", "fine fuel moisture code"),
         _f("dmc", "duff moisture code"),
         _f("dc", "drought code"),
@@ -347,8 +333,7 @@ FIRE = Measurement(
         _i("towers", "that see it", "short"),
         _b("stands", "its alarm does"),
         _s("judgement", "of people: `confirmed`, `false` ..."),
-        _f("latitude", "where it is thought to be", "degree"),
-        _f("longitude", "the same", "degree"),
+        *_place("where it is thought to be"),
         _f("radius", "of where it may be", "lengthm"),
     ),
     keep=Keep.LONG,
@@ -364,8 +349,7 @@ BIKE_STATION = Measurement(
         _i("present", "tags there", "short"),
         _i("moves", "tags that came from another station today", "short"),
         _i("low", "tags there with a low battery", "short"),
-        _f("latitude", "of the station", "degree"),
-        _f("longitude", "the same", "degree"),
+        *_place("of the station"),
     ),
     keep=Keep.RAW,
     by="langyan cloud trades",
@@ -501,14 +485,12 @@ AVAILABILITY = Measurement(
     by="langyan cloud desk",
 )
 
-MEASUREMENTS: dict[str, Measurement] = {
-    one.name: one
-    for one in (
-        TELEMETRY, INGEST, ALARM_STATE, ALARM_EVENT, AREA_STATE, SITE_STATE, GATEWAY_STATE, DEVICE_STATE,
-        VEHICLE_STATE, FIRE_DANGER, FIRE, BIKE_STATION, BIKE_WATCH, PATROL, VEHICLE, ALARMS_BY_AREA, ALARMS_BY_HOUR,
-        ALARM_RESPONSE, ALARM_LOAD, AVAILABILITY,
-    )
-}  # fmt: skip
+_ALL = (
+    TELEMETRY, INGEST, ALARM_STATE, ALARM_EVENT, AREA_STATE, SITE_STATE, GATEWAY_STATE, DEVICE_STATE, VEHICLE_STATE,
+    FIRE_DANGER, FIRE, BIKE_STATION, BIKE_WATCH, PATROL, VEHICLE, ALARMS_BY_AREA, ALARMS_BY_HOUR, ALARM_RESPONSE,
+    ALARM_LOAD, AVAILABILITY,
+)  # fmt: skip
+MEASUREMENTS: dict[str, Measurement] = {one.name: one for one in _ALL}
 """By name, in the order of the docs."""
 
 
