@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud.desk.core import Alarm
@@ -49,6 +49,7 @@ ALARMS = st.lists(
 )
 
 
+@settings(max_examples=40)
 @given(st.text(max_size=8), st.integers(0, 10**16), st.lists(st.integers(1, PERIOD_US - 1), min_size=1, max_size=20))
 def test_however_a_period_is_sliced_each_thing_is_due_once_in_it(key: str, began_us: int, steps: list[int]) -> None:
     one = Round(PERIOD_US, began_us)
@@ -70,6 +71,7 @@ def test_after_a_whole_period_or_with_a_clock_put_back_everything_is_due(key: st
     assert Round(PERIOD_US).is_due(key, told_us)
 
 
+@settings(max_examples=40)
 @given(ALARMS)
 def test_counts_are_those_of_counting_one_by_one(alarms: list[Open]) -> None:
     found = tally_areas(alarms, NOW_US)
@@ -95,6 +97,7 @@ def test_counts_are_those_of_counting_one_by_one(alarms: list[Open]) -> None:
         assert (by_site[name].by_level.total() if name in by_site else 0) == expected
 
 
+@settings(max_examples=40)
 @given(ALARMS)
 def test_a_source_shows_what_is_live_before_all_else_and_then_the_worst(alarms: list[Open]) -> None:
     numbered = [msgspec.structs.replace(one, alarm_id=f"{at:024}") for at, one in enumerate(alarms)]
