@@ -113,6 +113,24 @@ def command(url: str, influxql: str) -> None:
     _post(f"{url}/query", urllib.parse.urlencode({"q": influxql}).encode())
 
 
+class Answers:
+    """What was answered, so that a question asked by many dashboards is asked once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, str], list[Series]] = {}
+
+    def ask(self, url: str, influxql: str, *, database: str = DATABASE) -> list[Series]:
+        """Ask what was not asked before.
+
+        Raises:
+            InfluxError: it refuses.
+        """
+        key = url, database, influxql
+        if key not in self._known:
+            self._known[key] = ask(url, influxql, database=database)
+        return self._known[key]
+
+
 def ask(url: str, influxql: str, *, database: str = DATABASE) -> list[Series]:
     """Ask as Grafana does, times in milliseconds.
 
@@ -129,7 +147,7 @@ def ask(url: str, influxql: str, *, database: str = DATABASE) -> list[Series]:
 
 def run_dashboard(
     model: Model, url: str, *, database: str = DATABASE, choose: Mapping[str, Chosen] | None = None,
-    now_ms: int | None = None,
+    now_ms: int | None = None, answers: Answers | None = None,
 ) -> list[Fault]:  # fmt: skip
     """Ask everything that a dashboard asks when it is opened.
 
@@ -139,15 +157,19 @@ def run_dashboard(
         database: in it.
         choose: values of variables in place of those it opens with.
         now_ms: its "now".
+        answers: of dashboards before it.
     """
+    answers = answers or Answers()
     now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     faults: list[Fault] = []
-    chosen = choose_variables(model, url, faults, database=database, choose=choose or {}, now_ms=now_ms)
+    chosen = choose_variables(
+        model, url, faults, database=database, choose=choose or {}, now_ms=now_ms, answers=answers
+    )
     every = questions(model, chosen, now_ms=now_ms)
     for _, group in itertools.groupby(every, key=lambda asked: (asked.panel.get("id"), asked.scoped)):
         answered: list[tuple[Model, list[Series]]] = []
         for asked in group:
-            answer, found = _answered(str(model["uid"]), asked, url, database)
+            answer, found = _answered(str(model["uid"]), asked, url, database, answers)
             faults += found
             answered.append((asked.target, answer))
         if asked.panel:
@@ -159,17 +181,18 @@ def run_dashboard(
 
 def choose_variables(
     model: Model, url: str, faults: list[Fault], *, now_ms: int, database: str = DATABASE,
-    choose: Mapping[str, Chosen] | None = None,
+    choose: Mapping[str, Chosen] | None = None, answers: Answers | None = None,
 ) -> dict[str, Chosen]:  # fmt: skip
     """Choose the value of each variable as a dashboard that is opened does, in their order; adds to `faults`."""
     chosen: dict[str, Chosen] = {}
+    answers = answers or Answers()
     window = window_of(model, {}, now_ms)
     for variable in model.get("templating", {}).get("list", ()):
         name = str(variable["name"])
         if variable["type"] == "query":
             question = filled(_question_of(variable["query"]), chosen, window)
             asked = Asked(f"variable {name}", {}, {}, question, {})
-            answer, found = _answered(str(model["uid"]), asked, url, database)
+            answer, found = _answered(str(model["uid"]), asked, url, database, answers)
             faults += found
             options = _options(variable, answer)
             if not options:
@@ -230,12 +253,12 @@ def shows(answer: Sequence[Series]) -> bool:
     return any(cell is not None for series in answer for row in series.values for cell in row[1:])
 
 
-def _answered(uid: str, asked: Asked, url: str, database: str) -> tuple[list[Series], list[Fault]]:
+def _answered(uid: str, asked: Asked, url: str, database: str, answers: Answers) -> tuple[list[Series], list[Fault]]:
     left_over = _LEFT_OVER.search(asked.question)
     if left_over:
         return [], [Fault(uid, asked.where, asked.question, f"a variable that nobody gives: {left_over[0]}")]
     try:
-        answer = ask(url, asked.question, database=database)
+        answer = answers.ask(url, asked.question, database=database)
     except InfluxError as error:
         return [], [Fault(uid, asked.where, asked.question, str(error))]
     return answer, [] if shows(answer) else [Fault(uid, asked.where, asked.question, "empty")]
