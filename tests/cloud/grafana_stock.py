@@ -279,7 +279,7 @@ def _levels(within: str) -> list[str]:
 
 
 def _level(number: int, index: int) -> str:
-    return list(LEVELS)[(number + index) % 4]
+    return list(LEVELS)[(number // len(_STATES) + index) % 4]
 
 
 def _alarms(now_us: int) -> Iterator[Row]:
@@ -321,19 +321,21 @@ def _places(now_us: int) -> Iterator[Row]:
         for step, at_us in enumerate(moments):
             now = fields if at_us > now_us - HOUR_US else fields | {"critical": step % 3, "high": 1 + step % 2}
             yield "area_state", {"area": area.id, "level": area.level}, now, at_us
-    for site, (step, at_us) in product(SITES, enumerate(moments)):
+    beats = range(now_us - DAY_US, now_us + AHEAD_MIN * MINUTE_US + 1, 5 * MINUTE_US)
+    for (rank, site), (step, at_us) in product(enumerate(SITES), enumerate(beats)):
         where = {"latitude": site.latitude, "longitude": site.longitude}
         tags = {"kind": site.kind, "path": path_tag(site.area.path), "site": site.id}
         named = {"label": label_of(site.name, site.id), "name": site.name}
         open_now = _levels(site.id)
-        level = max(open_now, key=LEVELS.__getitem__) if at_us > now_us - HOUR_US else list(LEVELS)[step // 3 % 4]
+        was = list(LEVELS)[(step // 40 + rank) % 4]
+        level = max(open_now, key=LEVELS.__getitem__) if at_us > now_us - HOUR_US else was
         also = {"area_name": site.area.name, "address": site.address, "worst": LEVELS[level], "level": level,
                 "open": len(open_now), "over_target": 1, "gateways": 2, "gateways_online": 1 + step % 2}  # fmt: skip
         yield "site_state", tags, {**named, **where, **also}, at_us
         for gateway in site.gateways:
             tags = {"gateway": gateway, "path": path_tag(site.area.path), "site": site.id}
             named = {"label": label_of(f"网关 {site.name}", gateway), "name": f"网关 {site.name}"}
-            yield "gateway_state", tags, {**named, **where, "online": step % 5 > 0}, at_us
+            yield "gateway_state", tags, {**named, **where, "online": (step + 7 * rank) % 40 > 1}, at_us
     for (site, gateway, device, profile), at_us in product(_devices(), moments[::3]):
         tags = {"device": device, "gateway": gateway, "kind": profile.kind, "path": path_tag(site.area.path),
                 "site": site.id}  # fmt: skip

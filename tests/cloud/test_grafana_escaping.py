@@ -94,10 +94,9 @@ def odd(profile: Profile) -> Profile:
     return structs.replace(profile, title=name, maker='O"Brien/\n', model="a\\b", point=points, heard=heard)
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_dashboards_of_profiles_with_odd_names_ask_the_same_questions(language: str) -> None:
-    plain = build_all(Context(language=language, profiles=profiles()))
-    named = build_all(Context(language=language, profiles=tuple(map(odd, profiles()))))
+def test_dashboards_of_profiles_with_odd_names_ask_the_same_questions() -> None:
+    plain = build_all(Context(profiles=profiles()))
+    named = build_all(Context(profiles=tuple(map(odd, profiles()))))
     assert [one.uid for one in named] == [one.uid for one in plain]
     variables = {one["name"] for board in plain for one in board.model.get("templating", {}).get("list", ())}
     chosen_values = dict.fromkeys(variables, ("a", "b"))
