@@ -75,8 +75,6 @@ def read(result: Mapping[str, Any] | None) -> Answer:
 
 
 def _chosen(kinds: Sequence[str], columns: Sequence[Sequence[Any]]) -> Sequence[Any]:
-    for wanted in (lambda kind: kind == _STRING, lambda kind: kind != _TIME):
-        for kind, column in zip(kinds, columns, strict=False):
-            if wanted(kind):
-                return column
-    return ()
+    valued = [(kind, column) for kind, column in zip(kinds, columns, strict=False) if kind != _TIME]
+    texts = [column for kind, column in valued if kind == _STRING]
+    return next(iter(texts or [column for _kind, column in valued]), ())

@@ -183,7 +183,7 @@ class PermissionsItem:
     def _is_ours(self, entry: Mapping[str, Any]) -> bool:
         """Tell whether a push says it: the organisation's administrators have their rights in any case."""
         if entry.get("role"):
-            return entry["role"] != "Admin"
+            return bool(entry["role"] != "Admin")
         return bool(entry.get("teamId")) and entry.get("team") in self.wanted
 
     def _entry(self, who: str, name: str) -> dict[str, Any]:
@@ -334,7 +334,7 @@ class RulesItem:
     def __init__(self, folder: str, name: str, every_s: int, rules: Iterable[Mapping[str, Any]]) -> None:
         self.folder, self.name = folder, name
         placed = {"folderUID": folder, "ruleGroup": name}
-        self.wanted = {
+        self.wanted: dict[str, Any] = {
             "title": name, "folderUid": folder, "interval": every_s, "rules": [{**one, **placed} for one in rules],
         }  # fmt: skip
         self._path = f"{_PROVISIONED}/folder/{part(self.folder)}/rule-groups/{part(self.name)}"

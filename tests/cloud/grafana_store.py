@@ -182,7 +182,7 @@ class Store:
             raise Refusal(400, "No queries found")
         results = {}
         for one in body["queries"]:
-            source = self.sources.get((one.get("datasource") or {}).get("uid"))
+            source = self.sources.get(str((one.get("datasource") or {}).get("uid")))
             if source is None:
                 raise Refusal(404, "Data source not found")
             database = source["jsonData"]["dbName"]
