@@ -12,11 +12,11 @@ from cloud.keep import Keep
 
 FOREVER = 0
 _DAY_S = 86_400
-# Parts in which InfluxDB keeps and forgets, by how long is kept. Source: "Shard group duration recommendations",
-# InfluxDB 1.8 and 2.
-_SHARDS_S = ((_DAY_S, _DAY_S // 4), (7 * _DAY_S, _DAY_S), (93 * _DAY_S, 7 * _DAY_S))
-_SHARD_OF_LONG_S = 30 * _DAY_S
-_SHARD_OF_FOREVER_S = 364 * _DAY_S
+# Parts in which InfluxDB keeps and forgets, by how long is kept; those that servers choose by themselves. A question
+# looks through all series of a part, also through those that were silent in the time it asks for: what stands now is
+# asked for every ten seconds, so its parts are days. Source: "Retention policy management", InfluxDB 1.8.
+_SHARDS_S = ((2 * _DAY_S - 1, 3_600), (180 * _DAY_S - 1, _DAY_S))
+_SHARD_OF_FOREVER_S = 7 * _DAY_S
 
 
 class Policy(Struct, frozen=True):
@@ -94,7 +94,7 @@ def shard_s(keep_s: int) -> int:
     """Tell in what parts to store what is kept for so long, seconds."""
     if keep_s == FOREVER:
         return _SHARD_OF_FOREVER_S
-    return next((shard for most, shard in _SHARDS_S if keep_s <= most), _SHARD_OF_LONG_S)
+    return next((shard for most, shard in _SHARDS_S if keep_s <= most), _SHARD_OF_FOREVER_S)
 
 
 def longest_days(keep: Keep) -> int:
