@@ -31,7 +31,8 @@ from cloud.influx.cardinality import City, all_series, series_of
 from cloud.influx.http import Asker
 from cloud.influx.lines import line_of, plain_line
 from cloud.influx.query import Series
-from cloud.influx.schema import MEASUREMENTS, Kind, label_of, path_tag, policy_of
+from cloud.influx.schema import MEASUREMENTS, label_of, path_tag, policy_of
+from cloud.influx.shape import Kind
 from cloud.keep import Keep
 from cloud.settings import Influx1
 from langyan.servers import Influx

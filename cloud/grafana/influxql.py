@@ -14,7 +14,8 @@ from typing import Any
 from grafana_foundation_sdk.cog import builder, variants
 from grafana_foundation_sdk.models.dashboard import DataSourceRef
 
-from cloud.influx.schema import HOURS_POLICY, LONG_POLICY, MEASUREMENTS, Keep
+from cloud.influx.schema import HOURS_POLICY, LONG_POLICY, MEASUREMENTS
+from cloud.influx.shape import Keep
 
 DATASOURCE_UID = "langyan-influxdb"
 DATASOURCE = DataSourceRef(type_val="influxdb", uid=DATASOURCE_UID)

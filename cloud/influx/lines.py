@@ -3,11 +3,12 @@
 Samples are one measurement, `telemetry`. Tags: `device`, `gateway`, and `site` when the registry knows it. One line a
 sample: a field a point (numbers always float, states boolean, texts string), and the integer field
 `received_at`, microseconds. The timestamp is the sample's own, microseconds; so a repeated delivery writes the
-same points again and only `received_at` becomes that of the last delivery.
+same points again and only `received_at` becomes that of the last delivery. What took longer than a minute has
+the field `late_s` as well: how long; so an outage can be seen when all that it held back has come.
 
-A point named like a tag, `time` or `received_at` gets an underscore at its end (`time_`), because InfluxDB 1.x
-drops a field `time` without a word and 3.x allows no field with a tag's name. So that no two points meet, a
-point already ending so gets one more (`time_` becomes `time__`).
+A point named like a tag, `time`, `received_at` or `late_s` gets an underscore at its end (`time_`), because InfluxDB
+1.x drops a field `time` without a word and 3.x allows no field with a tag's name. So that no two points meet, a point
+already ending so gets one more (`time_` becomes `time__`).
 
 Source: "Line protocol" of InfluxDB 1.8, 2 and 3; tried on 1.6.7.
 """
@@ -16,14 +17,17 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 
 from cloud.errors import SchemaError, UnstorableError
-from cloud.influx.schema import MEASUREMENTS, Kind, Measurement
+from cloud.influx.schema import MEASUREMENTS
+from cloud.influx.shape import Kind, Measurement
 from contract.telemetry import Sample, Value
 
 Fields = Mapping[str, Value | int | None]
 """By name; None is left out."""
 
 MEASUREMENT = "telemetry"
-RESERVED = frozenset({"device", "gateway", "site", "time", "received_at"})
+RESERVED = frozenset({"device", "gateway", "site", "time", "received_at", "late_s"})
+LATE_US = 60_000_000
+"""What took longer to come is marked."""
 _TAG_ESCAPES = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ ", "\n": "\\ ", "\r": "\\ ", "\0": None})
 # A raw newline is stored by 1.x but refused by 3.x; a NUL ends strings in too many places.
 _STRING_ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": " ", "\r": " ", "\0": None})
@@ -87,6 +91,9 @@ def encode_lines(samples: Iterable[Sample], *, tags: Mapping[str, str], received
                 raise UnstorableError(index, point.key)
             fields.append(f"{field_key(point.key)}={field_value(value)}")
         fields.append(f"received_at={received_at_us}i")
+        late_us = received_at_us - sample.at_us
+        if late_us > LATE_US:
+            fields.append(f"late_s={late_us / 1e6!r}")
         yield f"{prefix} {','.join(fields)} {sample.at_us}".encode()
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cloud.influx.cardinality import COUNTS, City, all_series, points_a_day, series_of
-from cloud.influx.schema import MEASUREMENTS, Keep, Measurement
+from cloud.influx.schema import MEASUREMENTS
+from cloud.influx.shape import Keep, Measurement
 
 PAGE = Path(__file__).parents[2] / "docs" / "influxdb.md"
 _PART = re.compile(r"(<!-- (?P<name>\w+): made by scripts/generate -->\n).*?(<!-- end -->\n)", re.DOTALL)

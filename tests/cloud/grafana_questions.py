@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from functools import cache
 
 from cloud.influx.lines import field_key
-from cloud.influx.schema import HOURS_POLICY, LONG_POLICY, MEASUREMENTS, Keep
+from cloud.influx.schema import HOURS_POLICY, LONG_POLICY, MEASUREMENTS
+from cloud.influx.shape import Keep
 from tests.cloud import grafana_stock
 
 _FROM = re.compile(r'\bFROM\s+(?:"(?P<policy>[^"]+)"\.)?"(?P<measurement>[^"]+)"', re.IGNORECASE)

@@ -16,7 +16,8 @@ from cloud.grafana.board import Board, Context
 from cloud.grafana.boards import bikes, patrols, towers, vehicles
 from cloud.grafana.expand import Chosen
 from cloud.influx.lines import encode_lines
-from cloud.influx.schema import LONG_POLICY, MEASUREMENTS, Keep, label_of, path_tag
+from cloud.influx.schema import LONG_POLICY, MEASUREMENTS, label_of, path_tag
+from cloud.influx.shape import Keep
 from contract.telemetry import Point, Sample
 from langyan.servers import Influx
 from tests.cloud import grafana_rig

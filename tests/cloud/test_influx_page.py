@@ -9,7 +9,8 @@ from cloud.influx.admin import open_admin
 from cloud.influx.cardinality import COUNTS, City, all_series, points_a_day, series_of
 from cloud.influx.http import Asker
 from cloud.influx.page import PAGE, written_into
-from cloud.influx.schema import MEASUREMENTS, Kind
+from cloud.influx.schema import MEASUREMENTS
+from cloud.influx.shape import Kind
 from cloud.keep import Keep
 from cloud.settings import Influx1
 from langyan.servers import Influx

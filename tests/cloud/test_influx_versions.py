@@ -19,7 +19,8 @@ from cloud.influx.lines import line_of, plain_line
 from cloud.influx.persistent import PersistentWriter
 from cloud.influx.query import open_reader
 from cloud.influx.routing import by_policy, write_lines
-from cloud.influx.schema import LONG_POLICY, MEASUREMENTS, Keep, Kind, policy_of
+from cloud.influx.schema import LONG_POLICY, MEASUREMENTS, policy_of
+from cloud.influx.shape import Keep, Kind
 from cloud.settings import Influx as InfluxSettings
 from cloud.settings import Influx1, Influx2, Influx3
 from langyan.servers import Influx

@@ -15,7 +15,8 @@ from cloud.desk.controls import ControlKind
 from cloud.desk.core import ClosingCode
 from cloud.desk.following import begin_here
 from cloud.desk.own import OWN_GATEWAY, Said
-from cloud.influx.schema import ALARM_EVENT, ALARM_STATE, AREA_STATE, SITE_STATE, Measurement
+from cloud.influx.schema import ALARM_EVENT, ALARM_STATE, AREA_STATE, SITE_STATE
+from cloud.influx.shape import Measurement
 from cloud.state.alarms import READER
 from cloud.state.events import READER as EVENTS_READER
 from cloud.state.events import take_steps
@@ -287,6 +288,30 @@ async def test_many_changes_are_said_in_pieces_and_all(rig: Rig) -> None:
     await rig.tell()
     newest = rows_of(rig.database, change)[-1]["id"]
     assert [row["change_id"] for row in rows_of(rig.database, cursor) if row["name"] == READER] == [newest]
+
+
+async def test_steps_are_taken_in_small_pieces_with_room_for_the_desk(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.database.run(partial(begin_here, name=EVENTS_READER))
+    rig.happens(BUTTON)
+    rows = rows_of(rig.database, change)
+    copy = {name: value for name, value in rows[-1].items() if name != "id"}
+    rig.database.run(lambda connection: connection.execute(insert(change), [copy] * (2 * events.STEPS_AT_ONCE)))
+    taken: list[int] = []
+    sleep = anyio.sleep
+
+    async def note(seconds: float) -> None:
+        if seconds == events.GAP_S:
+            taken.append(len(rows_of(rig.database, measure)))
+            if len(taken) == 3:
+                raise TimeoutError
+        await sleep(0)
+
+    monkeypatch.setattr("cloud.state.events.anyio.sleep", note)
+    with pytest.raises(TimeoutError):
+        await events.tell_events(PersistentDatabase(rig.database, counters=Counters()), rig.settings)
+    assert taken == [events.STEPS_AT_ONCE, 2 * events.STEPS_AT_ONCE, 2 * events.STEPS_AT_ONCE + 1]
 
 
 def steps_of(rig: Rig) -> list[Line]:
