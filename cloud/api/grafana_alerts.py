@@ -104,16 +104,31 @@ def _require_secret(
 
 @router.post("/alerts", dependencies=[Depends(_require_secret)])
 async def take_alerts(body: Notification, request: Request, context: Here) -> AlertsTaken:
-    """Raise an alarm for what fires, and clear that of what is resolved; said twice, it is one."""
+    """Raise an alarm for what fires, and clear that of what is resolved; said twice, it is one.
+
+    Raises:
+        ProblemError: 429, more would stand than anybody can look after: what is resolved is cleared, nothing is raised.
+    """
     now_us = context.clock()
     told = [_read(one) for one in body.alerts]
     actor = Actor(DESK.name, f"grafana {origin_of(request)}")
 
-    def work(connection: Connection) -> int:
+    def work(connection: Connection) -> int | None:
         said = _events(connection, told, now_us)
-        return say(connection, said, desk=context.settings.desk, now_us=now_us, actor=actor)
+        raises = [one for one in said if one.event.transition is Transition.RAISED]
+        is_too_much = bool(raises) and _count_open(connection) + len(raises) > MOST_OPEN
+        if is_too_much:
+            said = [one for one in said if one.event.transition is Transition.CLEARED]
+        events = say(connection, said, desk=context.settings.desk, now_us=now_us, actor=actor)
+        return None if is_too_much else events
 
-    return AlertsTaken(alerts=len(told), events=await context.database.call(work))
+    # Raised only here, after the commit: what is over must not keep up what is refused.
+    events = await context.database.call(work)
+    if events is None:
+        hint = "Look at the rules in Grafana; close what is open here. Grafana says again what lasts."
+        why = f"more than {MOST_OPEN} alarms of Grafana would be open"
+        raise ProblemError(429, "too-many-alerts", why, hint=hint, retry_after_s=_RETRY_AFTER_S)
+    return AlertsTaken(alerts=len(told), events=events)
 
 
 def _read(alert: GrafanaAlert) -> Alert:
@@ -128,46 +143,36 @@ def _read(alert: GrafanaAlert) -> Alert:
 
 
 def _events(connection: Connection, told: Sequence[Alert], now_us: int) -> list[Said]:
-    """Compare what is told with what stands.
-
-    Raises:
-        ProblemError: 429, more would stand than anybody can look after.
-    """
+    """Compare what is told with what stands."""
     standing = _standing(connection, {one.source for one in told})
     places = _places(connection, told)
     said: list[Said] = []
-    raises = 0
     for one in told:
         begun = standing[one.source]
         events = alerts.events_of(one, begun, now_us=now_us)
         for event in events:
             if event.transition is Transition.RAISED:
-                begun.add(event.raised_at_us)
-                raises += 1
+                begun[event.raised_at_us] = None
             else:
-                begun.discard(event.raised_at_us)
+                begun.pop(event.raised_at_us, None)
         said += [Said(event, places[one.source]) for event in events]
-    if raises and _count_open(connection) + raises > MOST_OPEN:
-        hint = "Look at the rules in Grafana; close what is open here. Grafana says again what lasts."
-        why = f"more than {MOST_OPEN} alarms of Grafana would be open"
-        raise ProblemError(429, "too-many-alerts", why, hint=hint, retry_after_s=_RETRY_AFTER_S)
     return said
 
 
-def _standing(connection: Connection, sources: Collection[str]) -> dict[str, set[int]]:
-    """The beginnings of raises that have no clear, of each source; also where somebody has closed the alarm."""
+def _standing(connection: Connection, sources: Collection[str]) -> dict[str, dict[int, int | None]]:
+    """Find the raises of each source that have no clear: when each began, and when somebody closed its alarm."""
     clear = alarm_event.alias("clear")
     has_clear = exists().where(
         clear.c.alarm_id == alarm_event.c.alarm_id, clear.c.transition == Transition.CLEARED.value
     )
-    found: dict[str, set[int]] = {source: set() for source in sources}
+    found: dict[str, dict[int, int | None]] = {source: {} for source in sources}
     for some in chunked(sorted(sources)):
-        query = select(occurrence.c.source, alarm_event.c.at_us)
+        query = select(occurrence.c.source, occurrence.c.closed_at_us, alarm_event.c.at_us)
         query = query.join(alarm_event, alarm_event.c.occurrence == occurrence.c.alarm_id)
         query = query.where(occurrence.c.source.in_(some), ~has_clear)
         query = query.where(alarm_event.c.transition == Transition.RAISED.value)
         for row in connection.execute(query):
-            found[row.source].add(row.at_us)
+            found[row.source][row.at_us] = row.closed_at_us
     return found
 
 

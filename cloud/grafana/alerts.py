@@ -6,7 +6,7 @@ documentation.
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from msgspec import Struct
@@ -132,15 +132,16 @@ def read_time_us(text: str) -> int | None:
     return time_us if MIN_TIME_US <= time_us < MAX_TIME_US else None
 
 
-def events_of(alert: Alert, standing: Collection[int], *, now_us: int) -> list[AlarmEvent]:
+def events_of(alert: Alert, standing: Mapping[int, int | None], *, now_us: int) -> list[AlarmEvent]:
     """Tell which events follow from an alert.
 
     A firing one is said again and again while it lasts, and may have another beginning after Grafana was started anew:
-    while a raise of it has no clear it says nothing new. What is resolved before it was heard of waits for its raise.
+    while a raise of it has no clear it says nothing new, unless it began after a person had closed that alarm: then
+    Grafana's word of its end was lost. What is resolved before it was heard of waits for its raise.
 
     Args:
         alert: as told.
-        standing: beginnings of its raises that have no clear.
+        standing: beginnings of its raises that have no clear, each with the moment when a person closed its alarm.
         now_us: the clock; no event lies after it.
     """
     began_us = min(alert.starts_at_us or now_us, now_us)
@@ -151,7 +152,10 @@ def events_of(alert: Alert, standing: Collection[int], *, now_us: int) -> list[A
             _event(alert, Transition.CLEARED, began_us, now_us),
         ]
     if alert.is_firing:
-        return [] if standing else [_event(alert, Transition.RAISED, began_us, began_us)]
+        is_known = any(
+            closed_us is None or alert.starts_at_us is None or closed_us >= began_us for closed_us in standing.values()
+        )
+        return [] if is_known else [_event(alert, Transition.RAISED, began_us, began_us)]
     ended_us = min(alert.ends_at_us or now_us, now_us)
     begun = sorted(standing) or ([alert.starts_at_us] if alert.starts_at_us and alert.starts_at_us <= now_us else [])
     return [_event(alert, Transition.CLEARED, raised_us, max(raised_us, ended_us)) for raised_us in begun]
