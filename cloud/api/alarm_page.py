@@ -40,6 +40,7 @@ page = APIRouter(include_in_schema=False)
 PREFIX = "/alarms/"
 _MAX_NAME_CHARS = 100
 _MAX_FIELDS = 10
+_MAX_DIGITS = 18
 _AGAIN = "again"
 _FORM = "application/x-www-form-urlencoded"
 _STATUS = {"sign-in": 401, "wrong": 401, "throttled": 429, "must-change": 403, "unknown": 404, "forged": 403}
@@ -94,7 +95,7 @@ async def press(alarm_id: str, request: Request, context: Here) -> Response:
     except ProblemError:
         return _draw(_Shown(None, None, "forged"), request, context)
     seen = said.get("seen_triggers", "")
-    triggers = int(seen) if seen.isdecimal() and seen.isascii() else None
+    triggers = int(seen) if seen.isdecimal() and seen.isascii() and len(seen) <= _MAX_DIGITS else None
     act = partial(_press, alarm_id=alarm_id, caller=caller, seen_triggers=triggers, now_us=context.clock())
     return _draw(await context.database.call(act), request, context)
 
@@ -125,6 +126,9 @@ def _look(connection: Connection, alarm_id: str, caller: Caller) -> _Shown:
     try:
         alarm = find_visible(connection, alarm_id, caller.person)
     except ProblemError:
+        return _Shown(None, caller, "unknown")
+    if not allows(caller.person, Action.SEE_ALARMS, alarm.area_path):
+        # A token that was made for something else.
         return _Shown(None, caller, "unknown")
     if not alarm.is_open:
         return _Shown(alarm, caller, "closed", alarm.closed_by, alarm.closed_at_us)

@@ -11,7 +11,7 @@ from cloud.database import Database
 from cloud.desk.changes import Actor, What
 from cloud.desk.core import Alarm
 from cloud.desk.operations import acknowledge
-from cloud.people.roles import Role
+from cloud.people.roles import Action, Role
 from tests.cloud.api_rig import NOW_US, PASSWORD, Rig, insecure
 
 pytestmark = pytest.mark.anyio
@@ -149,6 +149,25 @@ async def test_role_and_area_hold_on_the_page_as_well(lite: Rig) -> None:
         fresh = await sign_in(browser, alarm, "fresh")
         assert (fresh.status_code, "Panic button" in fresh.text) == (403, False)
     assert acknowledged_by(lite, alarm) == []
+
+
+async def test_a_token_for_something_else_shows_no_alarm(lite: Rig) -> None:
+    (alarm,) = lite.raise_alarms()
+    lite.add("wang", Role.OPERATOR, "east")
+    for scopes, status in (({Action.SEE_NUMBERS, Action.ACKNOWLEDGE}, 404), ({Action.SEE_ALARMS}, 200)):
+        async with lite.client(lite.narrow("wang", scopes)) as program:
+            for answer in (await program.get(place(alarm)), await program.post(place(alarm), data={"a": "b"})):
+                assert (answer.status_code, "Panic button" in answer.text) == (status, status == 200)
+    assert acknowledged_by(lite, alarm) == []
+
+
+async def test_a_number_of_thousands_of_digits_is_none(lite: Rig) -> None:
+    (alarm,) = lite.raise_alarms()
+    lite.add("wang", Role.OPERATOR, "east")
+    async with lite.client() as browser:
+        seen = hidden(await sign_in(browser, alarm, "wang"))
+        answer = await browser.post(place(alarm), data={**seen, "seen_triggers": "9" * 5_000})
+    assert answer.status_code == 200
 
 
 async def test_wrong_passwords_are_told_and_have_to_wait(lite: Rig) -> None:
