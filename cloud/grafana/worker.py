@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 POLL_S = 1.0
 LIVE_POLL_S = 0.25
 """With a live strip, of which people expect that it is."""
+GAP_S = 0.02
+"""Between two readings: SQLite has one writer, and the desk is to have its turn."""
 _MAX_ANSWER_BYTES = 1_048_576
 _LIVE_TIMEOUT_S = 3.0
 
@@ -78,3 +80,4 @@ async def _follow(
         _count, told = await database.call(work)
         if strip is not None:
             strip.show(told, now_us=at_us)
+        await anyio.sleep(GAP_S)

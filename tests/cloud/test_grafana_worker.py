@@ -110,6 +110,30 @@ async def test_a_grafana_that_refuses_is_named_once_with_what_to_do(
     assert fake.store.annotations == {}
 
 
+async def test_the_desk_has_its_turn_between_two_readings(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[object] = []
+
+    class Busy:
+        """Has always changes, and ends after three."""
+
+        async def ask(self, _: object) -> bool:
+            return True
+
+        async def call(self, _: object) -> tuple[int, list[Told]]:
+            done.append("call")
+            return 1, []
+
+    async def sleep(seconds: float) -> None:
+        done.append(seconds)
+        if len(done) == 6:
+            raise TimeoutError
+
+    monkeypatch.setattr("cloud.grafana.worker.anyio.sleep", sleep)
+    with pytest.raises(TimeoutError):
+        await worker._follow(Busy(), Grafana(), None, lambda: NOW_US)  # type: ignore[arg-type]
+    assert done == ["call", worker.GAP_S] * 3
+
+
 async def test_without_an_address_nothing_is_done(database: Database) -> None:
     persistent = PersistentDatabase(database, counters=Counters())
     Rig(database).raise_alarms()
@@ -148,8 +172,10 @@ def test_a_line_is_all_fields_and_always_the_same() -> None:
 
 async def test_a_strip_shows_what_is_new_and_leaves_out_what_finds_no_room() -> None:
     strip = LiveStrip(Mute(), "strip", language="en")
-    strip.show([told(at_us=NOW_US - FRESH_US), told(at_us=NOW_US + 1)], now_us=NOW_US)
+    strip.show([told(at_us=NOW_US - FRESH_US), told(at_us=NOW_US + FRESH_US)], now_us=NOW_US)
     assert strip.waiting == 0
+    strip.show([told(at_us=NOW_US + 1)], now_us=NOW_US)
+    assert strip.waiting == 1, "stored after the clock was read"
     strip.show([told(number) for number in range(MOST_WAITING + 5)], now_us=NOW_US)
     assert strip.waiting == MOST_WAITING
     strip.close()
