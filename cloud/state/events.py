@@ -18,6 +18,10 @@ from cloud.state.reading import read_alarms
 
 READER = "alarm-events"
 """The name of the cursor."""
+STEPS_AT_ONCE = 100
+"""Changes taken in one transaction: while it lasts SQLite takes no alarm."""
+GAP_S = 0.02
+"""Between two transactions, so that the desk has its turn."""
 _IDLE_S = 0.5
 
 
@@ -34,6 +38,7 @@ async def tell_events(database: PersistentDatabase, settings: Settings) -> None:
     while True:
         if await database.ask(partial(has_changes, name=READER)):
             await database.call(partial(take_steps, settings=settings))
+            await anyio.sleep(GAP_S)
         else:
             await anyio.sleep(_IDLE_S)
 
@@ -44,7 +49,7 @@ def take_steps(connection: Connection, *, settings: Settings) -> int:
     Returns:
         How many lines were queued; what concerns no alarm has none.
     """
-    rows = [row for row in take_changes(connection, READER) if row["alarm_id"]]
+    rows = [row for row in take_changes(connection, READER, limit=STEPS_AT_ONCE) if row["alarm_id"]]
     steps = [Step(row["id"], row["at_us"], row["what"], row["alarm_id"]) for row in rows]
     alarms = read_alarms(connection, {step.alarm_id for step in steps})
     lines = list(event_lines(_site_names(connection, alarms), alarms, steps))

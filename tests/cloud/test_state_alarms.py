@@ -3,11 +3,13 @@
 from functools import partial
 from typing import Any
 
+import anyio
 import pytest
 from sqlalchemy import insert, update
 
 from cloud.areas.tree import Place
-from cloud.database import Database
+from cloud.counters import Counters
+from cloud.database import Database, PersistentDatabase
 from cloud.database.feed_tables import measure
 from cloud.database.tables import change, cursor
 from cloud.desk import controls, watch
@@ -17,6 +19,7 @@ from cloud.desk.following import begin_here
 from cloud.desk.own import OWN_GATEWAY, Said
 from cloud.influx.schema import ALARM_EVENT, ALARM_STATE, AREA_STATE, SITE_STATE
 from cloud.influx.shape import Measurement
+from cloud.state import events
 from cloud.state.alarms import READER
 from cloud.state.events import READER as EVENTS_READER
 from cloud.state.events import take_steps
