@@ -82,7 +82,7 @@ def read_access(environ: Mapping[str, str]) -> Access:
         return msgspec.json.decode(path.read_bytes(), type=Access)
     except FileNotFoundError as error:
         raise DeskError(_("not signed in; say: langyan alarms login URL"), code="not-signed-in") from error
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         why = _("{path} cannot be read; say: langyan alarms login URL").format(path=path)
         raise DeskError(why, code="not-signed-in") from error
 
@@ -186,7 +186,7 @@ class DeskClient:
             raise _refused(answer)
         try:
             return answer.json() if answer.content else None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             # Some other server's page, with a status that says that all is well.
             raise _refused(answer) from error
 
@@ -238,7 +238,7 @@ def _refused(answer: httpx.Response) -> DeskError:
     try:
         problem: dict[str, Any] = answer.json()
         code = str(problem["code"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         why = _("{url} answers {status}; is it an alarm desk?").format(url=answer.url, status=answer.status_code)
         return DeskError(why, code="foreign")
     return DeskError(str(problem.get("detail", code)), code=code, problem=problem)

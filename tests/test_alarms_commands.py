@@ -19,7 +19,7 @@ from cloud.people.roles import Action, Role
 from cloud.settings import DatabaseSettings, Settings
 from langyan.commands import alarms_live
 from langyan.commands.alarms import app
-from langyan.desk_client import Access, DeskClient, DeskError, Event
+from langyan.desk_client import Access, DeskClient, DeskError, Event, access_file, read_access
 from tests.cloud.api_process import serving
 from tests.cloud.api_rig import PASSWORD, Rig
 
@@ -62,11 +62,22 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 
 
 @pytest.mark.parametrize("status", [200, 502])
-def test_a_page_of_some_other_server_is_no_answer(status: int) -> None:
-    page = httpx.MockTransport(lambda _: httpx.Response(status, text="<html>It works!</html>"))
+@pytest.mark.parametrize("body", [b"<html>It works!</html>", '{"message": "网关错误"}'.encode("gbk"), b"[" * 100_000])
+def test_a_page_of_some_other_server_is_no_answer(status: int, body: bytes) -> None:
+    page = httpx.MockTransport(lambda _: httpx.Response(status, content=body))
     with DeskClient(Access("http://desk"), transport=page) as desk, pytest.raises(DeskError) as refused:
         desk.get("/alarms")
     assert refused.value.code == "foreign"
+
+
+@pytest.mark.parametrize("body", ['{"url": "网"}'.encode("gbk"), b"[" * 100_000, b"{", b'{"url": 7}'])
+def test_an_access_that_cannot_be_read_says_how_to_sign_in_again(tmp_path: Path, body: bytes) -> None:
+    environ = {"XDG_CONFIG_HOME": str(tmp_path)}
+    path = access_file(environ)
+    path.parent.mkdir()
+    path.write_bytes(body)
+    with pytest.raises(DeskError, match="langyan alarms login URL"):
+        read_access(environ)
 
 
 def test_signing_in_keeps_a_token_that_only_its_owner_reads_and_signing_out_revokes_it(desk: Desk) -> None:

@@ -32,6 +32,8 @@ TRIES = 4
 """Of a patient client."""
 LONGEST_WAIT_S = 60.0
 _MAX_WORDS = 300
+# The second where texts are not UTF-8, as in a page of a proxy; the third where lists stand in lists without end.
+_NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _AT_ONCE = 4
 _BUSY = 429
 _NOT_DONE = (_BUSY, 503)
@@ -247,7 +249,7 @@ def _read(text: bytes, asked: str, content_type: str) -> Any:
         return None
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+    except _NO_JSON as error:
         kind = content_type.partition(";")[0] or "something"
         raise NotGrafanaError(f"{asked}: {kind} instead of JSON: {_words(text)}", status=200) from error
 
@@ -255,7 +257,7 @@ def _read(text: bytes, asked: str, content_type: str) -> Any:
 def _decoded(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except _NO_JSON:
         return None
 
 

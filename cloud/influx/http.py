@@ -102,5 +102,5 @@ def _decoded(words: bytes, url: str) -> Any:
         return None
     try:
         return msgspec.json.decode(words)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HoldError(f"{url} is no InfluxDB: {words[:80]!r}", status=200) from error

@@ -133,7 +133,7 @@ def quote_text(text: str) -> str:
 def _read(body: bytes) -> _Answer:
     try:
         return _decoder.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HoldError(f"no answer of an InfluxDB: {body[:80]!r}", status=200) from error
 
 

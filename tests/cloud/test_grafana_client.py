@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cloud.grafana.client import GrafanaClient, PatientClient, error_for, part, version_of
@@ -24,6 +24,8 @@ from cloud.grafana.errors import (
 from tests.cloud.fake_grafana import ADMIN, VIEWER, FakeGrafana
 
 pytestmark = pytest.mark.anyio
+GBK = '{"message": "网关错误"}'.encode("gbk")
+DEEP = b"[" * 100_000
 PAGE = "<!DOCTYPE html>\n<html><head><title>Sign in</title></head></html>"
 
 
@@ -126,6 +128,18 @@ async def test_a_page_of_a_proxy_whose_grafana_is_down_is_trouble_that_time_mend
             await version_of(client)
 
 
+@pytest.mark.parametrize("body", [GBK, DEEP])
+async def test_an_answer_in_another_encoding_or_without_an_end_is_no_json(body: bytes) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=body, status=502 if "down" in request.path else 200)
+
+    async with answering(handler) as url, GrafanaClient(url, ADMIN) as client:
+        with pytest.raises(GrafanaAwayError, match="502"):
+            await client.request("GET", "/api/down")
+        with pytest.raises(NotGrafanaError, match="instead of JSON"):
+            await client.request("GET", "/api/health")
+
+
 async def test_an_answer_that_is_too_long_or_too_late_is_given_up() -> None:
     async def handler(request: web.Request) -> web.Response:
         if request.path.endswith("late"):
@@ -196,6 +210,8 @@ async def test_a_patient_client_does_not_ask_for_ever_nor_do_twice(
         assert len(wait.seconds) == times - 1
 
 
+@example(502, GBK, "")
+@example(400, DEEP, "")
 @given(st.integers(100, 599).filter(lambda one: not 200 <= one < 300), st.binary(max_size=80), st.text(max_size=20))
 def test_any_answer_that_is_no_success_is_an_error_with_a_hint(status: int, body: bytes, retry_after: str) -> None:
     error = error_for(status, body, {"Retry-After": retry_after}, asked="GET /x")

@@ -11,6 +11,7 @@ from cloud.fire.noon import Readings
 from cloud.fire.reading import Span, read_span
 from cloud.fire.stations import Station
 from cloud.influx import InfluxV1
+from cloud.influx.http import Asker
 from cloud.influx.query import InfluxReader, Series, open_reader, quote_ident, quote_text
 from cloud.settings import Influx1, Influx2, TokenAuth
 from langyan.servers import Influx
@@ -85,19 +86,34 @@ async def test_the_readings_of_a_station_come_out_in_order_and_in_its_units(infl
         ("{}", 401, HoldError),
         ('{"error": "unable to parse"}', 400, DatabaseRefusedError),
         ("<html>", 200, HoldError),
+        ('{"error": "网关错误"}'.encode("gbk"), 200, HoldError),
+        ('{"error": "网关错误"}'.encode("gbk"), 502, DatabaseAwayError),
+        (b'{"a":' + b"[" * 1_900, 200, HoldError),
         ('{"results": [{"error": "no such function"}]}', 200, DatabaseRefusedError),
         ('{"error": "timeout"}', 200, DatabaseRefusedError),
         ('{"results": [{"series": [], "partial": true}]}', 200, DatabaseRefusedError),
         ('{"results": [{"series": [{"name": "' + "m" * 3_000 + '"}]}]}', 200, DatabaseRefusedError),
     ],
 )
-async def test_what_is_no_answer_is_an_error_of_its_kind(body: str, status: int, error: type[CloudError]) -> None:
+async def test_what_is_no_answer_is_an_error_of_its_kind(
+    body: str | bytes, status: int, error: type[CloudError]
+) -> None:
     async def handler(_: web.Request) -> web.Response:
-        return web.Response(text=body, status=status)
+        return web.Response(body=body, status=status)
 
     async with answering(handler) as url, InfluxReader(Influx1(url=url), max_answer_bytes=2_000) as reader:
         with pytest.raises(error):
             await reader.query("SELECT v FROM m")
+
+
+@pytest.mark.parametrize("body", ['{"message": "网关错误"}'.encode("gbk"), b"[" * 100_000])
+async def test_an_order_answered_by_something_else_is_held(body: bytes) -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(body=body)
+
+    async with answering(handler) as url, Asker(Influx1(url=url)) as asker:
+        with pytest.raises(HoldError, match="is no InfluxDB"):
+            await asker.ask("GET", "/query")
 
 
 async def test_later_versions_are_asked_by_bucket_and_token(monkeypatch: pytest.MonkeyPatch) -> None:
