@@ -24,6 +24,7 @@ PAGE = (ROOT / "docs" / "deployment.md").read_text("utf-8")
 # What `${NAME:?words}` and `${NAME:-default}` of Compose name.
 VARIABLE = re.compile(r"(?<!\$)\$\{(?P<name>\w+)(?P<rest>[^}]*)\}")
 SECRETS = {found["name"] for found in VARIABLE.finditer(COMPOSE_TEXT) if found["rest"].startswith(":?")}
+OPTIONAL = {"LANGYAN_MQTT_ADDRESS", "LANGYAN_GRAFANA_TOKEN"}
 
 
 @pytest.fixture
@@ -51,7 +52,8 @@ def test_what_a_container_runs_is_a_command_of_ours(name: str) -> None:
 
 def test_every_secret_is_asked_for_and_has_no_default() -> None:
     named = {found["name"]: found["rest"] for found in VARIABLE.finditer(COMPOSE_TEXT)}
-    assert {name for name, rest in named.items() if not rest.startswith(":?")} == {"LANGYAN_MQTT_ADDRESS"}
+    assert named.keys() - SECRETS == OPTIONAL
+    assert named["LANGYAN_GRAFANA_TOKEN"] == ":-", "optional, and without a default"
     for service in SERVICES.values():
         for key, value in service.get("environment", {}).items():
             if re.search(r"PASSWORD|TOKEN|SECRET", key):
@@ -67,6 +69,22 @@ def test_the_settings_load_and_every_worker_has_their_secrets(settings: Settings
     for name, service in OURS.items():
         assert wanted <= set(service["environment"]), name
         assert "./compose/cloud.toml:/etc/langyan/cloud.toml:ro" in service["volumes"], name
+
+
+def test_marks_need_two_lines_of_the_settings_and_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SECRETS | OPTIONAL:
+        monkeypatch.setenv(name, "0123456789abcdef")
+    text = (DEPLOY / "compose" / "cloud.toml").read_text("utf-8")
+    edited = text.replace("# token_env", "token_env").replace("annotations = false", "annotations = true")
+    (tmp_path / "cloud.toml").write_text(edited, "utf-8")
+    grafana = load_settings(tmp_path / "cloud.toml").grafana
+    assert grafana.annotations
+    assert grafana.token_env in OURS["trades"]["environment"]
+
+
+def test_grafana_is_started_anew_when_its_files_are_made_anew() -> None:
+    assert SERVICES["grafana"]["depends_on"]["dashboards"]["restart"] is True
+    assert "restart ingest desk trades api grafana" in PAGE
 
 
 def test_the_settings_name_the_services(settings: Settings) -> None:
@@ -107,7 +125,7 @@ def test_what_is_mounted_depended_on_and_kept_is_there() -> None:
 
 
 def test_the_page_names_every_service_and_variable() -> None:
-    for name in [*SERVICES, *SECRETS, "LANGYAN_MQTT_ADDRESS"]:
+    for name in [*SERVICES, *SECRETS, *OPTIONAL]:
         assert f"`{name}`" in PAGE, name
 
 
