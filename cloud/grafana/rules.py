@@ -1,8 +1,8 @@
 """Alert rules for what only the database can see, and the contact point by which Grafana tells the desk. Pure.
 
 A rule asks one or more questions, reduces each series to a number, and judges it. Questions compare with the database's
-own `now()`: so a clock of Grafana's that is a little off makes no empty last point. InfluxDB that fails is said by one
-rule alone, that of the ingest.
+own `now()`: so a clock of Grafana's that is a little off makes no empty last point, and what a gateway whose clock was
+ahead said of the future does not count. InfluxDB that fails is said by one rule alone, that of the silent ingest.
 
 Source: "Configure alert rules" and "Provision alerting resources", Grafana 12 and 13; `ProvisionedAlertRule` and
 `EmbeddedContactPoint` of its OpenAPI document; tried on InfluxDB 1.6.7: the questions.
@@ -51,7 +51,8 @@ class Rule(Struct, frozen=True, kw_only=True):
         uid: for ever the same.
         title: marked by `N_`.
         questions: InfluxQL by the letter under which `judge` finds what each series was reduced to.
-        judge: a condition on the reduced numbers, `$A > 60`, in Grafana's mathematics; series join by equal labels.
+        judge: a condition on the reduced numbers, `$A > 60`, in Grafana's mathematics; series join where labels are
+            equal, or those of one are among those of the other.
         for_s: how long it must hold.
         kind: of the desk's alarm.
         severity: the same.
@@ -80,16 +81,19 @@ _RULES = (
         questions={
             # The last word of each, and the newest of all, by the cloud's own clock: no reading is counted, which would
             # cost a city a second each minute. While ingest stores nothing there is no newest, and no site to blame.
+            # By gateway: the tag `site` of a reading is what the settings say, and the site's name is the registry's.
             "A": f'SELECT last("received_at") FROM {of("telemetry")} WHERE {_OWN} AND time > now() - 1d '
-                 'GROUP BY "site"',
-            "B": f'SELECT last("gateways_online") FROM {of("site_state")} WHERE time > now() - 15m GROUP BY "site"',
-            "C": f'SELECT max("received_at") FROM {of("telemetry")} WHERE {_OWN} AND time > now() - 5m',
+                 'AND time <= now() GROUP BY "gateway"',
+            "B": f'SELECT last("online") FROM {of("gateway_state")} WHERE time > now() - 15m '
+                 'GROUP BY "gateway", "site"',
+            "C": f'SELECT max("received_at") FROM {of("telemetry")} WHERE {_OWN} AND time > now() - 5m '
+                 'AND time <= now()',
         },
         judge=f"$C - $A > {SILENT_S * 1_000_000} && $B > 0",
         for_s=5 * _MINUTE_S,
         kind="site-silent",
         severity=Severity.HIGH,
-        says=N_("Site {site}: its gateways are connected, and nothing came for 15 minutes"),
+        says=N_("Site {site}: gateway {gateway} is connected, and nothing came from it for 15 minutes"),
     ),
     Rule(
         uid="langyan-ingest-lag",
@@ -99,7 +103,18 @@ _RULES = (
         for_s=5 * _MINUTE_S,
         kind="ingest-lag",
         severity=Severity.MEDIUM,
-        says=N_("Ingest: half of what comes in is older than a minute, or no worker says anything"),
+        says=N_("Ingest: half of what comes in is older than a minute"),
+    ),
+    Rule(
+        uid="langyan-ingest-silent",
+        title=N_("Ingest silent"),
+        # A lag is said only where something came; how long it runs, a worker says every ten seconds.
+        questions={"A": f'SELECT last("uptime_s") FROM {of("ingest")} WHERE time > now() - 5m'},
+        judge="$A < 0",
+        for_s=_MINUTE_S,
+        kind="ingest-silent",
+        severity=Severity.HIGH,
+        says=N_("Ingest: no worker says anything for 5 minutes"),
         no_data="Alerting",
         on_error="Error",
     ),
@@ -108,7 +123,7 @@ _RULES = (
         title=N_("Outbox grows"),
         questions={
             "A": f'SELECT mean("outbox.oldest_reading_s") FROM {of("telemetry")} WHERE {_OWN} '
-                 'AND time > now() - 10m GROUP BY "gateway", "site"',
+                 'AND time > now() - 10m AND time <= now() GROUP BY "gateway", "site"',
             "B": f'SELECT mean("outbox.oldest_reading_s") FROM {of("telemetry")} WHERE {_OWN} '
                  'AND time > now() - 20m AND time <= now() - 10m GROUP BY "gateway", "site"',
         },

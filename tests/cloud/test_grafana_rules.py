@@ -1,9 +1,11 @@
 """Alert rules: their questions asked of a real InfluxDB, judged as Grafana judges them, and told to the desk."""
 
+import ast
 import json
+import operator
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -22,11 +24,13 @@ from tests.cloud import grafana_rig as rig
 from tests.cloud.rig import fresh
 
 RULES = {rule["uid"]: rule for rule in alert_rules(Context(), receiver="Langyan desk")}
-SILENT, LAG, GROWING, DANGER = (
-    "langyan-site-silent", "langyan-ingest-lag", "langyan-outbox-growing", "langyan-fire-danger-high",
+SILENT, LAG, NO_INGEST, GROWING, DANGER = (
+    "langyan-site-silent", "langyan-ingest-lag", "langyan-ingest-silent", "langyan-outbox-growing",
+    "langyan-fire-danger-high",
 )  # fmt: skip
 WINDOW = Window(0, 0, 60)
 Labels = frozenset[tuple[str, str]]
+Values = list[tuple[Labels, float | None]]
 
 
 def numbers(influx: Influx, database: str, question: str) -> dict[Labels, float]:
@@ -39,24 +43,47 @@ def numbers(influx: Influx, database: str, question: str) -> dict[Labels, float]
     return found
 
 
-def judged(judge: str, by_letter: Mapping[str, dict[Labels, float]]) -> set[Labels]:
-    """Judge numbers of equal labels together, and one without labels with all, as the expression `math` does."""
-    if not all(by_letter.values()):
-        return set()
-    firing = set()
-    for labels in set().union(*by_letter.values()):
-        values = {}
-        for letter, values_of in by_letter.items():
-            if labels in values_of:
-                values[letter] = values_of[labels]
-            elif frozenset() in values_of:
-                values[letter] = values_of[frozenset()]
-        text = judge.replace("&&", "and")
-        for letter, value in values.items():
-            text = text.replace(f"${letter}", repr(value))
-        if len(values) == len(by_letter) and eval(text):  # noqa: S307 - our own rule
-            firing.add(labels)
-    return firing
+def unions(left: Values, right: Values) -> Iterator[tuple[Labels, float | None, float | None]]:
+    """Join what an operator stands between, as the expression `math` does; a number that nobody has is None."""
+    if (len(left) == 1 or len(right) == 1) and None in (left[0][1], right[0][1]):
+        yield Labels(), left[0][1], right[0][1]
+        return
+    found = [(ours | theirs, one, other) for ours, one in left for theirs, other in right
+             if ours <= theirs or theirs <= ours]  # fmt: skip
+    if not found and len(left) == len(right) == 1:
+        found = [(Labels(), left[0][1], right[0][1])]
+    yield from found
+
+
+def worked_out(node: ast.expr, by_letter: Mapping[str, Values]) -> Values:
+    if isinstance(node, ast.Name):
+        return by_letter[node.id]
+    if isinstance(node, ast.Constant):
+        assert isinstance(node.value, int)
+        return [(Labels(), float(node.value))]
+    how: Callable[[Any, Any], float | bool]
+    match node:
+        case ast.Compare(left=first, ops=[sign], comparators=[second]):
+            how = {ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Lt: operator.lt}[type(sign)]
+        case ast.BinOp(left=first, op=ast.Sub(), right=second):
+            how = operator.sub
+        case ast.BoolOp(op=ast.And(), values=[first, second]):
+            how = bool_and
+        case _:
+            raise AssertionError(ast.dump(node))
+    joined = unions(worked_out(first, by_letter), worked_out(second, by_letter))
+    return [(labels, None if None in (one, other) else float(how(one, other))) for labels, one, other in joined]
+
+
+def bool_and(one: float, other: float) -> bool:
+    return one != 0 and other != 0
+
+
+def judged(judge: str, by_letter: Mapping[str, dict[Labels, float]]) -> Values:
+    """Judge reduced numbers; a letter without any is one that nobody has."""
+    values: dict[str, Values] = {letter: [*found.items()] or [(Labels(), None)] for letter, found in by_letter.items()}
+    text = judge.replace("&&", "and").replace("$", "")
+    return worked_out(ast.parse(text, mode="eval").body, values)
 
 
 def fires(influx: Influx, database: str, uid: str) -> set[Labels]:
@@ -66,7 +93,10 @@ def fires(influx: Influx, database: str, uid: str) -> set[Labels]:
         for letter, model in steps.items()
         if model.get("type") == "reduce"
     }
-    return judged(steps[RULES[uid]["condition"]]["expression"], reduced)
+    values = judged(steps[RULES[uid]["condition"]]["expression"], reduced)
+    if all(value is None for _labels, value in values):
+        return {Labels()} if RULES[uid]["noDataState"] == "Alerting" else set()
+    return {labels for labels, value in values if value}
 
 
 def made(influx: Influx, lines: Sequence[tuple[str, str, float]], *, policy: str = "") -> str:
@@ -85,31 +115,59 @@ def own(site: str, fields: str, *minutes: float) -> list[tuple[str, str, float]]
     return [(f"telemetry,device=gateway,gateway=g-{site},site={site}", fields, one) for one in minutes]
 
 
-def site(name: str, online: int) -> tuple[str, str, float]:
-    return (f"site_state,kind=school,path=:all:,site={name}", f"gateways_online={online}i,gateways=1i", 1)
+def state(gateway: str, online: int, *, site: str) -> tuple[str, str, float]:
+    return (f"gateway_state,gateway=g-{gateway},path=:all:,site={site}", f"online={online}i", 1)
 
 
-def heard(site: str, *minutes: float) -> list[tuple[str, str, float]]:
-    now_us = time.time_ns() // 1_000
-    return [line for one in minutes for line in own(site, f"received_at={now_us - int(one * 60e6)}i", one)]
+def heard(name: str, *minutes: float, site: str = "") -> list[tuple[str, str, float]]:
+    """What a gateway says of itself; with a tag `site` only where the settings name one."""
+    now_us, tags = time.time_ns() // 1_000, f"device=gateway,gateway=g-{name}" + (f",site={site}" if site else "")
+    return [(f"telemetry,{tags}", f"received_at={now_us - int(one * 60e6)}i", one) for one in minutes]
 
 
-def test_a_connected_site_from_which_nothing_comes_is_silent_and_none_else(influx: Influx) -> None:
-    silent = [*heard("silent", 60, 40), *heard("cut-off", 60), *heard("long-gone", 1_500)]
-    states = [site("silent", 1), site("talks", 1), site("cut-off", 0), site("long-gone", 1), site("never-heard", 1)]
-    talks = heard("talks", 40, 20, 2)
-    assert fires(influx, made(influx, [*silent, *states, *talks]), SILENT) == {frozenset({("site", "silent")})}
+def of_gateway(name: str, site: str) -> Labels:
+    return frozenset({("gateway", f"g-{name}"), ("site", site)})
+
+
+@pytest.mark.parametrize("tagged", ["", "as-the-settings-say"])
+def test_a_connected_site_from_which_nothing_comes_is_silent_and_none_else(influx: Influx, tagged: str) -> None:
+    silent = [*heard("silent", 60, 40, site=tagged), *heard("cut-off", 60), *heard("long-gone", 1_500)]
+    states = [state("silent", 1, site="north"), state("talks", 1, site="north"), state("cut-off", 0, site="south"),
+              state("long-gone", 1, site="west"), state("never-heard", 1, site="west")]  # fmt: skip
+    talks = heard("talks", 40, 20, 2, site=tagged)
+    found = fires(influx, made(influx, [*silent, *states, *talks]), SILENT)
+    assert found == {of_gateway("silent", "north")}
     # What was measured long ago and has just come is a word, too.
-    caught_up = [(head, fields, 30) for head, fields, _ago in heard("silent", 1)]
+    caught_up = [(head, fields, 30) for head, fields, _ago in heard("silent", 1, site=tagged)]
     assert fires(influx, made(influx, [*silent, *states, *talks, *caught_up]), SILENT) == set()
     # When ingest stores nothing at all, no site is to blame.
     assert fires(influx, made(influx, [*silent, *states, *heard("talks", 20)]), SILENT) == set()
+
+
+def test_one_site_alone_is_named_when_it_is_silent(influx: Influx) -> None:
+    lines = [*heard("one", 40), state("one", 1, site="north"), *heard("of-no-state", 2)]
+    assert fires(influx, made(influx, lines), SILENT) == {of_gateway("one", "north")}
+
+
+def test_what_was_said_of_the_future_makes_no_site_silent(influx: Influx) -> None:
+    """A gateway's clock was two hours ahead, and was put right an hour ago: it has talked ever since."""
+    (ahead,) = [(head, fields, -60) for head, fields, _ago in heard("one", 60)]
+    lines = [ahead, *heard("one", 2), state("one", 1, site="north"), *heard("other", 1)]
+    assert fires(influx, made(influx, lines), SILENT) == set()
 
 
 @pytest.mark.parametrize(("lag_s", "does"), [(30, False), (90, True)])
 def test_ingest_lags_when_half_of_what_comes_is_older_than_a_minute(influx: Influx, lag_s: int, does: bool) -> None:  # noqa: FBT001
     database = made(influx, [("ingest,worker=w", f"lag_p50_s={lag_s}.0", one) for one in (1, 2, 3)])
     assert bool(fires(influx, database, LAG)) is does
+
+
+def test_ingest_that_is_idle_neither_lags_nor_is_silent_and_one_that_is_gone_is(influx: Influx) -> None:
+    idle = made(influx, [("ingest,worker=w", "uptime_s=60.0,batches_per_s=0.0", 1)])
+    assert (fires(influx, idle, LAG), fires(influx, idle, NO_INGEST)) == (set(), set())
+    gone = made(influx, [("ingest,worker=w", "uptime_s=60.0,lag_p50_s=1.0", 6)])
+    assert (fires(influx, gone, LAG), fires(influx, gone, NO_INGEST)) == (set(), {Labels()})
+    assert [uid for uid, rule in RULES.items() if rule["execErrState"] != "OK"] == [NO_INGEST]
 
 
 def test_an_outbox_grows_when_readings_wait_for_longer_and_longer(influx: Influx) -> None:
