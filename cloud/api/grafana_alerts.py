@@ -104,11 +104,7 @@ def _require_secret(
 
 @router.post("/alerts", dependencies=[Depends(_require_secret)])
 async def take_alerts(body: Notification, request: Request, context: Here) -> AlertsTaken:
-    """Raise an alarm for what fires, and clear that of what is resolved; said twice, it is one.
-
-    Raises:
-        ProblemError: 429, more would stand than anybody can look after: what is resolved is cleared, nothing is raised.
-    """
+    """Raise an alarm for what fires, and clear that of what is resolved; said twice, it is one."""
     now_us = context.clock()
     told = [_read(one) for one in body.alerts]
     actor = Actor(DESK.name, f"grafana {origin_of(request)}")
@@ -122,7 +118,7 @@ async def take_alerts(body: Notification, request: Request, context: Here) -> Al
         events = say(connection, said, desk=context.settings.desk, now_us=now_us, actor=actor)
         return None if is_too_much else events
 
-    # Raised only here, after the commit: what is over must not keep up what is refused.
+    # Only now, after the commit: what is over is cleared although the rest is more than anybody can look after.
     events = await context.database.call(work)
     if events is None:
         hint = "Look at the rules in Grafana; close what is open here. Grafana says again what lasts."
