@@ -1,5 +1,7 @@
 """The demo's dashboards: written beside its servers, for a Grafana of one's own."""
 
+import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -33,8 +35,7 @@ def write_boards(folder: Path, settings_file: Path, profiles: Sequence[Profile],
     context = Context(language=language(), desk_url=desk_url, profiles=tuple(profiles), timezone=settings.desk.timezone)
     bring(place, files(context, Target(influx=settings.influx, folder=PurePosixPath(place.as_posix()))))
     # A container has the machine's own network, as the demo's servers listen on the loopback alone.
-    run = (
-        f"docker run --rm --network host -v {place}:{place}:ro "
-        f"-e GF_PATHS_PROVISIONING={place / PROVISIONING} grafana/grafana"
-    )
+    # Nobody else may read the demo's folder; Grafana's own user of a container is somebody else.
+    given = ("-v", f"{place}:{place}:ro", "-e", f"GF_PATHS_PROVISIONING={place / PROVISIONING}", "grafana/grafana")
+    run = shlex.join(("docker", "run", "--rm", "--network", "host", "--user", str(os.getuid()), *given))
     return run, _("then {page} (admin, admin)").format(page=_PAGE)

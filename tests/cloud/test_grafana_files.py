@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -336,5 +337,12 @@ def test_the_demo_writes_dashboards_and_says_in_two_lines_how_to_see_them(tmp_pa
     assert f"GF_PATHS_PROVISIONING={tmp_path}/grafana/provisioning" in run
     assert "langyan-alarm-wall" in page
     assert "\n" not in run + page
+    # The folder is its owner's alone, and its name may be anything.
+    words = shlex.split(run)
+    assert words[words.index("--user") + 1] == str(tmp_path.stat().st_uid)
+    own = tmp_path / "demo's $1 folder"
+    own.mkdir()
+    run, _page = write_boards(own, settings, [BUTTON], desk_url="http://127.0.0.1:18443")
+    assert f"{own}/grafana:{own}/grafana:ro" in shlex.split(run)
     assert "http://127.0.0.1:18443" in (tmp_path / "grafana" / WALL).read_text("utf-8")
     assert "http://127.0.0.1:18086" in (tmp_path / "grafana" / SOURCE).read_text("utf-8")
