@@ -15,6 +15,7 @@ from cloud.grafana.board import REFRESH_SLOW, Board, Context
 from cloud.grafana.influxql import Ask, chosen, of, series, table
 from cloud.grafana.look import CRITICAL, GOOD, HIGH, LOW, MEDIUM, NORMAL, SEVERITIES, bars, lines, number, rows, steps
 from cloud.i18n import N_
+from cloud.influx.query import quote_text
 from cloud.numbers.classes import TRANSMISSION_DEGRADED_S, TRANSMISSION_MAXIMUM_S
 from cloud.numbers.limits import Judgement, judge_load
 from cloud.numbers.load import Load
@@ -27,8 +28,6 @@ Drawn = TypeVar("Drawn", bound=cells.Dressed)
 
 _COMPARED = "compared"
 _LEVELS = "province|city|county|town|street"
-# Days are local, and their points stand at midnight: a whole hour of UTC in nearly every zone.
-_A_DAY = "time(1h)"
 _STAGES: tuple[tuple[str, str], ...] = (
     ("acknowledge", N_("acknowledged")),
     ("dispatch", N_("somebody sent")),
@@ -71,7 +70,7 @@ def _compared(context: Context) -> builders.QueryVariable:
 
 
 def _shares(context: Context) -> Iterator[stat.Panel]:
-    disposition = 'SELECT sum("closed_within") / sum("handled") FROM ' + _counted('AND "handled" > 0')
+    disposition = _ratio("closed_within", "handled", _counted())
     words = N_("Alarms closed within their target, of those that somebody took; 90 % are good, 80 % tolerable")
     yield _share(context, N_("Disposition rate"), disposition, words=words)
     for stage, title in (
@@ -80,12 +79,18 @@ def _shares(context: Context) -> Iterator[stat.Panel]:
         ("scene", N_("There within target")),
         ("close", N_("Closed within target")),
     ):
-        question = f'SELECT sum("within") / sum("count") FROM {_responded(stage)} AND "count" > 0'
+        question = _ratio("within", "count", _responded(stage))
         yield _share(context, title, question, words=N_("Of the alarms that came so far"))
-    question = 'SELECT sum("false_calls") / sum("closed") FROM ' + _counted('AND "closed" > 0')
+    question = _ratio("false_calls", "closed", _counted())
     words = N_("Of the closed alarms: accidental, malicious, faults of equipment, weather, animals, communications")
     panel = number(context, N_("False calls"), series(question), unit="percentunit", words=words)
     yield panel.decimals(1).no_value("–").color_mode(common.BigValueColorMode.VALUE)
+
+
+def _ratio(part: str, whole: str, source: str) -> str:
+    """Ask for a share of sums, as the table of areas has it; nothing where the whole is nought, not nought itself."""
+    sums = f'SELECT sum("{part}") AS "part", sum("{whole}") AS "whole" FROM {source}'
+    return f'SELECT "part" / "whole" AS "share" FROM ({sums}) WHERE $timeFilter AND "whole" > 0'
 
 
 def _share(context: Context, title: str, question: str, *, words: str) -> stat.Panel:
@@ -139,21 +144,20 @@ def _areas(context: Context) -> table_builders.Panel:
     # Taken out of a subquery, the area is a column as the others are, by which the two answers can be joined.
     names = ", ".join(f'"{name}"' for name in (*sums, "disposition", "false_share"))
     counts = f'SELECT {summed}, {shares} FROM {of("alarms_by_area")} WHERE $timeFilter AND {where} GROUP BY "area"'
-    known = f'FROM "area_state" WHERE time > now() - 1d AND {where} GROUP BY "area", "level"'
+    since = "time > now() - 1d"
+    known = f'SELECT last("label") AS "label" FROM "area_state" WHERE {since} AND {where} GROUP BY "area", "level"'
     columns = {
         "label": N_("Area"), "level": N_("Level"), "raised": N_("Raised"), "handled": N_("Handled"),
         "closed": N_("Closed"), "disposition": N_("Disposition rate, %"), "false_calls": N_("False calls"),
         "false_share": N_("False calls of closed, %"), "late": N_("Came late"), "chattering": N_("Chattering"),
     }  # fmt: skip
     words = N_("Each area with all below it; disposition rate: closed within target, of those that somebody took")
-    counted = table(f'SELECT "area", {names} FROM ({counts})')
+    counted = table(f'SELECT "area", {names} FROM ({counts}) WHERE $timeFilter')
     nothing = N_("No alarms.")
     panel = rows(context, N_("Areas compared"), counted, columns=columns, words=words, no_value=nothing)
     joined = models.DataTransformerConfig(id_val="joinByField", options={"byField": "area", "mode": "inner"})
     panel.transformations([joined, *(panel.build().transformations or [])])
-    panel.with_target(
-        table(f'SELECT "label", "area", "level" FROM (SELECT last("label") AS "label" {known})', ref_id="B")
-    )
+    panel.with_target(table(f'SELECT "label", "area", "level" FROM ({known}) WHERE {since}', ref_id="B"))
     _shares_drawn(context, panel)
     good = [(None, CRITICAL), (100 * _TOLERABLE, MEDIUM), (100 * _ENOUGH, GOOD)]
     cells.draw(panel, [context.say(N_("Disposition rate, %"))], cells.BAR, limits=good)
@@ -165,7 +169,7 @@ def _kinds(context: Context) -> table_builders.Panel:
         'SELECT "kind", "raised", "closed", "false_calls", "false_share", "chattering", "fleeting" FROM (SELECT '
         'sum("raised") AS "raised", sum("closed") AS "closed", sum("false_calls") AS "false_calls", '
         '100 * sum("false_calls") / sum("closed") AS "false_share", sum("chattering") AS "chattering", '
-        f'sum("fleeting") AS "fleeting" FROM {_counted()} GROUP BY "kind")'
+        f'sum("fleeting") AS "fleeting" FROM {_counted()} GROUP BY "kind") WHERE $timeFilter'
     )
     columns = {
         "kind": N_("Kind"), "raised": N_("Raised"), "closed": N_("Closed"), "false_calls": N_("False calls"),
@@ -187,9 +191,10 @@ def _most(context: Context, heading: str) -> common_builders.TableSortByFieldSta
 
 
 def _false_calls(context: Context) -> timeseries.Panel:
-    question = f'SELECT sum("false_calls") FROM {_counted()} GROUP BY {_A_DAY}, "kind" fill(none)'
+    question = f'SELECT sum("false_calls") FROM {_counted()} {_by_day(context, "kind")}'
     words = N_("By local day and kind")
-    return _columns(lines(context, N_("False calls"), series(question, alias="$tag_kind"), words=words))
+    panel = lines(context, N_("False calls"), series(question, alias="$tag_kind"), words=words)
+    return _columns(panel).interval("1d")
 
 
 def _load(context: Context) -> Iterator[stat.Panel]:
@@ -258,8 +263,8 @@ def _severities(context: Context) -> bargauge.Panel:
 
 
 def _raised(context: Context) -> timeseries.Panel:
-    asked = _by_severity(context, 'sum("raised")', f"GROUP BY {_A_DAY} fill(none)")
-    panel = _columns(lines(context, N_("Alarms of each day"), *asked, words=N_("By severity")))
+    asked = _by_severity(context, 'sum("raised")', _by_day(context))
+    panel = _columns(lines(context, N_("Alarms of each day"), *asked, words=N_("By severity"))).interval("1d")
     return _severity_colours(context, panel)
 
 
@@ -287,8 +292,14 @@ def _columns(panel: timeseries.Panel) -> timeseries.Panel:
     return panel.stacking(common_builders.StackingConfig().mode(common.StackingMode.NORMAL))
 
 
-def _counted(also: str = "") -> str:
-    return f"{of('alarms_by_area')} WHERE $timeFilter AND {chosen('area')} {also}"
+def _by_day(context: Context, *tags: str) -> str:
+    """Group by local days, whose points stand at their beginning."""
+    also = "".join(f', "{tag}"' for tag in tags)
+    return f"GROUP BY time(1d){also} fill(none) tz({quote_text(context.timezone)})"
+
+
+def _counted() -> str:
+    return f"{of('alarms_by_area')} WHERE $timeFilter AND {chosen('area')}"
 
 
 def _responded(stages: str) -> str:
