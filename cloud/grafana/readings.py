@@ -41,8 +41,8 @@ def live(context: Context, *, where: str) -> stat.Panel:
     """Show the latest value of every point of devices, a tile each; `where`: on the tags of `telemetry`."""
     keys = sorted({key for key, _unit in _points(context)})
     question = (
-        f'SELECT last(/^({"|".join(keys)})$/) FROM "telemetry" WHERE time > now() - {_LATEST} AND {where} '
-        'GROUP BY "gateway", "device"'
+        f'SELECT last(/^({"|".join(keys)})$/) FROM "telemetry" WHERE time > now() - {_LATEST} '
+        f'AND time <= now() AND {where} GROUP BY "gateway", "device"'
     )
     words = N_("The latest of the last day, a tile a point")
     panel = number(context, N_("Live values"), series(question, alias=f"$tag_device{_JOINT}$col"), words=words)

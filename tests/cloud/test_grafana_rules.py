@@ -72,7 +72,7 @@ def worked_out(node: ast.expr, by_letter: Mapping[str, Values]) -> Values:
         case _:
             raise AssertionError(ast.dump(node))
     joined = unions(worked_out(first, by_letter), worked_out(second, by_letter))
-    return [(labels, None if None in (one, other) else float(how(one, other))) for labels, one, other in joined]
+    return [(labels, None if one is None or other is None else float(how(one, other))) for labels, one, other in joined]
 
 
 def bool_and(one: float, other: float) -> bool:

@@ -45,6 +45,8 @@ MOST_SITES = 200
 """Sites to choose from at once."""
 
 _KNOWN = "time > now() - 1d"
+# Readings may lie in the future, of a gateway whose clock was ahead: the last of them is not the latest.
+_SAID = f"{_KNOWN} AND time <= now()"
 _WHO = '"gateway", "device"'
 _ALIAS = "$tag_device ($tag_gateway)"
 _SHORTEST_GAP_S = 600
@@ -52,7 +54,7 @@ _MOST_WORDS = 100
 _COLOURS = {word: colour for _number, word, colour, _shown in SEVERITIES}
 # Two numbers of one table that stand for words: none of one is found in the other.
 _LOST = (("-20", NORMAL, N_("✓ answers")), ("-19", CRITICAL, N_("✗ lost")))
-_WORST = tuple((str(-value), colour, shown) for value, _word, colour, shown in SEVERITIES)
+_WORST = tuple((str(-1 - value), colour, shown) for value, _word, colour, shown in SEVERITIES)
 
 
 def boards(context: Context) -> Iterator[Board]:
@@ -71,8 +73,8 @@ def _board(context: Context, kind: str, profiles: list[Profile]) -> Board:
     made.link(N_("Alarm wall"), "langyan-alarm-wall").link(N_("Site"), "langyan-site")
     made.row(N_("Overview"))
     for one in _numbers(context, kind):
-        made.add(one, width=4, height=5)
-    made.add(_standing(context, kind), width=12, height=10)
+        made.add(one, width=8, height=4)
+    made.add(_standing(context, kind), width=24, height=10)
     every = families(profiles)
     drawn = [one for one in every if one.kind is ValueKind.NUMBER and not _is_place(one)]
     if drawn:
@@ -82,8 +84,9 @@ def _board(context: Context, kind: str, profiles: list[Profile]) -> Board:
     states = [one for one in every if one.kind is ValueKind.STATE or one.is_enumerated]
     if states:
         made.row(N_("States"))
-    for family in states:
-        made.add(_states(context, family), width=12, height=7)
+    for place, family in enumerate(states, 1):
+        is_alone = place == len(states) and place % 2
+        made.add(_states(context, family), width=24 if is_alone else 12, height=7)
     _rest(made, context, every)
     return made
 
@@ -121,7 +124,7 @@ def _device(context: Context, kind: str) -> builders.QueryVariable:
 
 def _chosen_by(variable: builders.QueryVariable, latest: str, most: int) -> builders.QueryVariable:
     # The limit is that of the outer question: InfluxDB 3.x knows none of series.
-    question = f'SELECT "label" FROM ({latest}) LIMIT {most}'
+    question = f'SELECT "label" FROM ({latest}) WHERE {_KNOWN} LIMIT {most}'
     return variable.query(question).definition(question)
 
 
@@ -138,7 +141,7 @@ def _present(kind: str, taken: str, *, group: str = _WHO) -> str:
 def _numbers(context: Context, kind: str) -> list[stat.Panel]:
     def over(taken: str, field: str) -> Ask:
         latest = _present(kind, f'last("{field}") AS "n"')
-        return series(f'SELECT {taken}("n") AS "n" FROM ({latest})')
+        return series(f'SELECT {taken}("n") AS "n" FROM ({latest}) WHERE {_KNOWN}')
 
     shown = number(context, N_("Devices"), over("count", "lost"), words=N_("Shown here, of those the area has"))
     lost = number(context, N_("Lost"), over("sum", "lost"), words=N_("Their gateways do not reach them"))
@@ -155,8 +158,8 @@ def _standing(context: Context, kind: str) -> table_builders.Panel:
         kind, 'last("lost") AS "lost", "worst", "name", "place", "site_label", "profile"', group=f'{_WHO}, "site"'
     )
     question = (
-        'SELECT "lost" - 20 AS "lost", 0 - "worst" AS "worst", "name", "place", "site_label", "profile", "gateway", '
-        f'"device", "site" FROM ({latest})'
+        'SELECT "lost" - 20 AS "lost", 0 - "worst" - 1 AS "worst", "name", "place", "site_label", "profile", "gateway", '
+        f'"device", "site" FROM ({latest}) WHERE {_KNOWN}'
     )
     headings = {
         "lost": N_("Answers"), "worst": N_("Worst alarm"), "name": N_("Name"), "place": N_("Place"),
@@ -185,7 +188,7 @@ def _over_time(function: str, member: Member) -> str:
 
 
 def _now(function: str, member: Member) -> str:
-    return f'SELECT {function}("{member.field}") FROM {of("telemetry")} WHERE {_KNOWN} AND {_mine()} GROUP BY {_WHO}'
+    return f'SELECT {function}("{member.field}") FROM {of("telemetry")} WHERE {_SAID} AND {_mine()} GROUP BY {_WHO}'
 
 
 def _asked(context: Context, family: Family, question: Callable[[str, Member], str], function: str) -> list[Ask]:
@@ -286,8 +289,8 @@ def _map(context: Context) -> geomap.Panel:
     latitude, longitude = PLACE
     latest = (
         f'SELECT last("{latitude}") AS "{latitude}", last("{longitude}") AS "{longitude}" FROM {of("telemetry")} '
-        f"WHERE {_KNOWN} AND {_mine()} GROUP BY {_WHO}"
+        f"WHERE {_SAID} AND {_mine()} GROUP BY {_WHO}"
     )
-    question = f'SELECT "{latitude}", "{longitude}", "device", "gateway" FROM ({latest})'
+    question = f'SELECT "{latitude}", "{longitude}", "device", "gateway" FROM ({latest}) WHERE {_KNOWN}'
     words = N_("Where each was last, within a day")
     return places(context, N_("Last places"), table(question), colour="device", label="device", words=words)

@@ -21,6 +21,7 @@ HOT_C, VERY_HOT_C = 70, 80
 """A Raspberry Pi slows itself down at 80 °C."""
 
 _OWN = f"\"device\" = '{GATEWAY_DEVICE}'"
+_ANY = '"device" =~ /./'
 _LEAST = "1m"
 _GAP_MS = 600_000
 """A line is broken where nothing was said for so long."""
@@ -36,8 +37,8 @@ BREAKERS = (
 def add(made: Board, context: Context) -> Board:
     """Add the rows of one gateway to a dashboard that has the variable `VARIABLE`."""
     made.row(N_("Outbox and uplink of ${one}"))
-    for panel in (_waiting(context), _oldest(context), _sent(context)):
-        made.add(panel, width=8, height=8)
+    for panel in (_waiting(context), _oldest(context), _sent(context), _came_late(context)):
+        made.add(panel, width=6, height=8)
     made.row(N_("Buses of ${one}"))
     made.add(_units(context), width=12, height=9)
     made.add(_answered(context), width=6, height=9)
@@ -88,6 +89,17 @@ def _sent(context: Context) -> timeseries.Panel:
     words = N_("Batches, connections and readings given up for want of room, a minute")
     each = 'non_negative_derivative(last("{}"), 1m)'
     return _drawn(context, N_("Uplink"), fields, unit="cpm", words=words, each=each).min(0)
+
+
+def _came_late(context: Context) -> timeseries.Panel:
+    question = _of_gateway(f'max("late_s") AS "{context.say(N_("came late by"))}"', of_whom=_ANY)
+    panel = lines(
+        context, N_("Came late"), series(question, alias="$col"), unit="dtdurations",
+        words=N_("How late the readings of that time came, where it was more than a minute: an outage stays to be seen "
+                 "after its readings have been caught up on"),
+    )  # fmt: skip
+    panel.interval(_LEAST).insert_nulls(_GAP_MS).min(0).show_points(common.VisibilityMode.ALWAYS)
+    return panel.no_value(context.say(N_("Nothing came late.")))
 
 
 def _units(context: Context) -> statetimeline.Panel:

@@ -80,12 +80,13 @@ def board(context: Context) -> Board:
 def _states(select: str) -> str:
     """Ask how the chosen gateways stand; `select` is taken of `online`, a row a gateway."""
     latest = f'SELECT last("online") AS "online" FROM {of("gateway_state")} WHERE time > now() - {FRESH} AND {_PLACE}'
-    return f'SELECT {select} FROM ({latest} GROUP BY "gateway")'
+    return f'SELECT {select} FROM ({latest} GROUP BY "gateway") WHERE time > now() - {FRESH}'
 
 
 def _said(fields: str, *, of_whom: str = _OWN, group: str = '"gateway"') -> str:
     """Ask what the chosen gateways said last of themselves, or of their buses."""
-    where = f"time > now() - {_HEARD} AND {of_whom} AND {chosen('gateway')}"
+    # Readings may lie in the future, of a gateway whose clock was ahead: the last of them is not the latest.
+    where = f"time > now() - {_HEARD} AND time <= now() AND {of_whom} AND {chosen('gateway')}"
     return f"SELECT {fields} FROM {of('telemetry')} WHERE {where} GROUP BY {group}"
 
 
@@ -95,7 +96,7 @@ def _said_of_buses(fields: str) -> str:
 
 def _over(question: str, taken: str) -> str:
     """Take one number of `n`, a row a gateway or bus."""
-    return f'SELECT {taken}("n") AS "n" FROM ({question})'
+    return f'SELECT {taken}("n") AS "n" FROM ({question}) WHERE time > now() - {_HEARD}'
 
 
 def _numbers(context: Context) -> list[stat.Panel]:
@@ -109,7 +110,7 @@ def _numbers(context: Context) -> list[stat.Panel]:
     oldest = number(
         context, N_("Oldest reading"),
         series(_over(_said('last("outbox.oldest_reading_s") AS "n"'), "max")),
-        unit="dtdurations", words=N_("The longest that a reading waits in any outbox"),
+        unit="s", words=N_("The longest that a reading waits in any outbox"),
     )  # fmt: skip
     waiting = number(
         context, N_("Alarms waiting"),
@@ -126,8 +127,8 @@ def _numbers(context: Context) -> list[stat.Panel]:
         registered,
         away.thresholds(steps((None, GOOD), (1, CRITICAL))),
         oldest.thresholds(steps(*limits)),
-        waiting.thresholds(steps((None, GOOD), (1, CRITICAL))),
-        mute.thresholds(steps((None, GOOD), (1, HIGH))),
+        waiting.decimals(0).thresholds(steps((None, GOOD), (1, CRITICAL))),
+        mute.decimals(0).thresholds(steps((None, GOOD), (1, HIGH))),
     ]
 
 
@@ -140,7 +141,7 @@ def _standing(context: Context) -> table_builders.Panel:
     # Below zero no other number of the table is found: the mapping is theirs alone, and who is away comes first.
     question = (
         'SELECT "online" - 2 AS "online", "name", "gateway", "site", "since_s" / 3600 AS "since_h", "reason", '
-        f'"version", "devices" FROM ({latest})'
+        f'"version", "devices" FROM ({latest}) WHERE time > now() - {FRESH}'
     )
     headings = {
         "online": N_("Connected"), "name": N_("Name"), "gateway": N_("Gateway"), "site": N_("Site"),
@@ -162,7 +163,7 @@ def _map(context: Context) -> geomap.Panel:
     question = (
         f'SELECT "latitude", "longitude", "online", "name", "gateway" FROM (SELECT last("online") AS "online", "name", '
         f'"latitude", "longitude" FROM {of("gateway_state")} WHERE time > now() - {FRESH} AND {_PLACE} '
-        'GROUP BY "gateway")'
+        f'GROUP BY "gateway") WHERE time > now() - {FRESH}'
     )
     panel = standing(
         context, N_("Where they are"), table(question), colour="online", name="name", state="online",
@@ -216,24 +217,25 @@ def _health(context: Context) -> table_builders.Panel:
 
 def _tops(context: Context) -> list[bargauge.Panel]:
     waiting = _said('last("outbox.readings_waiting") AS "n"')
-    made_anew = (
-        f'SELECT spread("uplink.connects") AS "n" FROM {of("telemetry")} WHERE time > now() - 1d AND {_OWN} '
-        f'AND {chosen("gateway")} GROUP BY "gateway"'
+    # A restart of the gateway counts from nought again: what is less than before is left out.
+    more = (
+        f'SELECT non_negative_difference("uplink.connects") AS "more" FROM {of("telemetry")} WHERE time > now() - 1d '
+        f'AND time <= now() AND {_OWN} AND {chosen("gateway")} GROUP BY "gateway"'
     )
+    made_anew = f'SELECT sum("more") AS "n" FROM ({more}) WHERE time > now() - 1d GROUP BY "gateway"'
     return [
         _top(context, N_("Most readings waiting"), waiting, words=N_("The ten fullest outboxes")),
         _top(
             context, N_("Most reconnects"), made_anew,
-            words=N_("Connections to the broker made anew within a day; a restart begins to count anew"),
+            words=N_("Connections to the broker made anew within a day, restarts of the gateway left out"),
         ),
     ]  # fmt: skip
 
 
 def _top(context: Context, title: str, question: str, *, words: str) -> bargauge.Panel:
     """Compare the largest by bars; the question gives `n` a gateway."""
-    panel = bars(
-        context, title, table(f'SELECT top("n", "gateway", {_TOP}) AS "n" FROM ({question})'), words=words
-    )  # fmt: skip
+    top = f'SELECT top("n", "gateway", {_TOP}) AS "n" FROM ({question}) WHERE time > now() - 1d'
+    panel = bars(context, title, table(top), words=words)
     every = common_builders.ReduceDataOptions().values(values=True).fields("/^n$/").limit(_TOP).calcs([])
     return panel.reduce_options(every)
 
@@ -245,7 +247,8 @@ def _versions(context: Context) -> table_builders.Panel:
         f'WHERE time > now() - {FRESH} AND {_PLACE} GROUP BY "gateway"'
     )
     version, gateway = context.say(N_("Version")), context.say(N_("Gateways"))
-    question = table(f'SELECT "version" AS "{version}", "gateway" AS "{gateway}" FROM ({latest})')
+    shown = f'SELECT "version" AS "{version}", "gateway" AS "{gateway}"'
+    question = table(f"{shown} FROM ({latest}) WHERE time > now() - {FRESH}")
     panel = table_builders.Panel().title(context.say(N_("Versions"))).with_target(question).datasource(DATASOURCE)
     panel.description(context.say(N_("Gateways by the version of their software")))
     grouped = {
@@ -267,8 +270,9 @@ def _buses(context: Context) -> table_builders.Panel:
     fields = ", ".join(f'last("{name}") AS "{name}"' for name in _COUNTERS)
     headings = {"gateway": N_("Gateway"), "device": N_("Bus"), **_COUNTERS}
     names = ", ".join(f'"{name}"' for name in headings)
+    question = f"SELECT {names} FROM ({_said_of_buses(fields)}) WHERE time > now() - {_HEARD}"
     panel = rows(
-        context, N_("Buses"), table(f"SELECT {names} FROM ({_said_of_buses(fields)})"), columns=headings,
+        context, N_("Buses"), table(question), columns=headings,
         no_value=N_("No bus has been told of within an hour."),
         words=N_("Counted since each gateway began; buses on which devices speak by themselves are not asked"),
     )  # fmt: skip

@@ -96,7 +96,7 @@ def board(context: Context) -> Board:
     )  # fmt: skip
     towers.row(N_("Fire danger"))
     for tile in _worst(context):
-        towers.add(tile, width=4, height=5)
+        towers.add(tile, width=8, height=4)
     towers.add(_index(context), width=12, height=10).add(_map(context), width=12, height=10)
     towers.add(_stations(context), width=24, height=8).add(_hourly(context), width=24, height=6)
     towers.row(N_("Fires"))
@@ -120,7 +120,7 @@ def _latest(outer: str, *fields: str) -> str:
     others = "".join(f', "{name}"' for name in fields)
     return (
         f'SELECT {outer} FROM (SELECT last("danger") AS "danger"{others} FROM {of("fire_danger")} '
-        f'WHERE time > now() - {_LATEST} AND {below()} GROUP BY "station", "site")'
+        f'WHERE time > now() - {_LATEST} AND {below()} GROUP BY "station", "site") WHERE time > now() - {_LATEST}'
     )
 
 
@@ -244,7 +244,8 @@ def _weather(context: Context) -> table.Panel:
     plain = ", ".join(f'"{name}"' for name in (*points, "gateway", "device") if name != "wind_direction")
     question = (
         f'SELECT {plain}, "wind_direction" + {_WIND} AS "wind_direction" FROM (SELECT {inner} FROM "telemetry" '
-        f'WHERE time > now() - {_NOW} AND {_HERE} GROUP BY "gateway", "device")'
+        f'WHERE time > now() - {_NOW} AND time <= now() AND {_HERE} GROUP BY "gateway", "device") '
+        f"WHERE time > now() - {_NOW} AND time <= now()"
     )
     words = N_("The latest reading of the last hour of every device that measures weather")
     panel = rows(context, N_("Weather now"), as_table(question), columns=headings, words=words)
