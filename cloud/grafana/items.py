@@ -15,7 +15,7 @@ from msgspec import Struct
 from cloud.grafana.client import GrafanaClient, part
 from cloud.grafana.compare import is_covered, shaped
 from cloud.grafana.digest import digest_of, is_untouched, mark_in, marked
-from cloud.grafana.errors import GrafanaMissingError
+from cloud.grafana.errors import GrafanaConflictError, GrafanaMissingError, GrafanaRefusedError
 
 REDACTED = "[REDACTED]"
 """How Grafana writes a secret that it keeps."""
@@ -52,12 +52,14 @@ class Found(Struct, frozen=True):
         owner: whose it is.
         is_same: nothing is to be done.
         note: what a write needs to know: a version, where it lies.
+        is_moved: the same or not, it lies where somebody has put it.
     """
 
     present: Any
     owner: Owner
     is_same: bool
     note: Any = None
+    is_moved: bool = False
 
 
 class Item(Protocol):
@@ -125,9 +127,17 @@ class FolderItem:
         self.wanted = {"title": title}
 
     async def look(self, client: GrafanaClient) -> Found | None:
-        """Look it up by its uid."""
+        """Look it up by its uid.
+
+        Raises:
+            GrafanaConflictError: it is not there, and another of its title is; newer Grafanas would make a second one.
+        """
         there = await _get(client, f"/api/folders/{part(self.uid)}")
         if there is None:
+            for other in await client.request("GET", "/api/folders"):
+                if other["title"] == self.name:
+                    why = f"a folder with the same name is there, its uid is {other['uid']}"
+                    raise GrafanaConflictError(why, status=0)
             return None
         is_same = there["title"] == self.name
         return Found(shaped(there, self.wanted), Owner.OURS if is_same else Owner.PEOPLE, is_same, there)
@@ -173,11 +183,16 @@ class PermissionsItem:
         return Found(present, owner, is_same, [one for one in entries if not self._is_ours(one)])
 
     async def write(self, client: GrafanaClient, found: Found | None, *, force: bool) -> None:  # noqa: ARG002
-        """Set ours, and say again what is others'."""
+        """Set ours, and say again what is others'.
+
+        Raises:
+            GrafanaRefusedError: one of the teams is not there.
+        """
         items = [self._entry(who, name) for who, name in self.wanted.items()]
         for one in found.note if found else []:
-            key = next(key for key in ("userId", "teamId", "role") if one.get(key))
-            items.append({key: one[key], "permission": one["permission"]})
+            named = [key for key in ("userId", "teamId", "role") if one.get(key)]
+            # Of nobody: it gives nobody anything, and cannot be said again.
+            items += [{key: one[key], "permission": one["permission"]} for key in named[:1]]
         await client.request("POST", self._path, {"items": items})
 
     def _is_ours(self, entry: Mapping[str, Any]) -> bool:
@@ -190,6 +205,8 @@ class PermissionsItem:
         permission = VIEW if name == "view" else EDIT
         if who in _DEFAULT_ROLES:
             return {"role": who, "permission": permission}
+        if who not in self._ids:
+            raise GrafanaRefusedError(f"the team {who} is not there", status=0)
         return {"teamId": self._ids[who], "permission": permission}
 
 
@@ -270,7 +287,9 @@ class DashboardItem:
         if meta.get("provisioned"):
             owner = Owner.FILE
         present = {key: value for key, value in model.items() if key not in ("id", "version", "iteration")}
-        return Found(present, owner, mark == self._digest, {"version": model.get("version"), **meta})
+        note = {"version": model.get("version"), **meta}
+        is_moved = note.get("folderUid", self.folder) != self.folder
+        return Found(present, owner, mark == self._digest, note, is_moved)
 
     async def write(self, client: GrafanaClient, found: Found | None, *, force: bool) -> None:
         """Save it; one that somebody has moved to another folder stays there unless forced."""
@@ -278,7 +297,8 @@ class DashboardItem:
         folder = self.folder
         if found is not None:
             model["version"] = found.note["version"]
-            folder = folder if force else found.note.get("folderUid") or folder
+            # "" is the root of all folders.
+            folder = folder if force else found.note.get("folderUid", folder)
         message = f"langyan {self._digest}"
         body = {"dashboard": model, "folderUid": folder, "message": message, "overwrite": force}
         await client.request("POST", "/api/dashboards/db", body)
@@ -333,22 +353,35 @@ class RulesItem:
 
     def __init__(self, folder: str, name: str, every_s: int, rules: Iterable[Mapping[str, Any]]) -> None:
         self.folder, self.name = folder, name
+        self._rules = list(rules)
         placed = {"folderUID": folder, "ruleGroup": name}
         self.wanted: dict[str, Any] = {
-            "title": name, "folderUid": folder, "interval": every_s, "rules": [{**one, **placed} for one in rules],
+            "title": name, "folderUid": folder, "interval": every_s,
+            "rules": [{**one, **placed} for one in self._rules],
         }  # fmt: skip
         self._path = f"{_PROVISIONED}/folder/{part(self.folder)}/rule-groups/{part(self.name)}"
 
     async def look(self, client: GrafanaClient) -> Found | None:
-        """Look the group up; rules that were written by the API cannot be changed in Grafana's pages."""
+        """Look the group up, or else its rules one by one; what an API wrote cannot be changed in Grafana's pages."""
         there = await _get(client, self._path)
         if there is None or not there.get("rules"):
-            return None
+            return await self.elsewhere(client)
         order = {rule["uid"]: place for place, rule in enumerate(self.wanted["rules"])}
         there["rules"].sort(key=lambda rule: order.get(rule.get("uid"), len(order)))
-        owners = {_owner(rule) for rule in there["rules"]}
-        owner = next(one for one in (Owner.FILE, Owner.PEOPLE, Owner.OURS) if one in owners)
         is_same = is_covered(_in_ms(there), _in_ms(self.wanted))
+        return Found(shaped(there, self.wanted), _strictest(there["rules"]), is_same)
+
+    async def elsewhere(self, client: GrafanaClient) -> Found | None:
+        """Look each rule up by its uid, wherever it stands: Grafana has a rule once, and one from a file stays there.
+
+        A file names its folder by the title alone, so that one's uid is not ours.
+        """
+        asked = [await _get(client, f"{_PROVISIONED}/alert-rules/{part(one['uid'])}") for one in self.wanted["rules"]]
+        rules = [one for one in asked if one is not None]
+        if not rules:
+            return None
+        there, owner = {"rules": rules}, _strictest(rules)
+        is_same = owner is Owner.FILE and is_covered(_in_ms(there), _in_ms({"rules": self._rules}))
         return Found(shaped(there, self.wanted), owner, is_same)
 
     async def write(self, client: GrafanaClient, found: Found | None, *, force: bool) -> None:  # noqa: ARG002
@@ -356,6 +389,28 @@ class RulesItem:
         # The API wants an organisation in each, and takes the token's in its place.
         rules = [{**one, "orgID": 1} for one in self.wanted["rules"]]
         await client.request("PUT", self._path, {**self.wanted, "rules": rules})
+
+
+class RulesFolderItem(FolderItem):
+    """The folder of alert rules; it is not made for rules that stand in another one and stay there.
+
+    Args:
+        uid: of the folder.
+        title: its title.
+        rules: that belong in it.
+    """
+
+    def __init__(self, uid: str, title: str, rules: RulesItem) -> None:
+        super().__init__(uid, title)
+        self._rules = rules
+
+    async def look(self, client: GrafanaClient) -> Found | None:
+        """Look it up by its uid; where it is not there, the rules first: a file's folder may have our title."""
+        if await _get(client, f"/api/folders/{part(self.uid)}") is None:
+            rules = await self._rules.elsewhere(client)
+            if rules is not None and rules.owner is Owner.FILE:
+                return Found({}, Owner.FILE, is_same=True)
+        return await super().look(client)
 
 
 async def _get(client: GrafanaClient, path: str, *, params: Mapping[str, str] | None = None) -> Any:
@@ -372,6 +427,12 @@ def _who(entry: Mapping[str, Any]) -> str:
 def _owner(provisioned: Mapping[str, Any]) -> Owner:
     """Read the provenance: `api` is a push, `file` a file; without one it was made in Grafana's pages."""
     return {"api": Owner.OURS, "file": Owner.FILE}.get(str(provisioned.get("provenance")), Owner.PEOPLE)
+
+
+def _strictest(rules: Iterable[Mapping[str, Any]]) -> Owner:
+    """Tell who of the owners has the last word."""
+    owners = {_owner(rule) for rule in rules}
+    return next((one for one in (Owner.FILE, Owner.PEOPLE) if one in owners), Owner.OURS)
 
 
 def _source_digest(source: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from cloud.grafana.board import Context
 from cloud.grafana.build import Folder, build_all
 from cloud.grafana.client import GrafanaClient
 from cloud.grafana.compare import difference
-from cloud.grafana.errors import GrafanaRefusedError, GrafanaTokenError, NotGrafanaError
+from cloud.grafana.errors import GrafanaAwayError, GrafanaRefusedError, GrafanaTokenError, NotGrafanaError
 from cloud.grafana.folders import ALERTS_UID, alerts_title, title_of, uid_of
 from cloud.grafana.items import (
     ContactPointItem,
@@ -24,6 +24,7 @@ from cloud.grafana.items import (
     Item,
     Owner,
     PermissionsItem,
+    RulesFolderItem,
     RulesItem,
     SourceItem,
     TeamItem,
@@ -39,6 +40,9 @@ READERS: dict[Folder, tuple[Folder, ...] | None] = {
     Folder.MANAGEMENT: (Folder.MANAGEMENT,),
 }
 """Whose teams see a folder; None is everybody who may sign in."""
+_ROLE_OF_ALL = "Viewer"
+_OPEN = N_("Until that is done, everybody who may sign in may see this folder. Permissions need the role Admin.")
+_BROKEN = 500
 
 
 class Action(StrEnum):
@@ -96,19 +100,19 @@ def items_of(
     """
     ids: dict[str, int] = {}
     titles = {one: title_of(context, one) for one in Folder}
+    tells_desk = bool(context.desk_url and alert_secret)
+    rules = RulesItem(ALERTS_UID, GROUP, EVERY_S, alert_rules(context, receiver=RECEIVER if tells_desk else ""))
     items: list[Item] = [FolderItem(uid_of(one), title) for one, title in titles.items()]
-    items.append(FolderItem(ALERTS_UID, alerts_title(context)))
+    items.append(RulesFolderItem(ALERTS_UID, alerts_title(context), rules))
     if has_permissions:
         items += [TeamItem(team_name(one), ids) for one in Folder]
         items += [PermissionsItem(uid_of(one), title, _readers(one), ids) for one, title in titles.items()]
     if source is not None:
         items.append(SourceItem(source))
     items += [DashboardItem(uid_of(one.folder), one.model) for one in build_all(context)]
-    tells_desk = bool(context.desk_url and alert_secret)
     if tells_desk:
         items.append(ContactPointItem(contact_point(context.desk_url, alert_secret)))
-    rules = alert_rules(context, receiver=RECEIVER if tells_desk else "")
-    return [*items, RulesItem(ALERTS_UID, GROUP, EVERY_S, rules)]
+    return [*items, rules]
 
 
 async def push(
@@ -124,7 +128,7 @@ async def push(
         told: called with each step as it is done.
 
     Raises:
-        GrafanaAwayError: Grafana does not answer; what has been told is done.
+        GrafanaAwayError: Grafana does not answer; what has been told is done. A 500 to one write is no such answer.
         GrafanaTokenError, NotGrafanaError: nothing can be done with this token, or at this URL.
     """
     missing: set[str] = set()
@@ -137,7 +141,8 @@ async def push(
         except (GrafanaTokenError, NotGrafanaError):
             raise
         except GrafanaRefusedError as error:
-            step = Step(item.kind, item.name, Action.FAILED, str(error), error.hint)
+            is_open = isinstance(item, PermissionsItem) and _ROLE_OF_ALL not in item.wanted
+            step = Step(item.kind, item.name, Action.FAILED, str(error), _OPEN if is_open else error.hint)
             if isinstance(item, FolderItem):
                 missing.add(item.uid)
         told(step)
@@ -149,6 +154,8 @@ def judge(found: Found | None, *, force: bool, has_secret: bool) -> tuple[Action
         return Action.NEW, ""
     if found.owner is Owner.FILE:
         return (Action.SAME, "") if found.is_same else (Action.KEPT, N_("it comes from a file of Grafana's"))
+    if found.is_moved and force:
+        return Action.CHANGED, ""
     if found.is_same:
         return (Action.RENEWED if has_secret else Action.SAME), ""
     if found.owner is Owner.PEOPLE and not force:
@@ -160,13 +167,23 @@ async def _bring(client: GrafanaClient, item: Item, *, dry_run: bool, force: boo
     found = await item.look(client)
     action, why = judge(found, force=force, has_secret=item.has_secret)
     if action in (Action.NEW, Action.CHANGED, Action.RENEWED) and not dry_run:
-        await item.write(client, found, force=force)
+        await _write(client, item, found, force=force)
     differs = action in (Action.CHANGED, Action.KEPT) and found is not None
     lines = difference(found.present, item.wanted) if differs and found is not None else []
     return Step(item.kind, item.name, action, why, lines=tuple(lines))
 
 
+async def _write(client: GrafanaClient, item: Item, found: Found | None, *, force: bool) -> None:
+    try:
+        await item.write(client, found, force=force)
+    except GrafanaAwayError as error:
+        # It has just been looked up: Grafana is there, and cannot do this one thing.
+        if error.status != _BROKEN:
+            raise
+        raise GrafanaRefusedError(str(error), status=_BROKEN) from error
+
+
 def _readers(folder: Folder) -> dict[str, str]:
     teams = READERS[folder]
-    readers = ["Viewer"] if teams is None else [team_name(one) for one in teams]
+    readers = [_ROLE_OF_ALL] if teams is None else [team_name(one) for one in teams]
     return _EDITORS | dict.fromkeys(readers, "view")

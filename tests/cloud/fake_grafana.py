@@ -15,17 +15,31 @@ import jsonschema
 from aiohttp import web
 from msgspec import Struct
 
-from tests.cloud.grafana_store import Refusal, Store
+from tests.cloud.grafana_store import NO_RIGHTS, Account, Refusal, Store
 
 ADMIN, EDITOR, VIEWER = "glsa_admin", "glsa_editor", "glsa_viewer"
 """Tokens of service accounts, one for each role."""
-_ROLES = {VIEWER: 0, EDITOR: 1, ADMIN: 2}
+_ACCOUNTS = {ADMIN: Account("Admin", 7), EDITOR: Account("Editor", 8), VIEWER: Account("Viewer", 9)}
+_ROLES = ("Viewer", "Editor", "Admin")
 _API = "/api"
 _DOCUMENT = json.loads((Path(__file__).parent / "data" / "grafana-openapi.json").read_text("utf-8"))
-# What a role may do at least; everything else is for administrators.
+# The least role for it, as its place in `_ROLES`; everything else is for administrators. What depends on a folder's own
+# permissions is held against them in `grafana_store`: an editor makes folders, and administers those. Source: Grafana's
+# basic roles, "RBAC role definitions": `folders:creator` and `alerting:writer` are editors', `teams:writer` is not.
 _LEAST = {
     ("GET", "/search"): 0,
+    ("GET", "/folders"): 0,
+    ("POST", "/folders"): 1,
     ("GET", "/folders/{folder_uid}"): 0,
+    ("PUT", "/folders/{folder_uid}"): 0,
+    ("GET", "/folders/{folder_uid}/permissions"): 0,
+    ("POST", "/folders/{folder_uid}/permissions"): 0,
+    ("GET", "/v1/provisioning/contact-points"): 1,
+    ("POST", "/v1/provisioning/contact-points"): 1,
+    ("PUT", "/v1/provisioning/contact-points/{UID}"): 1,
+    ("GET", "/v1/provisioning/alert-rules/{UID}"): 1,
+    ("GET", "/v1/provisioning/folder/{FolderUID}/rule-groups/{Group}"): 1,
+    ("PUT", "/v1/provisioning/folder/{FolderUID}/rule-groups/{Group}"): 1,
     ("GET", "/dashboards/uid/{uid}"): 0,
     ("POST", "/ds/query"): 0,
     ("GET", "/annotations"): 0,
@@ -92,16 +106,16 @@ class FakeGrafana:
         except Refusal as refusal:
             return web.json_response(refusal.body, status=refusal.status)
 
-    @staticmethod
-    def _admit(request: web.Request, template: str) -> None:
+    def _admit(self, request: web.Request, template: str) -> None:
         if template == "/health":
             return
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if token not in _ROLES:
+        if token not in _ACCOUNTS:
             raise Refusal(401, "Invalid API key")
+        self.store.account = _ACCOUNTS[token]
         least = 0 if template.startswith("/live/") else _LEAST.get((request.method, template), 2)
-        if _ROLES[token] < least:
-            raise Refusal(403, "You'll need additional permissions to perform this action.")
+        if _ROLES.index(self.store.account.role) < least:
+            raise Refusal(403, NO_RIGHTS)
 
 
 def _read(raw: bytes) -> Any:

@@ -13,17 +13,29 @@ from urllib.parse import unquote
 
 import anyio.to_thread
 from aiohttp import web
+from msgspec import Struct
 
 from tests.cloud import grafana_frames, grafana_rig
 
 REDACTED = "[REDACTED]"
 _SECRETS = ("authorization_credentials", "password")
 _UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
-_SERVICE_ACCOUNT = 7
+NO_RIGHTS = "You'll need additional permissions to perform this action."
+_VIEW, _EDIT, _ADMIN = 1, 2, 4
 _NAMES = {1: "View", 2: "Edit", 4: "Admin"}
 _LEAST_REFRESH_S = 5
 
+# Of a folder that is new, beside whoever made it; the root of all folders has them for ever.
+_BORN = [{"role": "Editor", "permission": _EDIT}, {"role": "Viewer", "permission": _VIEW}]
+
 Values = dict[str, Any]
+
+
+class Account(Struct, frozen=True):
+    """Who asks: a service account, by its id as a user, and its role in the organisation."""
+
+    role: str
+    user_id: int
 
 
 class Refusal(Exception):  # noqa: N818 - no error of ours: an answer
@@ -48,6 +60,8 @@ class Store:
         annotations: by id.
         pushed: texts that came to a stream of Grafana Live, by its name.
         mend: what the server does to a dashboard as it stores it.
+        account: who asks now.
+        takes_title_twice: newer Grafanas make a second folder of the same title; older ones refuse it.
     """
 
     def __init__(self, version: str) -> None:
@@ -63,6 +77,8 @@ class Store:
         self.annotations: dict[int, Values] = {}
         self.pushed: dict[str, list[str]] = {}
         self.mend: Callable[[Values], Values] = lambda model: model
+        self.account = Account("Admin", 7)
+        self.takes_title_twice = False
         self._last_id = 0
 
     async def do(
@@ -93,35 +109,40 @@ class Store:
             raise Refusal(400, "folder title cannot be empty")
         if body.get("uid") in self.folders:
             raise Refusal(409, "a folder/dashboard with the same uid already exists")
-        if body["title"] in [one["title"] for one in self.folders.values()]:
+        if not self.takes_title_twice and body["title"] in [one["title"] for one in self.folders.values()]:
             raise Refusal(409, "a folder with the same name already exists in the current location")
         uid = body.get("uid") or f"made-{self._next_id()}"
         self.folders[uid] = {"id": self._next_id(), "uid": uid, "title": body["title"], "version": 1, "orgId": 1}
-        self.permissions[uid] = [
-            {"role": "Editor", "permission": 2},
-            {"role": "Viewer", "permission": 1},
-            {"userId": _SERVICE_ACCOUNT, "userLogin": "sa-langyan", "permission": 4},
-        ]
+        maker = {"userId": self.account.user_id, "userLogin": "sa-langyan", "permission": _ADMIN}
+        self.permissions[uid] = [*_BORN, maker]
         return self.folders[uid]
+
+    def _get_folders(self, _: Any) -> list[Values]:
+        kept = ("id", "uid", "title")
+        return [
+            {key: folder[key] for key in kept if key in folder}
+            for uid, folder in self.folders.items()
+            if self._may(uid, _VIEW)
+        ]
 
     def _get_folders_one(self, uid: str, _: Any) -> Values:
         return self._folder(uid)
 
     def _put_folders_one(self, uid: str, body: Values, _: Any) -> Values:
-        folder = self._folder(uid)
+        folder = self._folder(uid, _EDIT)
         if not body.get("overwrite") and body.get("version") != folder["version"]:
             raise Refusal(412, "the folder has been changed by someone else", status="version-mismatch")
         folder |= {"title": body["title"], "version": folder["version"] + 1}
         return folder
 
     def _get_folders_one_permissions(self, uid: str, _: Any) -> list[Values]:
-        self._folder(uid)
+        self._folder(uid, _ADMIN)
         return [
             one | {"permissionName": _NAMES[one["permission"]], "inherited": False} for one in self.permissions[uid]
         ]
 
     def _post_folders_one_permissions(self, uid: str, body: Values, _: Any) -> Values:
-        self._folder(uid)
+        self._folder(uid, _ADMIN)
         kept: list[Values] = []
         for one in body["items"]:
             if sum(bool(one.get(key)) for key in ("role", "teamId", "userId")) != 1:
@@ -209,13 +230,14 @@ class Store:
         return [
             {"uid": uid, "title": one["dashboard"]["title"], "type": "dash-db"}
             for uid, one in self.dashboards.items()
-            if tags <= set(one["dashboard"].get("tags") or [])
+            if tags <= set(one["dashboard"].get("tags") or []) and self._may(one["meta"]["folderUid"], _VIEW)
         ]
 
     def _get_dashboards_uid_one(self, uid: str, _: Any) -> Values:
         if uid not in self.dashboards:
             raise Refusal(404, "Dashboard not found")
         there = self.dashboards[uid]
+        self._hold(there["meta"]["folderUid"], _VIEW)
         return copy.deepcopy({"dashboard": there["dashboard"], "meta": there["meta"]})
 
     def _get_dashboards_uid_one_versions(self, uid: str, _: Any) -> Values:
@@ -228,6 +250,7 @@ class Store:
         _check_dashboard(model)
         if body.get("folderUid") and body["folderUid"] not in self.folders:
             raise Refusal(400, "folder not found")
+        self._hold(body.get("folderUid", ""), _EDIT)
         there = self.dashboards.get(uid)
         version = there["dashboard"]["version"] if there else 0
         if there and there["meta"].get("provisioned"):
@@ -272,7 +295,7 @@ class Store:
     def _put_v_provisioning_folder_one_rule_groups_one(
         self, folder: str, group: str, body: Values, headers: Any
     ) -> Values:
-        self._folder(folder)
+        self._folder(folder, _EDIT)
         points = [one["name"] for one in self.contact_points]
         for rule in body["rules"]:
             receiver = (rule.get("notification_settings") or {}).get("receiver")
@@ -282,12 +305,27 @@ class Store:
                 raise Refusal(400, f"condition {rule['condition']} does not exist")
         if body["interval"] <= 0 or body["interval"] % 10:
             raise Refusal(400, "interval must be a multiple of 10 s")
-        for rule in self.groups.get((folder, group), {"rules": []})["rules"]:
-            _check_provenance(rule)
+        self._take_from_groups({rule["uid"] for rule in body["rules"]}, _provenance(headers))
         added = {"updated": "2026-01-01T00:00:00Z", "provenance": _provenance(headers)}
         rules = [rule | {"for": _as_grafana(rule["for"]), "id": self._next_id()} | added for rule in body["rules"]]
         self.groups[folder, group] = body | {"rules": rules}
         return body
+
+    def _get_v_provisioning_alert_rules_one(self, uid: str, _: Any) -> Values:
+        for group in self.groups.values():
+            for rule in group["rules"]:
+                if rule["uid"] == uid:
+                    return copy.deepcopy(dict(rule))
+        raise Refusal(404, "rule not found")
+
+    def _take_from_groups(self, uids: set[str], provenance: str) -> None:
+        """Take rules from where they stood: a rule's uid is there once, and whoever writes its group moves it there."""
+        for group in self.groups.values():
+            for rule in group["rules"]:
+                stored = rule.get("provenance", "")
+                if rule["uid"] in uids and stored not in ("", provenance):
+                    raise Refusal(500, f"cannot update with provided provenance '{provenance}', needs '{stored}'")
+            group["rules"] = [rule for rule in group["rules"] if rule["uid"] not in uids]
 
     # Annotations and Live.
 
@@ -322,10 +360,22 @@ class Store:
     def _post_live_push_one(self, stream: str, body: str, _: Any) -> None:
         self.pushed.setdefault(stream, []).append(body)
 
-    def _folder(self, uid: str) -> Values:
+    def _folder(self, uid: str, least: int = _VIEW) -> Values:
         if uid not in self.folders:
             raise Refusal(404, "folder not found", status="not-found")
+        self._hold(uid, least)
         return self.folders[uid]
+
+    def _hold(self, uid: str, least: int) -> None:
+        if not self._may(uid, least):
+            raise Refusal(403, NO_RIGHTS)
+
+    def _may(self, uid: str, least: int) -> bool:
+        """Tell whether who asks has at least this permission in a folder."""
+        mine = ({"role": self.account.role}, {"userId": self.account.user_id})
+        entries = self.permissions.get(uid, _BORN)
+        found = [one["permission"] for one in entries if any(key.items() <= one.items() for key in mine)]
+        return self.account.role == "Admin" or max(found, default=0) >= least
 
 
 def _check_dashboard(model: Values) -> None:
