@@ -16,6 +16,7 @@ from tests.cloud.grafana_stock import line_of
 
 DESK = "https://desk.example.org"
 MINUTE_US = 60_000_000
+NOW_MS = time.time_ns() // 1_000_000
 EAST, WEST = path_tag("city/east/"), path_tag("city/west/")
 ROW = dict[str, Any]
 
@@ -73,8 +74,12 @@ def _write(url: str, now_us: int) -> None:
         lines.append(line_of(MEASUREMENTS["site_state"], tags, fields, now_us - ago * MINUTE_US))
     day = {"handled": 4, "closed_within": 3, "closed": 4, "false_calls": 1}
     empty = dict.fromkeys(day, 0)
-    for name, fields in (("east", day), ("west", empty)):
-        tags = {"area": name, "kind": "panic", "severity": "high"}
+    # What nobody has taken yet, and was closed all the same: it counts, in the rate as in the table.
+    more = {"handled": 0, "closed_within": 3, "closed": 0, "false_calls": 0}
+    rest = {"handled": 4, "closed_within": 0, "closed": 0, "false_calls": 0}
+    for name, kind, fields in (("east", "panic", day), ("west", "panic", empty), ("east", "smoke", more),
+                               ("east", "tamper", rest)):  # fmt: skip
+        tags = {"area": name, "kind": kind, "severity": "high"}
         kept.append(line_of(MEASUREMENTS["alarms_by_area"], tags, fields, now_us - 60 * MINUTE_US))
     grafana_rig.write(url, lines)
     grafana_rig.write(url, kept, policy=LONG_POLICY)
@@ -111,9 +116,22 @@ def test_a_full_stop_in_a_sites_id_is_no_pattern(url: str) -> None:
 
 def test_the_disposition_rate_is_that_of_the_numbers(url: str) -> None:
     board = response.board(context())
-    assert [one["sum_sum"] for one in answer(board, "Disposition rate", url, area="east")] == [0.75]
+    assert [one["share"] for one in answer(board, "Disposition rate", url, area="east")] == [0.75]
+    (row,) = answer(board, "Areas compared", url, compared="east")
+    assert row["disposition"] == 75
     # Where nobody took anything there is no rate, and not one of nought.
     assert answer(board, "Disposition rate", url, area="west") == []
+
+
+@pytest.mark.parametrize("title", ["False calls", "Alarms of each day"])
+def test_what_is_counted_by_local_day_is_drawn_as_wide_as_a_day(url: str, title: str) -> None:
+    board = response.board(context(timezone="Asia/Kathmandu"))
+    (drawn,) = (one for one in board.build()["panels"] if one.get("title") == title and one["type"] == "timeseries")
+    assert drawn["interval"] == "1d"
+    one = next(asked for asked in grafana_rig.questions(board.build(), {"area": "east"}, now_ms=NOW_MS)
+               if asked.panel.get("id") == drawn["id"] and "critical" not in asked.question)  # fmt: skip
+    moments = [row[0] for found in grafana_rig.ask(url, one.question) for row in found.values]
+    assert {moment % 86_400_000 for moment in moments} == {(24 * 60 - 345) * 60_000}, "midnight in Kathmandu"
 
 
 def test_a_row_leads_to_the_desk_only_where_the_desk_is_known() -> None:
