@@ -17,11 +17,11 @@ from cloud.grafana.board import COLUMNS, Context
 from cloud.grafana.build import build_all
 from cloud.grafana.expand import Chosen, Window, fill
 from langyan.servers import Influx
-from scripts.drawn import svg
+from scripts.drawn import story, svg
 from scripts.drawn.panels import Box, draw
 from tests.cloud import grafana_rig as rig
 from tests.cloud.grafana_frames import Frame, frames_of, shown_by
-from tests.cloud.grafana_stock import AHEAD_MIN, MINUTE_US, profiles
+from tests.cloud.grafana_stock import profiles
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 WIDTH = 1_440
@@ -40,8 +40,7 @@ def main(folder: Path = PICTURES) -> int:
     """Draw all of them into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="langyan-pictures-") as data, Influx(Path(data)) as influx:
-        # The stock is written ahead; of a picture the last word is the present.
-        rig.fill(influx.url, now_us=time.time_ns() // 1_000 - AHEAD_MIN * MINUTE_US)
+        rig.fill(influx.url, stock=story.lines(time.time_ns() // 1_000))
         for name, (uid, language, rows) in DRAWN.items():
             built = build_all(Context(language=language, desk_url="https://desk.example", profiles=profiles()))
             model = next(one.model for one in built if one.uid == uid)
@@ -54,7 +53,7 @@ def main(folder: Path = PICTURES) -> int:
 def picture(model: Mapping[str, Any], url: str, rows: int) -> str:
     """Draw one dashboard down to a row of its grid."""
     now_ms = time.time_ns() // 1_000_000
-    chosen = rig.choose_variables(model, url, [], now_ms=now_ms)
+    chosen = rig.choose_variables(model, url, [], now_ms=now_ms, choose=chosen_for(model))
     window = rig.window_of(model, {}, now_ms)
     panels = [panel for panel in model["panels"] if panel["gridPos"]["y"] + panel["gridPos"]["h"] <= rows]
     every = rig.questions({**model, "panels": panels}, chosen, now_ms=now_ms)
@@ -65,10 +64,15 @@ def picture(model: Mapping[str, Any], url: str, rows: int) -> str:
         title = fill(str(panel.get("title", "")), chosen, window)
         own = [one for one in asked.get(panel["id"], ()) if one.scoped == asked[panel["id"]][0].scoped]
         frames = [frame for one in own for frame in frames_of(rig.ask(url, one.question), one.target)]
-        drawn += _panel(panel, title, shown_by(panel, frames), window)
+        drawn += _panel(panel, title, shown_by(panel, frames), rig.window_of(model, panel, now_ms))
     body = "\n".join(one for one in drawn if one)
     size = f'viewBox="0 0 {WIDTH} {height}" font-family="{svg.FONT}"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n{body}\n</svg>\n'
+
+
+def chosen_for(model: Mapping[str, Any]) -> Mapping[str, Chosen]:
+    """Choose what somebody would look at who comes from the wall: the site of the newest alarm."""
+    return {"site": "school-3"} if model["uid"] == "langyan-site" else {}
 
 
 def _panel(panel: Mapping[str, Any], title: str, frames: list[Frame], window: Window) -> Iterator[str]:

@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -91,13 +91,15 @@ class _Answer(Struct):
     error: str = ""
 
 
-def fill(url: str, *, database: str = DATABASE, now_us: int | None = None) -> None:
-    """Make the database with its policies, and write the stock of the last day and a little ahead."""
+def fill(
+    url: str, *, database: str = DATABASE, now_us: int | None = None, stock: Iterable[tuple[str, bytes]] | None = None
+) -> None:
+    """Make the database with its policies, and write the stock of the last day and a little ahead, or another one."""
     command(url, f'CREATE DATABASE "{database}"')
     for policy in (LONG_POLICY, HOURS_POLICY):
         command(url, f'CREATE RETENTION POLICY "{policy}" ON "{database}" DURATION INF REPLICATION 1')
     now_us = time.time_ns() // 1_000 if now_us is None else now_us
-    for policy, lines in grafana_stock.written(grafana_stock.lines(now_us)).items():
+    for policy, lines in grafana_stock.written(stock or grafana_stock.lines(now_us)).items():
         write(url, lines, database=database, policy=policy)
 
 
