@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from contract.telemetry import Value
 from langyan.errors import LangyanError
+from langyan.given_up import forgive
 from simulators.control_messages import Stats
 
 MEASUREMENT = "telemetry"
@@ -91,6 +92,7 @@ def balance(
     stats: Mapping[str, Stats],
     numbered: Mapping[str, Mapping[str, str]],
     outputs: Collection[str] = (),
+    given_up: Mapping[tuple[str, str], int] | None = None,
 ) -> Balance:
     """Compare.
 
@@ -100,17 +102,19 @@ def balance(
         stats: what the simulated devices of each gateway counted.
         numbered: by gateway and device the point that numbers its readings.
         outputs: points that are left out, because a write reads them back, and that is no reading.
+        given_up: by gateway and bus, answers that came when nobody waited for them any more.
     """
     produced = stored = lost = duplicates = 0
+    late = dict(given_up or {})
     for gateway, said in stats.items():
         counts = stored_counts(url, database, gateway)
         for device, its in said.devices.items():
-            for point, made in its.counts.readings.items():
-                if point in outputs:
-                    continue
-                kept = counts.get((device, point), 0)
-                produced, stored = produced + made, stored + kept
-                lost, duplicates = lost + max(0, made - kept), duplicates + max(0, kept - made)
+            made = {point: count for point, count in its.counts.readings.items() if point not in outputs}
+            missing = {point: count - counts.get((device, point), 0) for point, count in made.items()}
+            forgiven = forgive(late, (gateway, its.bus), missing)
+            produced, stored = produced + sum(made.values()), stored + sum(made.values()) - sum(missing.values())
+            lost += sum(max(0, count - forgiven) for count in missing.values())
+            duplicates += sum(max(0, -count) for count in missing.values())
             if device in numbered.get(gateway, {}):
                 numbers = stored_numbers(url, database, gateway, device, numbered[gateway][device])
                 duplicates += sum(one == other for one, other in pairwise(numbers))

@@ -185,13 +185,15 @@ def _count(stage: Stage, pressed: list[Pressed], seconds: float, console: Consol
         wait_until(lambda: find(database).is_good(), FINDINGS_LIMIT_S, every_s=0.2)
     stage.officer.close_all()
     wait_until(lambda: not _untold(stage), SETTLE_LIMIT_S, every_s=0.1)
-    ended = stage.ended()
+    ended, given_up = stage.ended(), stage.given_up()
     for gateway in stage.gateways.values():
         gateway.stop()
     for name in ended:
         console.print(_("{name} has ended by itself; its log is in {folder}").format(name=name, folder=stage.folder))
     stats = {gateway: control.stats() for gateway, control in stage.controls.items()}
-    found: Balance = balance(stage.influx.url, DATABASE, stats=stats, numbered=NUMBERED, outputs=[SIREN.point])
+    found: Balance = balance(
+        stage.influx.url, DATABASE, stats=stats, numbered=NUMBERED, outputs=[SIREN.point], given_up=given_up
+    )
     with stage.open_alarms() as database:
         everything = list_alarms(database, state="all", limit=MAX_ALARMS)
         findings = find(database)

@@ -16,18 +16,20 @@ from cloud.settings import load_settings
 from device_profiles.model import Profile
 from device_profiles.site_loader import load_site
 from edge import control as edge_control
-from edge.status import decode_snapshot
+from edge.status import Snapshot, decode_snapshot
 from langyan.demo.city import CHANNEL, PHONE_VARIABLE, make_duty_token, write_city
 from langyan.demo.duty import DutyOfficer
 from langyan.demo.observer import Observer
 from langyan.demo.phone import Phones
 from langyan.demo.sites import Push
 from langyan.desk_client import Access, keep_access
+from langyan.given_up import count_given_up
 from langyan.servers import Influx, Langyan, Mosquitto, ServerError, accepts, die_with_parent, free_port
 from simulators.control_client import Control, ControlError
 
 DATABASE = "langyan"
 _IMPORT_LIMIT_S = 60.0
+_LOOKS = 5
 
 WriteSites = Callable[[Path, int], dict[str, Path]]
 
@@ -165,14 +167,28 @@ class Stage:
 
     def waiting(self, gateway: str) -> tuple[int, int]:
         """Ask a gateway for the readings and alarms in its outbox, as a technician would: also without the broker."""
+        snapshot = self._status(gateway)
+        # It is just starting or ending: the next picture will tell.
+        return (0, 0) if snapshot is None else (snapshot.store.readings_waiting, snapshot.store.alarms_waiting)
+
+    def given_up(self) -> dict[tuple[str, str], int]:
+        """Count answers that came too late, by gateway and bus, while the buses go on; at least so many."""
+        found: dict[tuple[str, str], int] = {}
+        for _ in range(_LOOKS):
+            for gateway, control in self.controls.items():
+                stats, snapshot = control.stats(), self._status(gateway)
+                # What is answered between the two looks hides some of them: the best look counts.
+                for bus, count in ({} if snapshot is None else count_given_up(stats, snapshot)).items():
+                    found[gateway, bus] = max(found.get((gateway, bus), 0), count)
+        return found
+
+    def _status(self, gateway: str) -> Snapshot | None:
         path = self.folder / load_site(self._sites[gateway]).file.outbox.path
         try:
             with edge_control.Control(edge_control.control_path(path)) as gateway_control:
-                store = decode_snapshot(gateway_control.ask({"do": "status"})).store
+                return decode_snapshot(gateway_control.ask({"do": "status"}))
         except edge_control.ControlError:
-            # It is just starting or ending: the next picture will tell.
-            return 0, 0
-        return store.readings_waiting, store.alarms_waiting
+            return None
 
     def is_on(self, push: Push) -> bool:
         """Tell whether a simulated contact or output is on."""

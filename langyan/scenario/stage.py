@@ -14,6 +14,7 @@ from device_profiles.site_loader import load_site
 from edge import control as edge_control
 from edge.status import Snapshot, decode_snapshot
 from langyan.demo.counting import QueryError, stored_counts
+from langyan.given_up import count_given_up, forgive
 from langyan.scenario.clock import StoryClock
 from langyan.scenario.cloud import DATABASE, CloudWishes, ScenarioCloud, StageError
 from langyan.scenario.eyes import Eyes
@@ -218,36 +219,24 @@ class Stage:
                 who, counts = Who(gateway, placed.device.id), stats.devices[placed.device.id].counts
                 # An output that is written is read back, which is no reading.
                 points = [point.key for point in placed.profile.point if not point.writable]
-                pairs = [(counts.readings.get(key, 0), kept.get((who, key), 0)) for key in points]
-                bus = gateway, placed.device.bus
-                late = min(given_up.get(bus, 0), max((0, *(made - came for made, came in pairs))))
-                given_up[bus] = given_up.get(bus, 0) - late
+                made = {key: counts.readings.get(key, 0) for key in points}
+                missing = {key: made[key] - kept.get((who, key), 0) for key in points}
+                late = forgive(given_up, (gateway, placed.device.bus), missing)
                 found[who] = Loss(
-                    produced=sum(made for made, _ in pairs),
-                    lost=sum(max(0, made - came - late) for made, came in pairs),
+                    produced=sum(made.values()),
+                    lost=sum(max(0, one - late) for one in missing.values()),
                     # Answers in noise are counted apart: the gateway may have understood them.
-                    twice=sum(max(0, came - made - counts.noisy - counts.broken) for made, came in pairs),
+                    twice=sum(max(0, -one - counts.noisy - counts.broken) for one in missing.values()),
                 )
         return found
 
     def _count_given_up(self) -> dict[tuple[str, str], int]:
-        """Count, by gateway and bus, the answers that came whole after the gateway had counted their poll as failed.
-
-        They never became readings. None where the gateway was started anew, or wrote: its counters do not tell.
-        """
+        """Count what was given up, by gateway and bus; one that was started anew cannot tell."""
         found: dict[tuple[str, str], int] = {}
         for gateway, control in self.controls.items():
-            snapshot = self._status(gateway)
-            if snapshot is None or snapshot.boot != self._boots[gateway]:
-                continue
-            stats, site = control.stats(), self.sites[gateway]
-            for bus in snapshot.buses:
-                total = bus.total
-                asked = [one.device.id for one in site.devices.get(bus.id, ()) if one.profile.speaks is None]
-                given = sum(stats.devices[device].counts.answers for device in asked)
-                heard = total.answers + total.refusals
-                if not total.writes:
-                    found[gateway, bus.id] = max(0, min(given, total.polls) - heard)
+            stats, snapshot = control.stats(), self._status(gateway)
+            if snapshot is not None and snapshot.boot == self._boots[gateway]:
+                found |= {(gateway, bus): count for bus, count in count_given_up(stats, snapshot).items()}
         return found
 
     def _kept(self) -> Mapping[tuple[Who, str], int]:
