@@ -4,7 +4,7 @@ A dashboard is taken as it is opened: its own span of time, its variables as the
 What Grafana's server fills in (`$timeFilter`, `$__interval`) is left to it; variables are filled in as a browser does.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -12,6 +12,15 @@ from msgspec import Struct
 from cloud.grafana.asking import Answer, ask
 from cloud.grafana.board import TAG
 from cloud.grafana.client import GrafanaClient, part
+from cloud.grafana.errors import (
+    GrafanaAwayError,
+    GrafanaError,
+    GrafanaMissingError,
+    GrafanaRefusedError,
+    GrafanaRightsError,
+    GrafanaTokenError,
+    NotGrafanaError,
+)
 from cloud.grafana.expand import Chosen, fill, options_of
 from cloud.grafana.influxql import DATASOURCE
 from cloud.influx.query import Series
@@ -20,6 +29,9 @@ MAX_DASHBOARDS = 1_000
 ALL = "$__all"
 POINTS = 1_000
 """That a panel has room for."""
+MOST_TROUBLES = 3
+"""So many questions in a row that Grafana itself gives no answer to end a check."""
+_FOR_ALL = (GrafanaTokenError, GrafanaRightsError, GrafanaMissingError, NotGrafanaError)
 _MIN_STEP_MS = 10_000
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _DAY_MS = 86_400_000
@@ -34,9 +46,9 @@ class Asked(Struct, frozen=True):
     Attributes:
         dashboard: uid.
         title: the dashboard's.
-        kind: "panel", "variable" or "annotation".
+        kind: "panel", "variable" or "annotation"; "dashboard" where it could not be read at all.
         name: which one.
-        faults: in the data source's words; none where all went well.
+        faults: in the data source's words, or in ours where Grafana gave no answer; none where all went well.
         rows: of all its questions.
     """
 
@@ -63,19 +75,52 @@ async def uids_of(client: GrafanaClient) -> list[str]:
     return [str(one["uid"]) for one in await client.request("GET", "/api/search", params=params)]
 
 
-async def check(client: GrafanaClient, uid: str, told: Callable[[Asked], None]) -> None:
-    """Ask every question of one dashboard, variables first, in their order.
+class _Troubles:
+    """Takes questions that fail by themselves as faults of what asks them, unless there is no end of them."""
+
+    def __init__(self) -> None:
+        self._in_a_row = 0
+
+    def none(self) -> None:
+        self._in_a_row = 0
+
+    def fault(self, error: GrafanaError) -> str:
+        """Give the error's words; what is wrong with all questions, or with many in a row, is raised again."""
+        self._in_a_row += 1
+        if isinstance(error, _FOR_ALL) or self._in_a_row >= MOST_TROUBLES:
+            raise error
+        return str(error)
+
+
+async def check(client: GrafanaClient, uids: Iterable[str], told: Callable[[Asked], None]) -> None:
+    """Ask every question of dashboards, one after the other: variables first, in their order.
+
+    A question without an answer (too slow, too long, an error of a proxy) is a fault of what asks it; so is a dashboard
+    that is not there (any more).
 
     Args:
-        client: whose account may see the dashboard and ask its data source.
-        uid: the dashboard's.
+        client: whose account may see the dashboards and ask their data source.
+        uids: of dashboards.
         told: called with each as it is answered.
 
     Raises:
-        GrafanaError: as `GrafanaClient.request`; GrafanaMissingError where there is no such dashboard.
+        GrafanaTokenError, GrafanaRightsError, GrafanaMissingError, NotGrafanaError: nothing can be asked so.
+        GrafanaError: as `GrafanaClient.request`, for the `MOST_TROUBLES`th time in a row.
     """
-    model = (await client.request("GET", f"/api/dashboards/uid/{part(uid)}"))["dashboard"]
-    visit = _Visit(client, model)
+    troubles = _Troubles()
+    for uid in uids:
+        try:
+            model = (await client.request("GET", f"/api/dashboards/uid/{part(uid)}"))["dashboard"]
+        except GrafanaMissingError as error:
+            told(Asked(uid, uid, "dashboard", uid, (str(error),), 0))
+        except (GrafanaAwayError, GrafanaRefusedError) as error:
+            told(Asked(uid, uid, "dashboard", uid, (troubles.fault(error),), 0))
+        else:
+            troubles.none()
+            await _check(_Visit(client, model, troubles), uid, model, told)
+
+
+async def _check(visit: "_Visit", uid: str, model: Model, told: Callable[[Asked], None]) -> None:
 
     def tell(kind: str, name: str, answers: Mapping[str, Answer]) -> None:
         faults = tuple(f"{ref}: {one.fault}" for ref, one in answers.items() if one.fault)
@@ -100,8 +145,9 @@ async def check(client: GrafanaClient, uid: str, told: Callable[[Asked], None]) 
 class _Visit:
     """One dashboard as somebody has opened it."""
 
-    def __init__(self, client: GrafanaClient, model: Model) -> None:
+    def __init__(self, client: GrafanaClient, model: Model, troubles: _Troubles) -> None:
         self._client = client
+        self._troubles = troubles
         span = model.get("time") or {}
         self._since, self._until = str(span.get("from", "now-6h")), str(span.get("to", "now"))
         self._chosen: dict[str, Chosen] = {}
@@ -115,7 +161,7 @@ class _Visit:
         query = variable.get("query")
         text = query.get("query", "") if isinstance(query, Mapping) else str(query or "")
         answers = await self.ask([{"refId": name, "query": text, "rawQuery": True}], {})
-        answer = answers[name]
+        (answer,) = answers.values()
         column = Series(values=[[one] for one in answer.texts])
         options = options_of([column], str(variable.get("regex") or ""))
         if variable.get("sort"):
@@ -126,7 +172,7 @@ class _Visit:
         return Answer(answer.fault, len(values), tuple(values))
 
     async def ask(self, targets: list[Any], panel: Model) -> dict[str, Answer]:
-        """Ask the questions of one panel, with variables filled in."""
+        """Ask the questions of one panel, with variables filled in; give answers by `refId`, or one for all of them."""
         since = f"now-{panel['timeFrom']}" if panel.get("timeFrom") else self._since
         step_ms = _step_ms(since, panel)
         queries = []
@@ -139,7 +185,12 @@ class _Visit:
                 "intervalMs": step_ms,
                 "maxDataPoints": POINTS,
             })  # fmt: skip
-        return await ask(self._client, queries, since=since, until=self._until)
+        try:
+            answers = await ask(self._client, queries, since=since, until=self._until)
+        except (GrafanaAwayError, GrafanaRefusedError) as error:
+            return {", ".join(one["refId"] for one in queries): Answer(fault=self._troubles.fault(error))}
+        self._troubles.none()
+        return answers
 
 
 def _as_opened(variable: Model, current: Any, values: list[str]) -> Chosen:

@@ -52,7 +52,7 @@ class GrafanaTokenError(GrafanaRefusedError):
 class GrafanaRightsError(GrafanaRefusedError):
     """403: the token is good, but what its service account may do is not enough."""
 
-    hint = "Give the service account the role Admin for a push, Viewer for a check, Editor for annotations."
+    hint = "Give the service account the role Admin for a push, Editor for a check and for annotations."
 
 
 class GrafanaMissingError(GrafanaRefusedError):

@@ -17,7 +17,12 @@ from langyan.commands.common import fail
 from langyan.commands.grafana_push import AS_JSON, TOKEN_ENV, TOKEN_VARIABLE, URL
 from langyan.i18n import translate as _
 
-_KINDS = {"panel": _("panel"), "variable": _("variable"), "annotation": _("annotation")}
+_KINDS = {
+    "panel": _("panel"),
+    "variable": _("variable"),
+    "annotation": _("annotation"),
+    "dashboard": _("dashboard"),
+}
 
 
 class _Tally:
@@ -77,6 +82,5 @@ async def _check(url: str, token: str, timeout_s: float, wanted: list[str], told
     async with PatientClient(url, token, timeout_s) as client:
         await version_of(client)
         uids = wanted or await uids_of(client)
-        for uid in uids:
-            await ask_all(client, uid, told)
+        await ask_all(client, uids, told)
     return uids

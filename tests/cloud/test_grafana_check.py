@@ -1,6 +1,6 @@
 """The check: every question of a dashboard through Grafana, down to a real InfluxDB."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from cloud.grafana.check import Asked, check, uids_of
 from cloud.grafana.client import GrafanaClient
 from cloud.grafana.errors import GrafanaAwayError, GrafanaMissingError, GrafanaRightsError
 from cloud.grafana.influxql import below, chosen, series, table
-from cloud.grafana.items import DashboardItem, Item, SourceItem
+from cloud.grafana.items import DashboardItem, FolderItem, Item, PermissionsItem, SourceItem
 from cloud.grafana.look import lines, rows
 from cloud.grafana.push import push
 from cloud.grafana.source import data_source
@@ -21,7 +21,7 @@ from cloud.grafana.variables import area, device, gateway
 from cloud.grafana.variables import site as site_variable
 from cloud.settings import Influx1
 from langyan.servers import Influx
-from tests.cloud.fake_grafana import ADMIN, VIEWER, FakeGrafana
+from tests.cloud.fake_grafana import ADMIN, EDITOR, VIEWER, FakeGrafana
 
 pytestmark = pytest.mark.anyio
 CONTEXT = Context(desk_url="https://desk.example.org")
@@ -49,11 +49,11 @@ async def brought(grafana: FakeGrafana, *items: Item) -> None:
 
 
 async def checked(grafana: FakeGrafana, model: dict[str, Any]) -> list[Asked]:
-    """Bring a dashboard and check it, as somebody who may only look."""
+    """Bring a dashboard, to where everybody sees it, and check it."""
     await brought(grafana, DashboardItem("", model))
     found: list[Asked] = []
     async with GrafanaClient(grafana.url, VIEWER) as client:
-        await check(client, model["uid"], found.append)
+        await check(client, [model["uid"]], found.append)
     return found
 
 
@@ -132,18 +132,84 @@ async def test_our_dashboards_are_found_by_their_tag(grafana: FakeGrafana) -> No
         assert await uids_of(client) == ["langyan-try"]
 
 
+async def test_dashboards_of_a_folder_are_found_by_who_may_see_it(grafana: FakeGrafana) -> None:
+    model = board().build()
+    await brought(grafana, FolderItem("f", "F"), DashboardItem("f", model))
+    await brought(grafana, PermissionsItem("f", "F", {"Editor": "edit"}, {}))
+    async with GrafanaClient(grafana.url, VIEWER) as client:
+        assert await uids_of(client) == []
+        with pytest.raises(GrafanaRightsError) as caught:
+            await check(client, [model["uid"]], lambda _: None)
+        assert "Editor for a check" in caught.value.hint
+    async with GrafanaClient(grafana.url, EDITOR) as client:
+        assert await uids_of(client) == [model["uid"]]
+
+
+def one_panel(uid: str, *panels: str) -> dict[str, Any]:
+    made = Board(CONTEXT, uid, "Try", words="Try")
+    for panel in panels:
+        made.add(lines(CONTEXT, panel, series('SELECT last("worst") FROM "device_state"')), width=12, height=4)
+    return made.build()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda: web.Response(status=504, text="<html>gateway timeout"), "HTTP 504"),
+        (lambda: web.Response(status=502, body='{"message": "网关错误"}'.encode("gbk")), "HTTP 502"),
+        (lambda: web.json_response({"message": "x"}, status=400), "HTTP 400"),
+        (lambda: web.json_response("x" * 200_000), "more than 100000 bytes"),
+    ],
+)
+async def test_one_question_without_an_answer_is_its_panels_fault(
+    grafana: FakeGrafana, answer: Callable[[], web.Response], words: str
+) -> None:
+    model = one_panel("langyan-try", "One", "Two", "Three", "Four", "Five")
+    await brought(grafana, DashboardItem("", model))
+    # Two in a row, and two again after one that went well.
+    bad = {1, 2, 4, 5}
+
+    def meddle(request: web.Request) -> web.Response | None:
+        return answer() if "/ds/" in request.path and len(grafana.asked("POST", "/api/ds")) in bad else None
+
+    grafana.seen.clear()
+    grafana.meddle = meddle
+    found: list[Asked] = []
+    async with GrafanaClient(grafana.url, VIEWER, max_answer_bytes=100_000) as client:
+        await check(client, [model["uid"]], found.append)
+    assert [(one.name[:3], bool(one.faults)) for one in found] == [
+        ("One", True), ("Two", True), ("Thr", False), ("Fou", True), ("Fiv", True),
+    ]  # fmt: skip
+    assert all(words in one.faults[0] and one.faults[0].startswith("A: ") for one in found if one.faults)
+
+
+async def test_a_dashboard_that_went_away_meanwhile_does_not_end_it(grafana: FakeGrafana) -> None:
+    await brought(grafana, DashboardItem("", one_panel("langyan-try", "One")))
+    found: list[Asked] = []
+    async with GrafanaClient(grafana.url, VIEWER) as client:
+        await check(client, ["gone", "langyan-try", "gone"], found.append)
+    assert [(one.kind, bool(one.faults)) for one in found] == [
+        ("dashboard", True), ("panel", False), ("dashboard", True),
+    ]  # fmt: skip
+
+
 async def test_a_grafana_that_refuses_or_fails_as_a_whole_is_no_empty_panel(grafana: FakeGrafana) -> None:
     model = board().build()
     await checked(grafana, model)
     async with GrafanaClient(grafana.url, VIEWER) as client:
+        found: list[Asked] = []
+        grafana.meddle = lambda request: web.json_response({}, status=404) if "/ds/" in request.path else None
         with pytest.raises(GrafanaMissingError):
-            await check(client, "gone", lambda _: None)
-        grafana.meddle = lambda request: web.json_response({}, status=403) if "ds" in request.path else None
+            await check(client, [model["uid"]], found.append)
+        assert found == []
+        grafana.meddle = lambda request: web.json_response({}, status=403) if "/ds/" in request.path else None
         with pytest.raises(GrafanaRightsError):
-            await check(client, model["uid"], lambda _: None)
-        grafana.meddle = lambda request: web.Response(status=500) if "ds" in request.path else None
+            await check(client, [model["uid"]], found.append)
+        assert found == []
+        grafana.meddle = lambda request: web.Response(status=500) if "/ds/" in request.path else None
         with pytest.raises(GrafanaAwayError):
-            await check(client, model["uid"], lambda _: None)
+            await check(client, [model["uid"]], found.append)
+        assert len(found) == 2, "the third in a row ends it"
 
 
 @pytest.mark.parametrize(

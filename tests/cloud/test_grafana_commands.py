@@ -18,7 +18,7 @@ from device_profiles.catalogue import list_profiles, load_profile
 from langyan.commands import grafana_context
 from langyan.commands.grafana import app
 from langyan.servers import Influx
-from tests.cloud.fake_grafana import ADMIN, VIEWER, FakeGrafana
+from tests.cloud.fake_grafana import ADMIN, EDITOR, VIEWER, FakeGrafana
 
 SETTINGS = """
 [influx]
@@ -142,6 +142,14 @@ def test_a_token_without_rights_fails_with_what_it_lacks(grafana: FakeGrafana, s
     assert "role Admin" in result.output
 
 
+def test_an_editor_is_told_who_sees_what_it_has_brought(grafana: FakeGrafana, settings: str) -> None:
+    result = pushed(grafana, settings, TRY_TOKEN=EDITOR)
+    assert result.exit_code == 1
+    assert "the team langyan-management is not there" in result.output
+    assert "everybody who may sign in may see this folder" in result.output
+    assert "new  dashboard  Alarm wall" in result.output
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -164,7 +172,7 @@ def test_a_check_asks_everything_and_says_what_is_empty(
 ) -> None:
     grafana.store.influx_url = grafana_influx.url
     pushed(grafana, settings)
-    whole = run("check", grafana.url, TRY_TOKEN="", LANGYAN_GRAFANA_TOKEN=VIEWER)
+    whole = run("check", grafana.url, TRY_TOKEN="", LANGYAN_GRAFANA_TOKEN=EDITOR)
     assert whole.exit_code == 0, whole.output
     assert "in 2 dashboards. Failed: 0. Empty: 0." in whole.output
     (panel, *_) = (one for one in grafana.store.dashboards["langyan-site"]["dashboard"]["panels"] if "targets" in one)
@@ -180,6 +188,11 @@ def test_a_check_asks_everything_and_says_what_is_empty(
     failed = run(*words, "--allow-empty")
     assert failed.exit_code == 1
     assert "error parsing query" in failed.output
+    gone = run(*words[:-1], "gone", "--dashboard", "langyan-site", "--allow-empty", "--json")
+    assert gone.exit_code == 1
+    kinds = [json.loads(line)["kind"] for line in gone.output.splitlines()]
+    assert (kinds[0], "panel" in kinds) == ("dashboard", True)
+    assert "failed  gone  dashboard  gone" in run(*words[:-1], "gone").output
 
 
 def test_a_check_without_dashboards_is_no_success(grafana: FakeGrafana) -> None:
