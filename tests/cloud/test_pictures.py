@@ -1,4 +1,4 @@
-"""The made-up county of the pictures: it says what the schema knows, and what its boards count is what its lines are."""
+"""The made-up county of the pictures: it says what the schema knows, and its counts are those of its lines."""
 
 from collections import Counter
 
