@@ -39,16 +39,16 @@ def test_it_counts_is_cut_and_comes_back(broker: int, tmp_path: Path) -> None:
         with socket.create_connection(("127.0.0.1", port), 5) as client:
             client.sendall(b"x" * 100)
             assert client.recv(200, socket.MSG_WAITALL) == b"x" * 200
-            assert wait_until(lambda: link.ask(op="stats")["down"] == 200, 5)
+            assert wait_until(lambda: link.ask(op="stats")["down"] == 200, 20)
             before = link.ask(op="stats")
             assert (before["up"], before["connections"]) == (100, 1)
             assert 0 < before["opened_at"] < before["answered_at"]
             link.ask(op="cut")
             assert link.ask(op="stats")["answered_at"] == 0
             assert is_broken(client)
-        assert wait_until(lambda: is_refused(port), 5)
+        assert wait_until(lambda: is_refused(port), 20)
         link.ask(op="open")
-        assert wait_until(lambda: not is_refused(port), 5)
+        assert wait_until(lambda: not is_refused(port), 20)
         assert link.ask(op="stats")["opened_at"] > before["opened_at"]
 
 

@@ -18,7 +18,7 @@ from simulators.control_client import Control
 from simulators.device import SimulatedDevice
 from simulators.site import ServedSite, serve_site
 
-LIMIT_S = 15.0
+LIMIT_S = 40.0
 
 
 def wait_for(condition: Callable[[], bool], what: str = "the condition") -> None:

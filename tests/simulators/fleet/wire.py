@@ -6,7 +6,7 @@ from typing import Self, TypeVar
 from simulators.fleet.mqtt import Acknowledged, Connected, MqttClient, Pong, Received, Subscribed
 
 Wanted = TypeVar("Wanted", Connected, Subscribed, Acknowledged, Received, Pong)
-LIMIT_S = 15.0
+LIMIT_S = 40.0
 
 
 class Line:
