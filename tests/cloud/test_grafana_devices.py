@@ -94,10 +94,10 @@ def _bars(store: Store, board: Board, title: str) -> list[Any]:
 def test_an_outage_stays_to_be_seen_after_it_has_been_caught_up_on(store: Store) -> None:
     title = "Came late"
     store.put("d", {"temperature": 20.0}, minutes_ago=300, received_ago=299.5)
-    assert store.values(gateways.board(CONTEXT), title, "came late by") == []
+    assert store.values(gateways.board(CONTEXT), title, "max") == []
     store.put("d", {"temperature": 20.0}, minutes_ago=200, received_ago=80)
     store.put("gateway", {"outbox.readings_waiting": 3.0}, minutes_ago=100, received_ago=80)
-    assert store.values(gateways.board(CONTEXT), title, "came late by") == [7_200, 1_200]
+    assert store.values(gateways.board(CONTEXT), title, "max") == [7_200, 1_200]
     (panel,) = (one for one in gateways.board(CONTEXT).build()["panels"] if one.get("title") == title)
     assert panel["fieldConfig"]["defaults"]["noValue"] == "Nothing came late."
 
@@ -107,6 +107,14 @@ def test_counts_of_what_stands_now_are_whole_and_times_have_their_unit() -> None
     shown = {title: panels[title]["fieldConfig"]["defaults"] for title in ("Mute units", "Oldest reading")}
     assert shown["Mute units"]["decimals"] == 0
     assert shown["Oldest reading"]["unit"] == "s"
+
+
+def test_names_of_lines_are_in_the_language_of_the_dashboards() -> None:
+    english, chinese = (
+        {target["query"] for one in ingest.board(context).build()["panels"] for target in one.get("targets", ())}
+        for context in (Context(language="en"), Context(language="zh"))
+    )
+    assert [one for one in english & chinese if ' AS "samples"' in one or ' AS "longest"' in one] == []
 
 
 @pytest.mark.parametrize(

@@ -92,9 +92,11 @@ def _sent(context: Context) -> timeseries.Panel:
 
 
 def _came_late(context: Context) -> timeseries.Panel:
-    question = _of_gateway(f'max("late_s") AS "{context.say(N_("came late by"))}"', of_whom=_ANY)
+    # One line for all devices: an outage of the uplink is the same for each.
+    question = _of_gateway('max("late_s")', of_whom=_ANY)
+    asked = series(question, alias=context.say(N_("came late by")))
     panel = lines(
-        context, N_("Came late"), series(question, alias="$col"), unit="dtdurations",
+        context, N_("Came late"), asked, unit="dtdurations",
         words=N_("How late the readings of that time came, where it was more than a minute: an outage stays to be seen "
                  "after its readings have been caught up on"),
     )  # fmt: skip

@@ -43,14 +43,15 @@ def board(context: Context) -> Board:
 def _now(taken: str, field: str) -> str:
     """Take one number of all workers' latest."""
     latest = f'SELECT last("{field}") AS "n" FROM {of("ingest")} WHERE time > now() - {FRESH} GROUP BY "worker"'
-    return f'SELECT {taken}("n") AS "n" FROM ({latest})'
+    return f'SELECT {taken}("n") AS "n" FROM ({latest}) WHERE time > now() - {FRESH}'
 
 
 def _numbers(context: Context) -> list[stat.Panel]:
     in_range = f'SELECT sum("refused") AS "n" FROM {of("ingest")} WHERE $timeFilter'
     workers = number(
-        context, N_("Workers"), series(_now("count", "uptime_s")), words=N_("That said something within ten minutes")
-    )
+        context, N_("Workers"), series(_now("count", "uptime_s")), words=N_("That said something within ten minutes"),
+        is_count=True,
+    )  # fmt: skip
     rate = number(
         context, N_("Samples"), series(_now("sum", "samples_per_s")), unit="wps", words=N_("Stored a second")
     )  # fmt: skip
@@ -67,8 +68,9 @@ def _numbers(context: Context) -> list[stat.Panel]:
         words=N_("Messages taken from the broker and not yet stored"),
     )  # fmt: skip
     refused = number(
-        context, N_("Dead letters"), series(in_range), words=N_("Messages and lines refused in the time looked at")
-    )
+        context, N_("Dead letters"), series(in_range), words=N_("Messages and lines refused in the time looked at"),
+        is_count=True,
+    )  # fmt: skip
     return [
         workers.thresholds(steps((None, CRITICAL), (1, GOOD))),
         rate,
@@ -88,10 +90,8 @@ def _by_worker(
 
 
 def _rate(context: Context) -> timeseries.Panel:
-    taken = (
-        f'mean("samples_per_s") AS "{context.say(N_("samples"))}", '
-        f'mean("batches_per_s") AS "{context.say(N_("messages"))}"'
-    )
+    samples, messages = context.say(N_("samples")), context.say(N_("messages"))
+    taken = f'mean("samples_per_s") AS "{samples}", mean("batches_per_s") AS "{messages}"'
     words = N_("Messages taken from the broker, and samples stored, a second")
     return _by_worker(context, N_("Rate"), taken, unit="short", words=words, alias="$tag_worker · $col")
 
@@ -114,10 +114,8 @@ def _writes(context: Context) -> timeseries.Panel:
 
 
 def _lag(context: Context) -> timeseries.Panel:
-    taken = (
-        f'mean("lag_p50_s") AS "{context.say(N_("median"))}", max("lag_p99_s") AS "{context.say(N_("99 of 100"))}", '
-        f'max("lag_max_s") AS "{context.say(N_("longest"))}"'
-    )
+    median, most, longest = (context.say(one) for one in (N_("median"), N_("99 of 100"), N_("longest")))
+    taken = f'mean("lag_p50_s") AS "{median}", max("lag_p99_s") AS "{most}", max("lag_max_s") AS "{longest}"'
     words = N_("From measured to received: the longest is what a gateway caught up on after an outage")
     return _by_worker(context, N_("Lag"), taken, unit="dtdurations", words=words, alias="$tag_worker · $col")
 
