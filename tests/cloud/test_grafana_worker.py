@@ -81,7 +81,7 @@ async def test_what_is_sent_is_what_grafana_takes(desk_database: Database, monke
 @pytest.mark.parametrize(
     ("token", "meddle", "hint"),
     [
-        (VIEWER, None, "Editor for annotations"),
+        (VIEWER, None, "for annotations"),
         ("nobody", None, GrafanaTokenError.hint),
         (EDITOR, partial(web.Response, text=PAGE, content_type="text/html"), "Check the URL"),
         (EDITOR, partial(web.Response, status=429, headers={"Retry-After": "7"}), "alarms do not wait"),
