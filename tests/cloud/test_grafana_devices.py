@@ -114,7 +114,7 @@ def test_names_of_lines_are_in_the_language_of_the_dashboards() -> None:
         {target["query"] for one in ingest.board(context).build()["panels"] for target in one.get("targets", ())}
         for context in (Context(language="en"), Context(language="zh"))
     )
-    assert [one for one in english & chinese if ' AS "samples"' in one or ' AS "longest"' in one] == []
+    assert [one for one in english & chinese if ' AS "messages"' in one or ' AS "longest"' in one] == []
 
 
 @pytest.mark.parametrize(

@@ -158,8 +158,8 @@ def _standing(context: Context, kind: str) -> table_builders.Panel:
         kind, 'last("lost") AS "lost", "worst", "name", "place", "site_label", "profile"', group=f'{_WHO}, "site"'
     )
     question = (
-        'SELECT "lost" - 20 AS "lost", 0 - "worst" - 1 AS "worst", "name", "place", "site_label", "profile", "gateway", '
-        f'"device", "site" FROM ({latest}) WHERE {_KNOWN}'
+        'SELECT "lost" - 20 AS "lost", 0 - "worst" - 1 AS "worst", "name", "place", "site_label", "profile", '
+        f'"gateway", "device", "site" FROM ({latest}) WHERE {_KNOWN}'
     )
     headings = {
         "lost": N_("Answers"), "worst": N_("Worst alarm"), "name": N_("Name"), "place": N_("Place"),
