@@ -27,7 +27,7 @@ PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 WIDTH = 1_440
 ROW, GAP, TITLE, HEAD = 38, 8, 30, 92
 DRAWN: Mapping[str, tuple[str, str, int]] = {
-    "wall": ("langyan-alarm-wall", "en", 27),
+    "wall": ("langyan-alarm-wall", "en", 31),
     "site": ("langyan-site", "zh", 35),
     "towers": ("langyan-towers", "en", 46),
     "gateways": ("langyan-gateways", "en", 42),

@@ -165,17 +165,20 @@ def _worst_at(site: str, minutes_ago: float) -> str:
 
 
 def _areas(now_us: int) -> Iterator[Row]:
-    for area, (path, level, name) in _AREAS.items():
-        inside = [one for one in _OPEN if _AREAS[_BY_ID[one.site].area][0].startswith(path)]
+    for (area, (path, level, name)), at_us in product(_AREAS.items(), _beats(now_us, 5 * _MINUTE_US)):
+        ago_min = (now_us - at_us) / _MINUTE_US
+        sites = {site.id for site in _SITES if _AREAS[site.area][0].startswith(path)}
+        inside = [one for one in _OPEN if one.site in sites and one.minutes >= ago_min]
         heard = [one for one in inside if one.is_heard]
-        counts = Counter(one.level for one in heard)
+        earlier = [one for where, began, ended, one in _EARLIER if where in sites and began >= ago_min > ended]
+        counts = Counter([one.level for one in heard] + earlier)
         fields = {
-            "label": label_of(name, area), **{level: counts[level] for level in LEVELS}, "open": len(heard),
+            "label": label_of(name, area), **{level: counts[level] for level in LEVELS}, "open": counts.total(),
             "unacknowledged": sum(one.state == "unacknowledged" for one in heard),
             "over_target": sum(one.is_over for one in heard), "suppressed": len(inside) - len(heard),
-            "worst": max((LEVELS[one.level] for one in heard), default=0),
+            "worst": max((LEVELS[one] for one in counts), default=0),
         }  # fmt: skip
-        yield "area_state", {"area": area, "level": level}, fields, now_us
+        yield "area_state", {"area": area, "level": level}, fields, at_us
 
 
 def _sites(now_us: int) -> Iterator[Row]:
