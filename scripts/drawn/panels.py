@@ -1,5 +1,6 @@
 """Panels as SVG, each in a box: numbers, tables, lines, states over time, bars and maps."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -219,7 +220,8 @@ def _timeline(panel: Panel, frames: Sequence[Frame], box: Box) -> Iterator[str]:
         yield svg.text(
             box.x + left - 6, y + h / 2 + 4, look.name or field.shown, size=11.5, anchor="end", room=left - 10
         )
-        for begins, ends, value in _stretches(times.values, field.values, box.to_ms):
+        gap_ms = float(look.settings.get("custom.insertNulls") or math.inf)
+        for begins, ends, value in _stretches(times.values, field.values, box.to_ms, gap_ms):
             x, until = box.at(begins, left), box.at(ends, left)
             ground = colour_of(value, look) if look.settings.get("mappings") else threshold_colour(value, look)
             yield svg.box(x, y + 2, max(1.0, until - x), h - 4, ground or "#8e8e8e", rx=0)
@@ -231,13 +233,16 @@ def _timeline(panel: Panel, frames: Sequence[Frame], box: Box) -> Iterator[str]:
     yield from _times(box, box.y + box.h - 6, left)
 
 
-def _stretches(times: Sequence[float], values: Sequence[Any], to_ms: int) -> Iterator[tuple[float, float, Any]]:
+def _stretches(
+    times: Sequence[float], values: Sequence[Any], to_ms: int, gap_ms: float
+) -> Iterator[tuple[float, float, Any]]:
+    """Join what is the same; a value holds until the next one, but no longer than a gap."""
     pairs = [(at, value) for at, value in zip(times, values, strict=True) if value is not None]
     begins: float | None = None
     for (at, value), (following, other) in zip(pairs, [*pairs[1:], (to_ms, None)], strict=True):
         begins = at if begins is None else begins
-        if other != value:
-            yield begins, following, value
+        if other != value or following - at > gap_ms:
+            yield begins, min(following, at + gap_ms), value
             begins = None
 
 
