@@ -187,7 +187,7 @@ def load_settings(path: Path, *, database_only: bool = False) -> Settings:
         database_only: the caller uses the database alone; the other secrets need not be there.
 
     Returns:
-        The settings, with the database's URL made absolute.
+        The settings, with the database's URL and the names of files made absolute.
 
     Raises:
         SettingsError: names the file and the key.
@@ -205,7 +205,11 @@ def load_settings(path: Path, *, database_only: bool = False) -> Settings:
     database = msgspec.structs.replace(settings.database, url=url)
     folder = path.resolve().parent
     telling = telling_settings.located(settings.telling, folder)
-    return msgspec.structs.replace(settings, database=database, api=located(settings.api, folder), telling=telling)
+    profiles = settings.state.profiles
+    state = msgspec.structs.replace(settings.state, profiles=str(folder / profiles) if profiles else "")
+    return msgspec.structs.replace(
+        settings, database=database, api=located(settings.api, folder), telling=telling, state=state
+    )
 
 
 def secret(variable: str) -> str:

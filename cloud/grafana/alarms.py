@@ -65,7 +65,7 @@ _STEPS = {
 _TAGS = ("gateway", "device", "point", "rule", "site")
 _FIELDS = (
     "severity", "state", "stage", "site_name", "area_name", "address", "age_s", "target_s", "triggers",
-    "mode", "alarm_id",
+    "mode", "alarm_id", "way_site", "way_device",
 )  # fmt: skip
 _COLUMNS = {
     "severity": N_("Severity"),
@@ -81,11 +81,13 @@ _COLUMNS = {
     "stage": N_("Stage"),
     "triggers": N_("Triggered"),
     "mode": N_("Mode"),
-    "site": N_("Site id"),
     "gateway": N_("Gateway"),
     "alarm_id": N_("Alarm"),
+    "way_site": N_("Way to the site"),
+    "way_device": N_("Way to the device"),
 }
-_FOR_LINKS = ("site", "gateway", "alarm_id")
+# A link takes what is shown: a device called `test` would be shown as that mode is. So ids are in ways of their own.
+_FOR_LINKS = ("gateway", "alarm_id", "way_site", "way_device")
 
 
 def open_alarms(context: Context, *, where: str, title: str, words: str) -> table_builders.Panel:
@@ -134,7 +136,7 @@ def mark_alarms(board: Board, *, where: str) -> Board:
 
 def site_link(context: Context, site: str) -> Builder[models.DashboardLink]:
     """Lead to the dashboard of a site; `site`: what Grafana fills in for its id."""
-    return cells.link(context.say(N_("Show the site")), _site_way(site))
+    return cells.link(context.say(N_("Show the site")), _site_way(f"var-site={site}"))
 
 
 def _question(context: Context, where: str) -> str:
@@ -144,15 +146,19 @@ def _question(context: Context, where: str) -> str:
     shown = (
         f'0 - "severity" AS "severity", "state", "stage", "{context.text_field}" AS "text", "site_name", "area_name", '
         '"address", "age_s" / 60 AS "age_min", "target_s" / 60 AS "target_min", 100 * "age_s" / "target_s" AS "share", '
-        '"triggers", "mode", "alarm_id", "site", "gateway", "device"'
+        '"triggers", "mode", "alarm_id", "way_site", "way_device", "gateway", "device"'
     )
-    return f'SELECT {shown} FROM (SELECT last("open") AS "open", {fields} {present}) WHERE "open" = 1'
+    fresh = f'time > now() - {FRESH_ALARMS} AND "open" = 1'
+    return f'SELECT {shown} FROM (SELECT last("open") AS "open", {fields} {present}) WHERE {fresh}'
 
 
 def _ways(context: Context) -> list[Builder[models.DashboardLink]]:
     """Give the ways from any cell of an alarm's row: to the desk, to its site, to its device."""
-    to_device = f"{_site_way(of_row('site'))}&var-gateway={of_row('gateway')}&var-device={of_row('device')}"
-    ways = [site_link(context, of_row("site")), cells.link(context.say(N_("Show the device")), to_device)]
+    to_site, to_device = "${__data.fields.way_site:raw}", "${__data.fields.way_device:raw}"
+    ways = [
+        cells.link(context.say(N_("Show the site")), _site_way(to_site)),
+        cells.link(context.say(N_("Show the device")), _site_way(f"{to_site}&{to_device}")),
+    ]
     if context.desk_url:
         desk = f"{context.desk_url}{ALARM_PATH}{of_row('alarm_id')}"
         ways.insert(0, cells.link(context.say(N_("Acknowledge at the desk …")), desk, new_tab=True))
@@ -160,7 +166,7 @@ def _ways(context: Context) -> list[Builder[models.DashboardLink]]:
 
 
 def _site_way(site: str) -> str:
-    return f"/d/{SITE_UID}?var-area=${{area:percentencode}}&var-site={site}&${{__url_time_range}}"
+    return f"/d/{SITE_UID}?var-area=${{area:percentencode}}&{site}&${{__url_time_range}}"
 
 
 def _signed_severities(context: Context) -> list[models.ValueMapping]:

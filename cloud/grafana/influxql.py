@@ -4,6 +4,9 @@ InfluxQL is the one language that InfluxDB 1.x, 2.x, 3.x and Grafana share. A qu
 `$__interval` and `${site:regex}`, which Grafana fills in. Variables are always asked for as patterns, so that several
 values, full stops and slashes do no harm: compare by `=~`, never by `=`.
 
+A question over a subquery says its time twice, inside and outside: InfluxDB 1.x looks through all that it has kept for
+the outer one, unless that has a time too.
+
 Source: "Variable syntax" and "InfluxDB template variables", Grafana 12.
 """
 

@@ -4,6 +4,7 @@ Source of the colours: ISA-18.2 and common alarm lists: grey normal, blue low, y
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 from grafana_foundation_sdk.builders import bargauge, geomap, stat, statetimeline, table, text, timeseries
 from grafana_foundation_sdk.builders import common as common_builders
@@ -76,10 +77,32 @@ def steps(*pairs: tuple[float | None, str]) -> builders.ThresholdsConfig:
     return builders.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(found)
 
 
-def number(context: Context, title: str, question: Ask, *, unit: str = "short", words: str = "") -> stat.Panel:
-    """Show one number, large; 0 where nothing is found."""
-    panel = stat.Panel().title(context.say(title)).datasource(DATASOURCE).with_target(question).unit(unit)
-    panel.description(context.say(words)).no_value("0").color_mode(common.BigValueColorMode.BACKGROUND)
+class Number(stat.Panel):
+    """One number; grey where there is none, whatever else is mapped: nobody's word is not a good one."""
+
+    def mappings(self, mappings: list[models.ValueMapping]) -> Self:
+        """Write values as words, and nothing in grey."""
+        grey = models.ValueMappingResult(color=NORMAL, index=len(mappings))
+        nothing = models.DashboardSpecialValueMapOptions(match=models.SpecialValueMatch.NULL, result=grey)
+        return super().mappings([*mappings, models.SpecialValueMap(options=nothing)])
+
+
+def number(
+    context: Context, title: str, question: Ask, *, unit: str = "short", words: str = "", is_count: bool = False
+) -> stat.Panel:
+    """Show one number, large.
+
+    Args:
+        context: of the dashboards.
+        title: marked by `N_`.
+        question: whose latest value it is.
+        unit: Grafana's.
+        words: what it shows, marked by `N_`.
+        is_count: nothing found is none, in the colour of 0; else it is a dash in grey.
+    """
+    panel = stat.Panel().no_value("0") if is_count else Number().mappings([]).no_value("–")
+    panel.title(context.say(title)).datasource(DATASOURCE).with_target(question).unit(unit)
+    panel.description(context.say(words)).color_mode(common.BigValueColorMode.BACKGROUND)
     panel.graph_mode(common.BigValueGraphMode.NONE).thresholds(steps((None, NORMAL)))
     reduced = common_builders.ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(False)
     return panel.reduce_options(reduced)

@@ -1,6 +1,7 @@
 """The lines of alarms: each source as it stands, and each step of its life. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import urlencode
 
 from msgspec import Struct
 
@@ -110,6 +111,8 @@ def state_line(city: City, alarm: Alarm, spot: Spot, now_us: int, *, key: Series
             "suppressed": not alarm.facts.is_heard,
             "late": alarm.late,
             "mode": alarm.mode.value,
+            "way_site": urlencode({"var-site": (key or key_of(city, alarm)).site}),
+            "way_device": urlencode({"var-gateway": alarm.gateway, "var-device": alarm.device}),
         },
         now_us,
     )

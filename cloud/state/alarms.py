@@ -32,12 +32,14 @@ class Asked(Struct, frozen=True):
         shown: the alarm that each series has shown open so far; those that show none any more are ended.
         overdue_after_us: alarms whose target has passed since concern their areas and sites, as a change does.
         places: those areas and sites are written too that are due in it; None: only those that something concerns.
+        profiles: folder with profiles of one's own, "" none.
     """
 
     is_beat: bool
     shown: Mapping[SeriesKey, str]
     overdue_after_us: int
     places: Round | None
+    profiles: str = ""
 
 
 class Found(Struct, frozen=True):
@@ -81,6 +83,7 @@ class AlarmTeller:
         self._writer = writer
         self._picture = picture
         self._clock = clock
+        self._profiles = settings.state.profiles
         self._beat = round_of(settings.state.alarms_s)
         self._places = round_of(settings.state.areas_s)
         self._imports = picture.imports
@@ -101,7 +104,7 @@ class AlarmTeller:
             return False
         # Areas and sites come in slices, one with each beat.
         places = self._places if is_beat else None
-        asked = Asked(is_beat, self._shown, now_us if self._told_us is None else self._told_us, places)
+        asked = Asked(is_beat, self._shown, now_us if self._told_us is None else self._told_us, places, self._profiles)
         found = await self._database.ask(partial(look, city=self._picture.city, asked=asked, now_us=now_us))
         if not await self._writer.write(found.lines):
             return False
@@ -136,7 +139,9 @@ def look(connection: Connection, *, city: City, asked: Asked, now_us: int) -> Fo
         *_ended_lines(connection, city, left, now_us),
         *area_lines(city, alarms, sorted(paths), now_us),
         *site_lines(city, alarms, sorted(sites), now_us),
-        *device_lines(connection, city, alarms, {(one.gateway, one.device) for one in changed.values()}, now_us),
+        *device_lines(
+            connection, city, alarms, {(one.gateway, one.device) for one in changed.values()}, asked.profiles, now_us
+        ),
     ]
     coming = (one.overdue_at_us for one in alarms if one.overdue_at_us is not None and one.overdue_at_us >= now_us)
     return Found(
@@ -155,11 +160,16 @@ def move_on(connection: Connection, *, until: int) -> None:
 
 
 def device_lines(
-    connection: Connection, city: City, alarms: Iterable[Open], wanted: Iterable[tuple[str, str]], now_us: int
+    connection: Connection,
+    city: City,
+    alarms: Iterable[Open],
+    wanted: Iterable[tuple[str, str]],
+    profiles: str,
+    now_us: int,
 ) -> Iterator[bytes | None]:
     """Write some devices, by gateway and id; those that no inventory and no registry has are left out."""
     keys = set(wanted)
-    devices = read_devices(connection, {gateway for gateway, _device in keys})
+    devices = read_devices(connection, {gateway for gateway, _device in keys}, profiles=profiles)
     yield from lines_of(city, alarms, (one for one in devices if (one.gateway, one.id) in keys), now_us)
 
 

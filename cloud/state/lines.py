@@ -12,6 +12,8 @@ from cloud.state.city import EVERYTHING, NOWHERE, City, Gateway, Open, Spot, Tal
 _NONE = "none"
 _EVERYTHING_LABEL = "全部 All"
 _WORDS = {number: level for level, number in LEVELS.items()} | {0: _NONE}
+SITE_BOARD = "langyan-site"
+"""Uid of the dashboard of a site: there a device leads whose kind is not known."""
 NEVER_HEARD = "never"
 """Why a gateway is not online that was registered and has not been heard yet."""
 
@@ -21,6 +23,7 @@ class Device(Struct, frozen=True, gc=False):
 
     Attributes:
         kind: of its profile; "" where that is not known.
+        board: uid of the dashboard that shows such a device.
         spot: its own, where somebody wrote it down.
     """
 
@@ -30,6 +33,7 @@ class Device(Struct, frozen=True, gc=False):
     place: str = ""
     profile: str = ""
     kind: str = ""
+    board: str = SITE_BOARD
     spot: Spot = NOWHERE
 
 
@@ -171,6 +175,7 @@ def device_line(city: City, device: Device, *, is_lost: bool, worst: int, now_us
             "place": device.place,
             "site_label": labelled(site.name, site.id) if site is not None else None,
             "profile": device.profile,
+            "board": device.board,
             "lost": int(is_lost),
             "worst": worst,
             **_where(device.spot if device.spot.is_known else gateway.spot),

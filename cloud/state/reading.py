@@ -1,7 +1,9 @@
 """What stands, out of the SQL database; questions only."""
 
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, or_, select
@@ -14,15 +16,18 @@ from cloud.database.tables import cursor, gateway, occurrence
 from cloud.database.vehicle_tables import vehicle, vehicle_position
 from cloud.desk.core import Alarm
 from cloud.desk.keeping import to_alarm
+from cloud.grafana.kind_uid import uid_of
 from cloud.state.city import EVERYTHING, NOWHERE, Area, City, Gateway, Open, Site, Spot
-from cloud.state.lines import Device, Vehicle
+from cloud.state.lines import SITE_BOARD, Device, Vehicle
 from cloud.state.picture import Picture
 from cloud.vehicles.alarms import title_of
 from contract.alarms import Mode
 from device_profiles.catalogue import list_profiles, load_profile
+from device_profiles.faults import ConfigError
 
+_log = logging.getLogger(__name__)
 UNKNOWN_KIND = "unknown"
-"""Kind of a device whose profile does not come with Langyan."""
+"""Kind of a device whose profile neither comes with Langyan nor is in the folder of one's own."""
 _OPEN = tuple(occurrence.c[name] for name in Open.__struct_fields__)
 
 
@@ -158,8 +163,14 @@ def read_spots(connection: Connection, gateways: Iterable[str]) -> dict[tuple[st
     return found
 
 
-def read_devices(connection: Connection, gateways: Iterable[str]) -> Iterator[Device]:
-    """Read the devices of gateways: those of their inventories, and those that are registered only."""
+def read_devices(connection: Connection, gateways: Iterable[str], *, profiles: str = "") -> Iterator[Device]:
+    """Read the devices of gateways: those of their inventories, and those that are registered only.
+
+    Args:
+        connection: of the database.
+        gateways: their ids.
+        profiles: folder with profiles of one's own, "" none; its files are read once.
+    """
     for some in chunked(sorted(gateways)):
         at = tables.registered_device.c
         registered: dict[tuple[str, str], Mapping[Any, Any]] = {}
@@ -168,33 +179,41 @@ def read_devices(connection: Connection, gateways: Iterable[str]) -> Iterator[De
         query = select(gateway.c.id, gateway.c.inventory).where(gateway.c.id.in_(some))
         for name, inventory in connection.execute(query):
             for said in inventory:
-                yield _device(name, said["id"], registered.pop((name, said["id"]), {}), said)
+                yield _device(name, said["id"], registered.pop((name, said["id"]), {}), said, profiles)
         for (name, device), only in registered.items():
-            yield _device(name, device, only, {})
+            yield _device(name, device, only, {}, profiles)
 
 
-def _device(of_gateway: str, name: str, row: Mapping[Any, Any], said: Mapping[str, Any]) -> Device:
+def _device(of_gateway: str, name: str, row: Mapping[Any, Any], said: Mapping[str, Any], profiles: str) -> Device:
     profile = said.get("profile", "")
+    kind = _kind_of(profile, profiles)
     return Device(
         gateway=of_gateway,
         id=name,
         name=row.get("name") or said.get("name", ""),
         place=row.get("place", ""),
         profile=profile,
-        kind=_kind_of(profile),
+        kind=kind,
+        board=SITE_BOARD if kind == UNKNOWN_KIND else uid_of(kind),
         spot=Spot(row["latitude_deg"], row["longitude_deg"]) if row else NOWHERE,
     )
 
 
 @cache
-def _profiles() -> frozenset[str]:
-    return frozenset(list_profiles())
+def _profiles(folder: str) -> frozenset[str]:
+    return frozenset(list_profiles(extra=Path(folder) if folder else None))
 
 
 @lru_cache(maxsize=4_096)
-def _kind_of(profile: str) -> str:
-    """Tell the kind of a profile; what a gateway says may be anything."""
-    return load_profile(profile).kind if profile in _profiles() else UNKNOWN_KIND
+def _kind_of(profile: str, folder: str) -> str:
+    """Tell the kind of a profile; what a gateway says may be anything, and what somebody wrote may have faults."""
+    if profile not in _profiles(folder):
+        return UNKNOWN_KIND
+    try:
+        return load_profile(profile, extra=Path(folder) if folder else None).kind
+    except ConfigError as error:
+        _log.warning("profile %s has faults, its devices are of no known kind: %s", profile, error)
+        return UNKNOWN_KIND
 
 
 def read_vehicles(connection: Connection, *, received_from_us: int | None = None) -> Iterator[Vehicle]:

@@ -16,6 +16,8 @@ class State(Struct, frozen=True, forbid_unknown_fields=True):
         gateways_s: gateways.
         devices_s: devices, spread over that time.
         vehicles_s: vehicles that were heard meanwhile.
+        profiles: folder with device profiles of one's own, by which kinds of devices are told; beside the settings
+            file, "" none.
     """
 
     alarms_s: Every = 15.0
@@ -23,3 +25,4 @@ class State(Struct, frozen=True, forbid_unknown_fields=True):
     gateways_s: Every = 60.0
     devices_s: Every = 3_600.0
     vehicles_s: Every = 30.0
+    profiles: str = ""

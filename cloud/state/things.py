@@ -148,7 +148,8 @@ class ThingTeller:
     async def _write_devices(self, city: City, gateways: Sequence[str], now_us: int) -> bool:
         alarms = await self._database.ask(reading.read_open) if gateways else []
         for some in chunked(gateways, _GATEWAYS_AT_ONCE):
-            work = partial(_device_lines, city=city, alarms=alarms, gateways=some, now_us=now_us)
+            asked = partial(_device_lines, profiles=self._settings.state.profiles, now_us=now_us)
+            work = partial(asked, city=city, alarms=alarms, gateways=some)
             if not await self._write(await self._database.ask(work)):
                 return False
         return True
@@ -173,9 +174,16 @@ def _lines_around(
 
 
 def _device_lines(
-    connection: Connection, *, city: City, alarms: Sequence[Open], gateways: Collection[str], now_us: int
+    connection: Connection,
+    *,
+    city: City,
+    alarms: Sequence[Open],
+    gateways: Collection[str],
+    profiles: str,
+    now_us: int,
 ) -> list[bytes | None]:
-    return list(lines_of(city, alarms, reading.read_devices(connection, gateways), now_us))
+    devices = reading.read_devices(connection, gateways, profiles=profiles)
+    return list(lines_of(city, alarms, devices, now_us))
 
 
 def _vehicle_lines(

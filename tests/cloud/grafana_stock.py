@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import product
 from typing import Any
+from urllib.parse import urlencode
 
 from msgspec import Struct
 
+from cloud.grafana.kind_uid import uid_of
 from cloud.influx.lines import encode_lines, field_key, field_value, tag_prefix, tag_value
 from cloud.influx.schema import (
     HOURS_POLICY,
@@ -296,6 +298,8 @@ def _alarms(now_us: int) -> Iterator[Row]:
             "alarm_id": f"{number:024x}", "site_name": site.name, "area_name": site.area.name, "address": site.address,
             "latitude": site.latitude, "longitude": site.longitude, "raised_at": raised_us // 1000, "target_s": 300.0,
             "acknowledged": "un" not in state, "suppressed": state in _HELD_BACK, "triggers": 1,
+            "way_site": urlencode({"var-site": site.id}),
+            "way_device": urlencode({"var-gateway": named["gateway"], "var-device": named["device"]}),
             **words,
         }  # fmt: skip
         for at_us in (raised_us, *(one for one in dense(now_us) if one > raised_us)):
@@ -341,6 +345,7 @@ def _places(now_us: int) -> Iterator[Row]:
                 "site": site.id}  # fmt: skip
         name = f'{profile.title["zh"]} "{device}"/1'
         fields = {"label": label_of(name, device), "name": name, "profile": profile.profile, "lost": 0,
+                  "board": uid_of(profile.kind),
                   "worst": len(device) % 3, "place": "二楼",
                   "site_label": label_of(site.name, site.id),
                   "latitude": site.latitude, "longitude": site.longitude}  # fmt: skip

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from cloud.grafana.board import Context
 from cloud.grafana.boards import device_type
-from cloud.grafana.boards.device_kinds import title_of, uid_of
+from cloud.grafana.boards.device_kinds import title_of
 from cloud.grafana.kind_points import Family, Limit, families, severity_steps
+from cloud.grafana.kind_uid import uid_of
 from cloud.grafana.units import NONE, unit_of
 from cloud.influx.schema import LEVELS
 from contract.alarms import Severity

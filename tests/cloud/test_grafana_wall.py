@@ -1,5 +1,6 @@
 """The alarm wall, the site and the response: what their questions find, and what they leave out."""
 
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -7,8 +8,11 @@ from typing import Any
 import pytest
 
 from cloud.grafana.board import Board, Context
-from cloud.grafana.boards import alarm_wall, response, site
+from cloud.grafana.boards import alarm_wall, ingest, response, site
+from cloud.grafana.build import build_all
+from cloud.grafana.look import NORMAL
 from cloud.influx.schema import LONG_POLICY, MEASUREMENTS, label_of, path_tag
+from contract.ids import is_id
 from device_profiles.catalogue import load_profile
 from langyan.servers import Influx
 from tests.cloud import grafana_rig
@@ -47,7 +51,7 @@ def answer(board: Board, title: str, url: str, **chosen: str) -> list[ROW]:
 
 
 def panel(board: Board, title: str) -> ROW:
-    return next(one for one in board.build()["panels"] if one.get("title") == title)
+    return next(one for one in board.build()["panels"] if one.get("title") == title and one["type"] != "row")
 
 
 def _write(url: str, now_us: int) -> None:
@@ -72,6 +76,8 @@ def _write(url: str, now_us: int) -> None:
         tags = {"kind": "school", "path": EAST, "site": name}
         fields = {"label": label_of(name, name), "worst": worst, "level": "critical" if worst else "none"}
         lines.append(line_of(MEASUREMENTS["site_state"], tags, fields, now_us - ago * MINUTE_US))
+    everything = {"area": "all", "level": "all"}
+    lines.append(line_of(MEASUREMENTS["area_state"], everything, {"worst": 0}, now_us - 5 * MINUTE_US))
     day = {"handled": 4, "closed_within": 3, "closed": 4, "false_calls": 1}
     empty = dict.fromkeys(day, 0)
     # What nobody has taken yet, and was closed all the same: it counts, in the rate as in the table.
@@ -101,12 +107,59 @@ def test_an_area_narrows_the_wall_and_a_language_its_texts(url: str) -> None:
 
 def test_the_map_has_the_sites_that_are_heard_quiet_ones_too(url: str) -> None:
     found = answer(alarm_wall.board(context()), "Map of the sites", url, area="all")
-    assert {one["site"]: one["level"] for one in found} == {"s.1": "critical", "sx1": "none"}
+    assert {one["site"]: one["level"] for one in found} == {"s.1": -1004, "sx1": -1000}
 
 
-def test_a_timeline_has_only_sites_that_had_alarms(url: str) -> None:
-    found = answer(alarm_wall.board(context()), "Sites with alarms", url, area="all")
-    assert {one["max"] for one in found} == {0, 3, 4}
+def test_a_timeline_has_only_sites_that_had_alarms_and_no_silence_as_none(url: str) -> None:
+    board = alarm_wall.board(context())
+    assert [one["max"] for one in answer(board, "Sites with alarms", url, area="all")] == [3, 4]
+    # A quiet night is told from silence by the area's own words, with nothing drawn where there are none.
+    assert [one["max"] for one in answer(board, "The area over time", url, area="all")] == [0]
+    for title in ("Sites with alarms", "The area over time"):
+        assert panel(board, title)["fieldConfig"]["defaults"]["custom"]["insertNulls"] == 900_000
+
+
+def test_a_number_that_nobody_writes_is_grey_and_no_nought() -> None:
+    shown = [panel(alarm_wall.board(context()), "▲ Critical"), panel(site.board(context()), "Worst open alarm")]
+    for defaults in (one["fieldConfig"]["defaults"] for one in shown):
+        assert defaults["noValue"] == "–"
+        assert defaults["mappings"][-1]["options"]["match"] == "null"
+        assert defaults["mappings"][-1]["options"]["result"]["color"] == NORMAL
+    dead = panel(ingest.board(context()), "Workers")["fieldConfig"]["defaults"]
+    # Without a worker there is none, and that is red.
+    assert (dead["noValue"], dead.get("mappings", [])) == ("0", [])
+
+
+def test_no_id_is_shown_as_a_word_in_a_row_with_links() -> None:
+    for board, title in (
+        (alarm_wall.board(context()), "Map of the sites"),
+        (alarm_wall.board(context()), "Open alarms"),
+        (site.board(context()), "Devices"),
+        (site.board(context()), "Gateways"),
+    ):
+        defaults = panel(board, title)["fieldConfig"]["defaults"]
+        taken = set(re.findall(r"__data\.fields\.(\w+)", str(defaults["links"])))
+        words = {key for one in defaults["mappings"] for key in one["options"]}
+        # What a link takes is an id, which a unit or a mapping would change, unless it is made for links.
+        assert "unit" not in defaults, title
+        assert taken <= {"way_site", "way_device", "alarm_id"} or not [key for key in words if is_id(key)], title
+
+
+def test_a_question_over_a_subquery_says_its_time_outside_too() -> None:
+    """InfluxDB 1.x looks through all that it has kept for a question outside, unless that has a time too."""
+    found = 0
+    for built in build_all(context()):
+        targets = [one for each in built.model["panels"] for one in each.get("targets", ())]
+        variables = built.model.get("templating", {}).get("list", [])
+        texts = [one.get("query", "") for one in (*targets, *variables)]
+        for asked in (text for text in texts if isinstance(text, str) and "FROM (" in text):
+            found += 1
+            depth, outside = 0, ""
+            for sign in asked:
+                depth += {"(": 1, ")": -1}.get(sign, 0)
+                outside += sign if depth == 0 else ""
+            assert re.search(r"WHERE (\$timeFilter|time > now)", outside), asked
+    assert found > 10
 
 
 def test_a_full_stop_in_a_sites_id_is_no_pattern(url: str) -> None:

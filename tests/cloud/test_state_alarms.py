@@ -69,6 +69,7 @@ async def test_a_raise_is_said_at_once_with_all_that_it_concerns(rig: Rig) -> No
         "area_name": "第一网格", "address": "东街1号后门", "latitude": 31.26, "longitude": 120.63,
         "raised_at": began_us // 1_000, "age_s": 2.0, "target_s": 180.0, "share": 2 / 180, "triggers": 1,
         "acknowledged": False, "suppressed": False, "late": False, "mode": "live",
+        "way_site": "var-site=school", "way_device": "var-gateway=school-17&var-device=gate-buttons",
     }  # fmt: skip
     assert has_all_fields(alarm, ALARM_STATE)
     assert alarm.at_us == rig.now_us

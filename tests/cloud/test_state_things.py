@@ -1,6 +1,8 @@
 """Gateways, devices and vehicles as InfluxDB has them; one worker at a time; the loop into a real InfluxDB."""
 
+import re
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,6 +14,7 @@ from cloud.counters import Counters
 from cloud.database import Database, PersistentDatabase
 from cloud.database.vehicle_tables import vehicle, vehicle_position
 from cloud.errors import HoldError
+from cloud.grafana.kind_uid import uid_of
 from cloud.influx import open_writer
 from cloud.influx.schema import DEVICE_STATE, GATEWAY_STATE, VEHICLE_STATE
 from cloud.settings import Influx1, Settings
@@ -21,6 +24,7 @@ from cloud.state.worker import run_state
 from cloud.state.writer import PresentWriter
 from contract.alarms import Severity
 from contract.presence import Device
+from device_profiles.catalogue import profile_files
 from langyan.servers import Influx
 from tests.cloud.area_rig import import_
 from tests.cloud.rig import eventually, fresh, influx_rows
@@ -53,7 +57,7 @@ async def test_at_the_beginning_everything_is_said(desk_database: Database) -> N
     assert spare.tags == {"device": "spare", "gateway": "school-17", "kind": "unknown", "path": CELL, "site": "school"}
     assert spare.fields == {
         "label": "备用 [spare]", "name": "备用", "place": "", "site_label": "第十七小学 [school]", "profile": "",
-        "lost": 0, "worst": 0, "latitude": 31.25, "longitude": 120.62,
+        "board": "langyan-site", "lost": 0, "worst": 0, "latitude": 31.25, "longitude": 120.62,
     }  # fmt: skip
     assert set(spare.fields) == {field.name for field in DEVICE_STATE.fields}
     assert only(lines, "device_state", device="gate-buttons").fields["latitude"] == 31.26, "its own place"
@@ -68,7 +72,8 @@ async def test_who_is_born_is_said_at_once_with_all_devices_and_who_dies_too(rig
     assert gateway["since_s"] == 1.0
     devices = {line.tags["device"]: line.tags["kind"] for line in of(lines, "device_state")}
     assert devices == {"gate-buttons": "unknown", "spare": "unknown", "smoke-1": "smoke-detector"}
-    assert only(lines, "device_state", device="smoke-1").fields["profile"] == SMOKE.profile
+    smoke = only(lines, "device_state", device="smoke-1").fields
+    assert (smoke["profile"], smoke["board"]) == (SMOKE.profile, "langyan-kind-smoke-detector")
     online = {line.tags["area"]: line.fields["gateways_online"] for line in of(lines, "area_state")}
     assert online == dict.fromkeys(["all", "32", "3205", "320506", "cell-1"], 1)
     assert only(lines, "site_state").fields["gateways_online"] == 1
@@ -95,6 +100,28 @@ async def test_a_stranger_is_a_gateway_too(rig: Rig) -> None:
     device = only(lines, "device_state")
     assert (device.tags["kind"], device.tags["site"]) == ("unknown", "车间")
     assert "latitude" not in device.fields
+
+
+async def test_a_device_of_a_profile_of_ones_own_has_its_kind_and_its_dashboard(
+    desk_database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "own").mkdir()
+    text = profile_files()["generic/xy-md02"].read_text("utf-8")
+    own = re.sub(r"(?m)^kind = .*$", 'kind = "frost.sensor"', text.replace("generic/xy-md02", "own/frost"))
+    (tmp_path / "own/frost.toml").write_text(own, "utf-8")
+    (tmp_path / "own/bad.toml").write_text("kind = 7", "utf-8")
+    rig = Rig(desk_database, settings=Settings(state=State(profiles=str(tmp_path))))
+    rig.born("school-17", Device("f1", "own/frost", "1", "霜"), Device("b1", "own/bad", "1", ""), SMOKE)
+    found = {line.tags["device"]: line for line in of(await rig.tell(1), "device_state")}
+    kinds = {name: (found[name].tags["kind"], found[name].fields["board"]) for name in ("f1", "b1", "smoke-1")}
+    assert kinds == {
+        "f1": ("frost.sensor", uid_of("frost.sensor")),
+        "b1": ("unknown", "langyan-site"),
+        "smoke-1": ("smoke-detector", "langyan-kind-smoke-detector"),
+    }
+    assert "own/bad" in caplog.text
+    rig.happens("school-17/f1/frost/high")
+    assert only(await rig.tell(1), "device_state").tags["kind"] == "frost.sensor", "after a change of an alarm too"
 
 
 async def test_devices_are_spread_over_their_period_and_each_comes_once(desk_database: Database) -> None:

@@ -33,8 +33,11 @@ from cloud.i18n import N_
 UID = "langyan-alarm-wall"
 _HEIGHT = 4
 _COUNT_WIDTH = 3
-# A site says every five minutes how it stands: in ten there is always a word of it.
-_SITE_STEP = "10m"
+# Areas and sites say every five minutes how they stand: in ten there is always a word of them, else a gap.
+_STEP = "10m"
+_GAP_MS = 900_000
+# Numbers that stand for words are where no id and no degree is: links take what is shown.
+_LEVEL = -1_000
 
 _COUNTS: tuple[tuple[str, str, str, str], ...] = (
     ("critical", N_("▲ Critical"), CRITICAL, N_("Open alarms that are critical, but for those that are held back")),
@@ -69,6 +72,7 @@ def board(context: Context) -> Board:
     wall.add(_as_of(context), width=_COUNT_WIDTH, height=_HEIGHT)
     words = N_("The worst first, then the oldest. Age to target is red and above 100 % when it is too late.")
     wall.add(open_alarms(context, where=below(), title=N_("Open alarms"), words=words), width=24, height=11)
+    wall.add(_area_over_time(context), width=24, height=4)
     wall.add(_sites_over_time(context), width=13, height=12).add(_map(context), width=11, height=12)
     wall.add(_course(context), width=13, height=9).add(latest_events(context, where=below()), width=11, height=9)
     wall.link(N_("Site"), "langyan-site").link(N_("Response"), "langyan-response")
@@ -91,30 +95,51 @@ def _as_of(context: Context) -> stat.Panel:
     return panel.reduce_options(whole).color_mode(common.BigValueColorMode.NONE)
 
 
+def _area_over_time(context: Context) -> statetimeline.Panel:
+    """Tell a quiet night from one in which nothing was written."""
+    question = (
+        f'SELECT max("worst") FROM "area_state" WHERE $timeFilter AND {chosen("area")} '
+        'GROUP BY time($__interval), "area" fill(none)'
+    )
+    words = N_("Severity of the worst open alarm of the area; where nothing is drawn nothing was written")
+    asked = series(question, alias="$tag_area")
+    panel = timeline(context, N_("The area over time"), asked, words=words, every=_STEP)
+    return _severities_over_time(context, panel)
+
+
+def _severities_over_time(context: Context, panel: statetimeline.Panel) -> statetimeline.Panel:
+    return panel.mappings(severity_mappings(context)).thresholds(_severity_steps()).insert_nulls(_GAP_MS)
+
+
 def _sites_over_time(context: Context) -> statetimeline.Panel:
+    # Words of sites without an alarm are left out: of a city they are far too many to be asked for.
     question = (
         f'SELECT max("worst") FROM "site_state" WHERE $timeFilter AND {below()} AND "worst" > 0 '
-        'GROUP BY time($__interval), "site" fill(0)'
+        'GROUP BY time($__interval), "site" fill(none)'
     )
-    words = N_("Severity of the worst open alarm of every site that had one; of ten minutes the worst moment")
+    words = N_(
+        "Severity of the worst open alarm of every site that had one; of ten minutes the worst moment. Between them "
+        "there was none, or no word: see above. Look at days, not weeks"
+    )
     asked = series(question, alias="$tag_site")
-    panel = timeline(context, N_("Sites with alarms"), asked, words=words, every=_SITE_STEP)
-    panel.mappings(severity_mappings(context)).thresholds(_severity_steps()).per_page(25)
-    panel.no_value(context.say(N_("No site had an alarm.")))
+    panel = timeline(context, N_("Sites with alarms"), asked, words=words, every=_STEP)
+    _severities_over_time(context, panel).per_page(25)
+    panel.no_value(context.say(N_("No site had an alarm, or nothing was written.")))
     return panel.data_links([site_link(context, "${__field.labels.site:percentencode}")])
 
 
 def _map(context: Context) -> geomap.Panel:
-    shown = ("name", "level", "open", "address", "latitude", "longitude")
-    fields = ", ".join(f'"{name}"' for name in shown)
+    fields = '"name", "open", "address", "latitude", "longitude"'
+    fresh = f"time > now() - {FRESH}"
     question = (
-        f'SELECT {fields}, "site" FROM (SELECT last("worst") AS "worst", {fields} FROM "site_state" '
-        f'WHERE time > now() - {FRESH} AND {below()} GROUP BY "site")'
+        f'SELECT {fields}, {_LEVEL} - "worst" AS "level", "site" FROM (SELECT last("worst") AS "worst", {fields} '
+        f'FROM "site_state" WHERE {fresh} AND {below()} GROUP BY "site") WHERE {fresh}'
     )
     words = N_("Every site by its worst open alarm, with its sign; the ground needs the internet or tiles of yours")
     panel = places(context, N_("Map of the sites"), table(question), colour="level", label="level", words=words)
-    levels = [(word, its_colour, shown) for _number, word, its_colour, shown in SEVERITIES[:4]]
-    panel.mappings(mappings_of(context, [*levels, ("none", NORMAL, "·")])).thresholds(steps((None, NORMAL)))
+    signs = [(_LEVEL - level, its_colour, shown) for level, _word, its_colour, shown in SEVERITIES[:4]]
+    levels = [(str(level), its_colour, shown) for level, its_colour, shown in (*signs, (_LEVEL, NORMAL, "·"))]
+    panel.mappings(mappings_of(context, levels)).thresholds(steps((None, NORMAL)))
     return panel.data_links([site_link(context, of_row("site"))])
 
 

@@ -71,7 +71,7 @@ def _latest(outer: str, *fields: str) -> str:
     also = "".join(f', "{name}"' for name in others)
     return (
         f'SELECT {outer} FROM (SELECT last("{first}") AS "{first}"{also} FROM {of("bike_station")} '
-        f'WHERE time > now() - {FRESH} AND {_HERE} GROUP BY "gateway", "station", "site")'
+        f'WHERE time > now() - {FRESH} AND {_HERE} GROUP BY "gateway", "station", "site") WHERE time > now() - {FRESH}'
     )
 
 

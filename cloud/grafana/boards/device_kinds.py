@@ -1,8 +1,5 @@
 """What the kinds of devices are called. A kind of somebody's own profiles is called as it is written there. Pure."""
 
-import hashlib
-import re
-
 from cloud.grafana.board import Context
 from cloud.i18n import N_
 
@@ -31,21 +28,8 @@ _NAMES = {
     "weather-station": N_("Weather stations"),
     "wind-sensor": N_("Wind sensors"),
 }
-_MAX_UID = 40
-_PREFIX = "langyan-kind-"
-_ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
-_DIGEST = 8
 
 
 def title_of(context: Context, kind: str) -> str:
     """Name a kind in the language of the dashboards."""
     return context.say(_NAMES[kind]) if kind in _NAMES else kind
-
-
-def uid_of(kind: str) -> str:
-    """Give the uid of a kind's dashboard: for ever the same, and another for every kind."""
-    plain = _PREFIX + _ILLEGAL.sub("-", kind)
-    if plain == _PREFIX + kind and len(plain) <= _MAX_UID:
-        return plain
-    digest = hashlib.sha256(kind.encode()).hexdigest()[:_DIGEST]
-    return f"{plain[: _MAX_UID - _DIGEST - 1]}-{digest}"

@@ -15,10 +15,11 @@ from grafana_foundation_sdk.models import common
 from cloud.grafana import cells, variables
 from cloud.grafana.alarms import site_link
 from cloud.grafana.board import REFRESH_SLOW, Board, Context
-from cloud.grafana.boards.device_kinds import title_of, uid_of
+from cloud.grafana.boards.device_kinds import title_of
 from cloud.grafana.cells import of_row
 from cloud.grafana.influxql import Ask, below, chosen, of, series, table
 from cloud.grafana.kind_points import PLACE, Family, Member, families, severity_steps
+from cloud.grafana.kind_uid import uid_of
 from cloud.grafana.look import (
     CRITICAL,
     GOOD,

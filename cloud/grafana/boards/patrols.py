@@ -137,6 +137,7 @@ def _routes(context: Context) -> table.Panel:
         'sum("unheard") AS "unheard", sum("unplanned") AS "unplanned"'
     )
     question = f'SELECT {columns}, 100 * "on_time" / "tours" AS "share" FROM (SELECT {inner} {_FROM} GROUP BY "route")'
+    question += " WHERE $timeFilter"
     words = N_("What became of the tours of each route in the time chosen")
     nothing = N_("No tour is over in this time.")
     panel = rows(context, N_("Every route"), as_table(question), columns=headings, words=words, no_value=nothing)

@@ -35,7 +35,11 @@ _HEIGHT = 4
 # Devices say every hour how they stand.
 _FRESH_DEVICES = "2h"
 _GATEWAY_STEP = "5m"
-_REACHED = (("10", GOOD, N_("✓ reached")), ("11", CRITICAL, N_("✗ lost")))
+# Two of these without a word are a gap; what is coarser than that is all gaps.
+_GAP_MS = 750_000
+# Ids may be numbers, and links take what is shown: no number that stands for a word is one an id can be.
+_REACHED = (("-10", GOOD, N_("✓ reached")), ("-11", CRITICAL, N_("✗ lost")))
+_WORST = tuple((str(-1 - level), its_colour, shown) for level, _word, its_colour, shown in SEVERITIES)
 _CONNECTED = (("-1", GOOD, N_("✓ yes")), ("-2", CRITICAL, N_("✗ no")))
 
 
@@ -78,7 +82,7 @@ def _counts(context: Context) -> Iterator[stat.Panel]:
     yield away.thresholds(steps((None, GOOD), (1, CRITICAL)))
     question = (
         f'SELECT sum("lost") FROM (SELECT last("lost") AS "lost" FROM "device_state" WHERE {_present(_FRESH_DEVICES)} '
-        'GROUP BY "gateway", "device")'
+        f'GROUP BY "gateway", "device") WHERE time > now() - {_FRESH_DEVICES}'
     )
     lost = number(context, N_("Devices lost"), series(question), words=N_("Not reached by their gateway"))
     yield lost.thresholds(steps((None, GOOD), (1, MEDIUM)))
@@ -88,34 +92,35 @@ def _whereabouts(context: Context) -> table_builders.Panel:
     fields = '"name", "area_name", "address", "latitude", "longitude"'
     question = f'SELECT last("open") AS "open", {fields} FROM "site_state" WHERE {_present(FRESH)}'
     columns = {
-        "name": N_("Site"), "address": N_("Address"), "area_name": N_("Area"), "latitude": N_("Latitude"),
-        "longitude": N_("Longitude"),
+        "name": N_("Site"), "address": N_("Address"), "area_name": N_("Area"), "latitude": N_("Latitude, °"),
+        "longitude": N_("Longitude, °"),
     }  # fmt: skip
     panel = rows(context, N_("Where it is"), table(question), columns=columns, no_value=N_("Nothing is known of it."))
     cells.on_ground(panel, [])
-    return panel.unit("degree").decimals(4)
+    return panel.decimals(4)
 
 
 def _devices(context: Context) -> table_builders.Panel:
-    fields = '"name", "place", "profile", "lost"'
-    # Severities are below zero and the other number is not, so that each has words of its own.
+    fields = '"name", "place", "profile", "lost", "board"'
     question = (
-        'SELECT "name", "place", 0 - "worst" AS "worst", 10 + "lost" AS "lost", "profile", "gateway", "device", "kind" '
-        f'FROM (SELECT last("worst") AS "worst", {fields} FROM "device_state" WHERE {_present(_FRESH_DEVICES)} AND '
-        f'{chosen("gateway")} AND {chosen("device")} GROUP BY "gateway", "device", "kind")'
+        'SELECT "name", "place", 0 - "worst" - 1 AS "worst", 0 - "lost" - 10 AS "lost", "profile", "gateway", "device", '
+        f'"board" FROM (SELECT last("worst") AS "worst", {fields} FROM "device_state" WHERE {_present(_FRESH_DEVICES)} AND '
+        f'{chosen("gateway")} AND {chosen("device")} GROUP BY "gateway", "device") '
+        f"WHERE time > now() - {_FRESH_DEVICES}"
     )
     columns = {
         "name": N_("Device"), "place": N_("Place"), "worst": N_("Worst open alarm"), "lost": N_("Reached"),
-        "profile": N_("Profile"), "gateway": N_("Gateway"), "device": N_("Device id"), "kind": N_("Kind"),
+        "profile": N_("Profile"), "gateway": N_("Gateway"), "device": N_("Device id"),
+        "board": N_("Dashboard"),
     }  # fmt: skip
-    words = N_("A device leads to the dashboard of its kind")
+    words = N_("A device leads to the dashboard of its kind, where that is known")
     panel = rows(context, N_("Devices"), table(question), columns=columns, words=words, no_value=N_("No devices."))
-    severities = [(str(-level), its_colour, shown) for level, _word, its_colour, shown in SEVERITIES]
-    cells.on_ground(panel, cells.together(mappings_of(context, severities), mappings_of(context, _REACHED)))
+    cells.on_ground(panel, cells.together(mappings_of(context, _WORST), mappings_of(context, _REACHED)))
     way = (
-        f"/d/langyan-kind-{of_row('kind')}?var-area=${{area:percentencode}}&var-site=${{site:percentencode}}"
+        f"/d/{of_row('board')}?var-area=${{area:percentencode}}&var-site=${{site:percentencode}}"
         f"&var-gateway={of_row('gateway')}&var-device={of_row('device')}&${{__url_time_range}}"
     )
+    cells.hide(panel, [context.say(N_("Dashboard"))])
     panel.data_links([cells.link(context.say(N_("Show its readings")), way)])
     worst_first = (
         common_builders.TableSortByFieldState().display_name(context.say(N_("Worst open alarm"))).desc(desc=False)
@@ -125,19 +130,18 @@ def _devices(context: Context) -> table_builders.Panel:
 
 def _gateways(context: Context) -> table_builders.Panel:
     fields = '"name", "reason", "since_s", "version"'
-    # Durations are not below zero: there the words of `_CONNECTED` have room.
     question = (
-        'SELECT "name", "online" - 2 AS "online", "since_s", "reason", "version", "gateway" FROM (SELECT '
-        f'last("online") AS "online", {fields} FROM "gateway_state" WHERE {_present(FRESH)} AND {chosen("gateway")} '
-        'GROUP BY "gateway")'
+        'SELECT "name", "online" - 2 AS "online", "since_s" / 3600 AS "since_h", "reason", "version", "gateway" FROM ('
+        f'SELECT last("online") AS "online", {fields} FROM "gateway_state" WHERE {_present(FRESH)} AND {chosen("gateway")} '
+        f'GROUP BY "gateway") WHERE time > now() - {FRESH}'
     )
     columns = {
-        "name": N_("Gateway"), "online": N_("Connected"), "since_s": N_("For"), "reason": N_("Why not"),
+        "name": N_("Gateway"), "online": N_("Connected"), "since_h": N_("For, h"), "reason": N_("Why not"),
         "version": N_("Version"), "gateway": N_("Gateway id"),
     }  # fmt: skip
     panel = rows(context, N_("Gateways"), table(question), columns=columns, no_value=N_("No gateway."))
     cells.on_ground(panel, mappings_of(context, _CONNECTED))
-    panel.unit("dtdurations").decimals(0)
+    panel.decimals(1)
     way = "/d/langyan-gateways?var-area=${area:percentencode}&var-site=${site:percentencode}"
     to_gateway = f"{way}&var-gateway={of_row('gateway')}&${{__url_time_range}}"
     return panel.data_links([cells.link(context.say(N_("Show the gateway")), to_gateway)])
@@ -149,8 +153,10 @@ def _connected(context: Context) -> statetimeline.Panel:
         'GROUP BY time($__interval), "gateway" fill(none)'
     )
     asked = series(question, alias="$tag_gateway")
-    words = N_("Whether a gateway was connected; of five minutes the worst moment")
-    panel = timeline(context, N_("Connected"), asked, words=words, every=_GATEWAY_STEP)
+    words = N_(
+        "Whether a gateway was connected; of five minutes the worst moment. A gap is silence; look at days, not weeks"
+    )
+    panel = timeline(context, N_("Connected"), asked, words=words, every=_GATEWAY_STEP).insert_nulls(_GAP_MS)
     return panel.mappings(yes_no(context)).thresholds(steps((None, CRITICAL), (1, GOOD)))
 
 

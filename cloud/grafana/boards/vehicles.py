@@ -63,7 +63,7 @@ def _counts(context: Context) -> Iterator[stat.Panel]:
     inner = ", ".join(f'last("{field}") AS "{field}"' for field in fields)
     counted = (
         f"FROM (SELECT {inner} FROM {of('vehicle')} WHERE time > now() - {FRESH} AND {below()} "
-        'GROUP BY "area", "path")'
+        f'GROUP BY "area", "path") WHERE time > now() - {FRESH}'
     )  # fmt: skip
     words = N_("Heard within the time after which a vehicle is silent")
     for field, colour, shown in _STATES:
@@ -82,7 +82,7 @@ def _question(*columns: str) -> str:
     inner = "".join(f', "{name}"' for name in others)
     return (
         f'SELECT {shown}, "vehicle" FROM (SELECT last("{first}") AS "{first}"{inner} FROM {of("vehicle_state")} '
-        f'WHERE time > now() - {FRESH} AND {below()} GROUP BY "vehicle")'
+        f'WHERE time > now() - {FRESH} AND {below()} GROUP BY "vehicle") WHERE time > now() - {FRESH}'
     )
 
 
