@@ -103,9 +103,9 @@ def _whereabouts(context: Context) -> table_builders.Panel:
 def _devices(context: Context) -> table_builders.Panel:
     fields = '"name", "place", "profile", "lost", "board"'
     question = (
-        'SELECT "name", "place", 0 - "worst" - 1 AS "worst", 0 - "lost" - 10 AS "lost", "profile", "gateway", "device", '
-        f'"board" FROM (SELECT last("worst") AS "worst", {fields} FROM "device_state" WHERE {_present(_FRESH_DEVICES)} AND '
-        f'{chosen("gateway")} AND {chosen("device")} GROUP BY "gateway", "device") '
+        'SELECT "name", "place", 0 - "worst" - 1 AS "worst", 0 - "lost" - 10 AS "lost", "profile", "gateway", '
+        f'"device", "board" FROM (SELECT last("worst") AS "worst", {fields} FROM "device_state" '
+        f'WHERE {_present(_FRESH_DEVICES)} AND {chosen("gateway")} AND {chosen("device")} GROUP BY "gateway", "device") '
         f"WHERE time > now() - {_FRESH_DEVICES}"
     )
     columns = {
@@ -132,8 +132,8 @@ def _gateways(context: Context) -> table_builders.Panel:
     fields = '"name", "reason", "since_s", "version"'
     question = (
         'SELECT "name", "online" - 2 AS "online", "since_s" / 3600 AS "since_h", "reason", "version", "gateway" FROM ('
-        f'SELECT last("online") AS "online", {fields} FROM "gateway_state" WHERE {_present(FRESH)} AND {chosen("gateway")} '
-        f'GROUP BY "gateway") WHERE time > now() - {FRESH}'
+        f'SELECT last("online") AS "online", {fields} FROM "gateway_state" WHERE {_present(FRESH)} AND '
+        f'{chosen("gateway")} GROUP BY "gateway") WHERE time > now() - {FRESH}'
     )
     columns = {
         "name": N_("Gateway"), "online": N_("Connected"), "since_h": N_("For, h"), "reason": N_("Why not"),
