@@ -105,8 +105,8 @@ def _devices(context: Context) -> table_builders.Panel:
     question = (
         'SELECT "name", "place", 0 - "worst" - 1 AS "worst", 0 - "lost" - 10 AS "lost", "profile", "gateway", '
         f'"device", "board" FROM (SELECT last("worst") AS "worst", {fields} FROM "device_state" '
-        f'WHERE {_present(_FRESH_DEVICES)} AND {chosen("gateway")} AND {chosen("device")} GROUP BY "gateway", "device") '
-        f"WHERE time > now() - {_FRESH_DEVICES}"
+        f'WHERE {_present(_FRESH_DEVICES)} AND {chosen("gateway")} AND {chosen("device")} GROUP BY "gateway", "device")'
+        f" WHERE time > now() - {_FRESH_DEVICES}"
     )
     columns = {
         "name": N_("Device"), "place": N_("Place"), "worst": N_("Worst open alarm"), "lost": N_("Reached"),
