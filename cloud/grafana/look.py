@@ -113,6 +113,8 @@ def lines(context: Context, title: str, *questions: Ask, unit: str = "short", wo
     panel = timeseries.Panel().title(context.say(title)).datasource(DATASOURCE).unit(unit)
     panel.description(context.say(words)).fill_opacity(8).line_width(1)
     panel.show_points(common.VisibilityMode.AUTO)
+    # Limits are drawn as limits: a line's colour tells which it is.
+    panel.color_scheme(builders.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC))
     legend = common_builders.VizLegendOptions().show_legend(True).placement(common.LegendPlacement.BOTTOM)
     panel.legend(legend.display_mode(common.LegendDisplayMode.LIST))
     for question in questions:

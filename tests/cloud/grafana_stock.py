@@ -16,18 +16,8 @@ from msgspec import Struct
 
 from cloud.grafana.kind_uid import uid_of
 from cloud.influx.lines import encode_lines, field_key, field_value, tag_prefix, tag_value
-from cloud.influx.schema import (
-    HOURS_POLICY,
-    LEVELS,
-    LONG_POLICY,
-    MEASUREMENTS,
-    Field,
-    Keep,
-    Kind,
-    Measurement,
-    label_of,
-    path_tag,
-)
+from cloud.influx.schema import HOURS_POLICY, LEVELS, LONG_POLICY, MEASUREMENTS, label_of, path_tag
+from cloud.influx.shape import Field, Keep, Kind, Measurement
 from contract.telemetry import Point, Sample, Value
 from device_profiles.catalogue import list_profiles, load_profile
 from device_profiles.codec import ValueKind, value_kind

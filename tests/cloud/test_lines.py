@@ -49,7 +49,7 @@ def test_a_line_is_written_so(points: list[Point], site: str, line: str) -> None
     ("lag_us", "marked"), [(-5, ""), (60_000_000, ""), (60_000_001, "late_s=60.000001"), (90_500_000, "late_s=90.5")]
 )
 def test_what_came_late_says_how_late(lag_us: int, marked: str) -> None:
-    samples = [Sample("d1", T0_US, [Point("t", 1.0)])]
+    samples = [Sample("d1", T0_US, (Point("t", 1.0),))]
     (line,) = encode_lines(samples, tags={"gateway": "g1"}, received_at_us=T0_US + lag_us)
     fields = line.decode().split(" ")[1].split(",")
     assert fields == ["t=1.0", f"received_at={T0_US + lag_us}i", *([marked] if marked else [])]
