@@ -20,7 +20,7 @@ _REASONS = (
     # Most of what the story raises is critical, nobody arrives there, and the officer closes everything at its end.
     re.compile(r"\"severity\" = '(?:high|medium|low)'"),
     re.compile(r'"stage" =~ /\^\(scene\)\$/'),
-    re.compile(r'WHERE "open" = 1$'),
+    re.compile(r'"open" = 1$'),
     # A tour's numbers lie at its beginning, and that of the story begins minutes after it.
     re.compile(r'"long"\."patrol"'),
     # The simulated host has no radio.
