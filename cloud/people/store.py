@@ -294,7 +294,11 @@ def _add_first(connection: Connection, *, hashed: Hidden[str], now_us: int) -> b
     if _has_users(connection):
         return False
     new, actor = NewUser(FIRST_ADMIN, Role.ADMIN), Actor(CONSOLE, CONSOLE)
-    add_user(connection, new, hashed, must_change=True, actor=actor, editor=None, now_us=now_us)
+    try:
+        add_user(connection, new, hashed, must_change=True, actor=actor, editor=None, now_us=now_us)
+    except UserExistsError:
+        # The other's was committed between the two questions.
+        return False
     return True
 
 

@@ -198,6 +198,13 @@ class TestTheFirstAdmin:
         (password,) = [each for each in made if each is not None]
         log_in(desk, "admin", password, origin=WHERE, now_us=T0_US, lifetimes=LIVES)
 
+    def test_of_another_that_turns_up_meanwhile_is_left_alone(
+        self, desk: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert ensure_admin(desk, now_us=T0_US) is not None
+        monkeypatch.setattr("cloud.people.store._has_users", lambda _: False)
+        assert ensure_admin(desk, now_us=T0_US) is None
+
     def test_is_not_made_where_there_are_users(self, desk: Database) -> None:
         add(desk, "wang", Role.VIEWER)
         assert ensure_admin(desk, now_us=T0_US) is None
