@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from cloud.areas.chunks import chunked
 from cloud.database.area_tables import area, site
-from cloud.database.detection_tables import fire_cap
+from cloud.database.detection_tables import fire, fire_cap
 from cloud.database.fire_tables import fire_day, fire_station
 from cloud.desk.changes import DESK
 from cloud.fire.cap import (
@@ -25,10 +25,14 @@ from cloud.fire.cap import (
 )
 from cloud.fire.classes import danger_of
 from cloud.fire.detection import Detection
-from cloud.fire.detection_store import Fire, Judgement, evidence_of, find_heir
+from cloud.fire.detection_store import Fire, Judgement, evidence_of, find_heir, lock_fires
 from cloud.geo import Spot, distance_m
 from cloud.settings import Settings
 
+RENEWED_AFTER = 0.75
+"""Of the time for which a message holds: then the next one is made, though nothing has changed."""
+MOST_RENEWED = 20
+"""Fires in one transaction."""
 # A station farther away stands in other weather.
 _FARTHEST_STATION_M = 100_000.0
 
@@ -110,6 +114,32 @@ def follow_fires(connection: Connection, fires: Iterable[Fire], *, settings: Set
         scope = (last_scope(connection, one.id) if _is_cancelled(one) else None) or Scope.PRIVATE
         by = one.judged_by if one.judgement is Judgement.FALSE and one.judged_by else DESK.name
         issue(connection, one, evidence[one.id], settings=settings, scope=scope, by=by, now_us=now_us)
+    return len(due)
+
+
+def renew(connection: Connection, *, settings: Settings, now_us: int) -> int:
+    """Say again, before it runs out, what was said of fires that burn on without news; returns how many messages.
+
+    To those who are addressed alone: in public a person speaks, each time.
+
+    Args:
+        connection: a transaction for writing.
+        settings: as loaded.
+        now_us: the clock.
+    """
+    sent = func.max(fire_cap.c.sent_at_us)
+    until_us = now_us - round(RENEWED_AFTER * settings.fire.detection.cap_expires_s * 1e6)
+    burning = (fire.c.ended_at_us.is_(None), fire.c.cleared_at_us.is_(None), fire.c.told)
+    query = select(fire.c.id).join(fire_cap, fire_cap.c.fire == fire.c.id).where(*burning).group_by(fire.c.id)
+    query = query.having(sent <= until_us).order_by(sent, fire.c.id).limit(MOST_RENEWED)
+    fires = lock_fires(connection, connection.execute(query).scalars().all())
+    # What has become of it before the lock was had is said by whoever held it.
+    due = [one for one in fires.values() if one.ended_at_us is None and one.cleared_at_us is None]
+    due = [one for one in due if not _is_cancelled(one)]
+    evidence = evidence_of(connection, [one.id for one in due])
+    for one in due:
+        by = DESK.name
+        issue(connection, one, evidence[one.id], settings=settings, scope=Scope.PRIVATE, by=by, now_us=now_us)
     return len(due)
 
 

@@ -1,4 +1,4 @@
-"""The loops: fires found by towers together, what is measured around them, and how often towers look."""
+"""The loops: fires found by towers together, what is measured around them, how often towers look, what CAP says on."""
 
 import logging
 import uuid
@@ -13,6 +13,7 @@ from cloud.database import PersistentDatabase
 from cloud.desk.following import begin_here, has_changes, take_changes
 from cloud.errors import DatabaseRefusedError
 from cloud.feed.lease import hold
+from cloud.fire.cap_store import renew
 from cloud.fire.detection_pace import give_paces
 from cloud.fire.detection_surroundings import run_surroundings
 from cloud.fire.detection_taking import AT_ONCE, CURSOR, take_news
@@ -21,7 +22,8 @@ from cloud.settings import Settings
 _log = logging.getLogger(__name__)
 IDLE_S = 0.25
 """How often it looks for news when there was none: so long an alarm of a tower sounds alone at most."""
-PACE_EVERY_S = 60.0
+EVERY_S = 60.0
+"""How often the towers' pace and messages that run out are looked after."""
 # Who dies with it in hand is followed by another after two looks.
 _LEASE_S = 150.0
 
@@ -38,7 +40,8 @@ async def run_detection(database: PersistentDatabase, settings: Settings, *, clo
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_follow, database, settings, clock)
         tasks.start_soon(run_surroundings, database, settings, clock)
-        tasks.start_soon(_keep_pace, database, settings, clock)
+        tasks.start_soon(_each_minute, database, "tower-pace", partial(_pace, settings), clock)
+        tasks.start_soon(_each_minute, database, "fire-messages", partial(_renew, settings), clock)
 
 
 async def _follow(database: PersistentDatabase, settings: Settings, clock: Callable[[], int]) -> None:
@@ -73,16 +76,28 @@ async def _take_each(database: PersistentDatabase, settings: Settings, clock: Ca
                 return
 
 
-async def _keep_pace(database: PersistentDatabase, settings: Settings, clock: Callable[[], int]) -> None:
+def _pace(settings: Settings, connection: Connection, at_us: int) -> int:
+    return give_paces(connection, settings.fire.detection, at_us)
+
+
+def _renew(settings: Settings, connection: Connection, at_us: int) -> int:
+    return renew(connection, settings=settings, now_us=at_us)
+
+
+async def _each_minute(
+    database: PersistentDatabase, what: str, work: Callable[[Connection, int], object], clock: Callable[[], int]
+) -> None:
+    """Do something now and then, one of all workers at a time."""
     holder = uuid.uuid4().hex
+
+    def step(connection: Connection) -> None:
+        at_us = clock()
+        if hold(connection, what, holder=holder, now_us=at_us, for_s=_LEASE_S):
+            work(connection, at_us)
+
     while True:
         try:
-            await database.call(partial(_pace, settings=settings, holder=holder, at_us=clock()))
+            await database.call(step)
         except DatabaseRefusedError as error:
-            _log.error("the towers' pace: not ordered: %s", error)
-        await anyio.sleep(PACE_EVERY_S)
-
-
-def _pace(connection: Connection, settings: Settings, holder: str, at_us: int) -> None:
-    if hold(connection, "tower-pace", holder=holder, now_us=at_us, for_s=_LEASE_S):
-        give_paces(connection, settings.fire.detection, at_us)
+            _log.error("%s: not done: %s", what, error)
+        await anyio.sleep(EVERY_S)

@@ -13,6 +13,7 @@ from cloud.database.fire_tables import fire_day, fire_station
 from cloud.desk import operations
 from cloud.desk.core import ClosingCode
 from cloud.fire.cap import Scope
+from cloud.fire.cap_store import renew
 from cloud.fire.detection_judging import issue_by_hand
 from cloud.fire.detection_store import Judgement
 from contract.alarms import Mode
@@ -96,6 +97,46 @@ def test_who_closes_a_fire_as_something_else_cancels_what_was_said_of_it(
     assert (ended.judged_by, ended.judged_why) == ("王芳", "晨雾")
     assert [one.findtext("msgType") for one in said] == ["Alert", "Update", "Cancel"]
     assert told(said[-1], "scope", "info/certainty", "info/responseType") == ["Public", "Unlikely", "AllClear"]
+
+
+def test_what_was_said_of_a_fire_that_burns_on_is_said_again_before_it_runs_out(rig: FireRig) -> None:
+    def renewed(at_us: int) -> int:
+        found: list[int] = []
+        rig.act(lambda connection: found.append(renew(connection, settings=rig.settings, now_us=at_us)))
+        return found[0]
+
+    rig.smoke("a", T0)
+    rig.detect(T0)
+    (fire,) = rig.fires()
+    speak = partial(issue_by_hand, fire_id=fire.id, scope=Scope.PUBLIC, actor=WANG, settings=rig.settings)
+    rig.act(lambda connection: speak(connection, now_us=T0 + MINUTE))
+    assert [renewed(T0 + minutes * MINUTE) for minutes in (2, 45, 46, 47, 90, 91)] == [0, 0, 1, 0, 0, 1]
+    said = messages(rig, fire.id)
+    assert [told(one, "msgType", "scope") for one in said[1:]] == [["Update", "Public"]] + 2 * [["Update", "Private"]]
+    assert len((said[-1].findtext("references") or "").split()) == 3
+    # Nothing has changed: who follows the fire has nothing to add.
+    rig.detect(T0 + 92 * MINUTE)
+    assert len(messages(rig, fire.id)) == 4
+
+
+@pytest.mark.parametrize("end", ["cleared", "closed", "merged"])
+def test_of_a_fire_that_is_over_nothing_is_said_again(rig: FireRig, end: str) -> None:
+    rig.smoke("a", T0)
+    if end == "merged":
+        rig.smoke("c", T0 + S)
+    rig.detect(T0 + S)
+    fire = rig.fires()[-1]
+    if end == "cleared":
+        rig.smoke("a", T0 + MINUTE, raised_at_us=T0)
+    elif end == "closed":
+        close = partial(operations.close, alarm_id=rig.alarm(fire.source).alarm_id, actor=WANG)
+        rig.act(lambda connection: close(connection, code=ClosingCode.GENUINE, comment="out", now_us=T0 + MINUTE))
+    else:
+        rig.smoke("b", T0 + MINUTE)
+    rig.detect(T0 + MINUTE + S)
+    before = len(messages(rig, fire.id))
+    rig.act(lambda connection: renew(connection, settings=rig.settings, now_us=T0 + 60 * MINUTE))
+    assert len(messages(rig, fire.id)) == before
 
 
 def test_the_weather_is_that_of_the_nearest_station_however_many_there_are(rig: FireRig) -> None:
