@@ -34,6 +34,9 @@ _POSTGRESQL_LIMITS: dict[str, Any] = {
     "tcp_user_timeout": 15_000,
     "options": "-c statement_timeout=15000 -c lock_timeout=10000",
 }
+# So often a writer on SQLite looks whether it is its turn. SQLite itself looks less and less often, at last ten times
+# a second: whoever writes one transaction after the other would be met at work each time.
+_POLL_S = 0.001
 _WAL_TRIES = 100
 # Each waits for the lock as long as any transaction does.
 _MIGRATION_TRIES = 10
@@ -340,5 +343,31 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 def _begin_immediate(connection: Connection) -> None:
     # A transaction that reads first and locks later can fail in the middle; this one waits at its start.
-    reads_only = connection.get_execution_options().get(_READS_ONLY, False)
-    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+    if connection.get_execution_options().get(_READS_ONLY, False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, sqlite3.Connection):
+        return
+    driver.execute("PRAGMA busy_timeout = 0").close()
+    try:
+        if not _is_begun(driver):
+            # Says in SQLAlchemy's words what is wrong.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_S * 1_000}").close()
+
+
+def _is_begun(driver: sqlite3.Connection) -> bool:
+    """Begin a transaction for writing once nobody else writes; False after too long, or when something is wrong."""
+    until_s = time.monotonic() + _BUSY_TIMEOUT_S
+    while time.monotonic() < until_s:
+        try:
+            driver.execute("BEGIN IMMEDIATE").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                return False
+            time.sleep(_POLL_S)
+        else:
+            return True
+    return False

@@ -23,7 +23,10 @@ _log = logging.getLogger(__name__)
 AT_ONCE = 200
 """So many messages are judged in one transaction."""
 IDLE_S = 0.25
-"""How often a trade looks for news when there was none."""
+"""How often a trade looks for news when it has caught up: what comes meanwhile is judged together, since on SQLite
+nobody else writes while it is at work."""
+GAP_S = 0.005
+"""Between two transactions while it has not, so that others have their turn."""
 
 
 class Observation(Struct, frozen=True):
@@ -130,9 +133,8 @@ async def follow(
         except DatabaseRefusedError:
             await _judge_alone(database, settings, trade, work)
         else:
-            if not taken:
-                # Another worker holds all that waits.
-                await anyio.sleep(idle_s)
+            # None at all: another worker holds what waits.
+            await anyio.sleep(idle_s if taken < AT_ONCE else GAP_S)
 
 
 async def _judge_alone(database: PersistentDatabase, settings: Settings, trade: Trade, work: Work) -> None:
