@@ -34,7 +34,7 @@ bike = Table(
     Column("area", String(64), nullable=False),
     Column("tag", _TAG, nullable=True, unique=True),
     # The tag that its owner carries; one may be of several bikes.
-    Column("owner_tag", _TAG, nullable=True, index=True),
+    Column("owner_tag", _TAG, nullable=True),
     Column("plate", Text, nullable=False),
     Column("note", Text, nullable=False),
     # Armed when the owner's tag leaves it, disarmed when that comes back.
@@ -55,6 +55,9 @@ bike = Table(
           postgresql_where=text("hours_due_us IS NOT NULL")),
     Index("ix_bike_owner_due_us", "owner_due_us", "id", sqlite_where=text("owner_due_us IS NOT NULL"),
           postgresql_where=text("owner_due_us IS NOT NULL")),
+    # Of those that have one: where no bike has, SQLite would take an index of all for useless and read all bikes.
+    Index("ix_bike_owner_tag", "owner_tag", sqlite_where=text("owner_tag IS NOT NULL"),
+          postgresql_where=text("owner_tag IS NOT NULL")),
     Index("ix_bike_stolen_us", "id", sqlite_where=text("stolen_us IS NOT NULL"),
           postgresql_where=text("stolen_us IS NOT NULL")),
 )  # fmt: skip

@@ -34,9 +34,10 @@ _POSTGRESQL_LIMITS: dict[str, Any] = {
     "tcp_user_timeout": 15_000,
     "options": "-c statement_timeout=15000 -c lock_timeout=10000",
 }
-# So often a writer on SQLite looks whether it is its turn. SQLite itself looks less and less often, at last ten times
-# a second: whoever writes one transaction after the other would be met at work each time.
-_POLL_S = 0.001
+# So long a writer on SQLite waits for its turn before it asks again: SQLite looks each 1 ms in it. In a long wait it
+# looks less and less often, at last ten times a second, and would meet whoever writes one transaction after the other
+# at work each time.
+_TURN_MS = 3
 _WAL_TRIES = 100
 # Each waits for the lock as long as any transaction does.
 _MIGRATION_TRIES = 10
@@ -349,7 +350,7 @@ def _begin_immediate(connection: Connection) -> None:
     driver = connection.connection.driver_connection
     if not isinstance(driver, sqlite3.Connection):
         return
-    driver.execute("PRAGMA busy_timeout = 0").close()
+    driver.execute(f"PRAGMA busy_timeout = {_TURN_MS}").close()
     try:
         if not _is_begun(driver):
             # Says in SQLAlchemy's words what is wrong.
@@ -367,7 +368,6 @@ def _is_begun(driver: sqlite3.Connection) -> bool:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                 return False
-            time.sleep(_POLL_S)
         else:
             return True
     return False

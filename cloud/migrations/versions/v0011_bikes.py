@@ -44,7 +44,7 @@ def _make_registry() -> None:
     op.create_index("ix_bike_area", "bike", ["area", "id"])
     op.create_index("ix_bike_hours_due_us", "bike", ["hours_due_us", "id"], **_where("hours_due_us IS NOT NULL"))
     op.create_index("ix_bike_owner_due_us", "bike", ["owner_due_us", "id"], **_where("owner_due_us IS NOT NULL"))
-    op.create_index("ix_bike_owner_tag", "bike", ["owner_tag"])
+    op.create_index("ix_bike_owner_tag", "bike", ["owner_tag"], **_where("owner_tag IS NOT NULL"))
     op.create_index("ix_bike_stolen_us", "bike", ["id"], **_where("stolen_us IS NOT NULL"))
     op.create_table(
         "bike_station",
