@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import psycopg
 from msgspec import Struct
 from sqlalchemy import Connection, Table
 
@@ -214,10 +215,14 @@ def copy_tallies(origin: Database, target: Database) -> None:
 
 
 def _analyze(database: Database) -> None:
-    with database.transaction() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-        connection.exec_driver_sql("ANALYZE")
+    """Do what the server itself has long done with rows that came over 27 months: on PostgreSQL they are vacuumed."""
+    if database.url.get_backend_name() == "postgresql":
+        target = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(target, autocommit=True, options="-c statement_timeout=0") as connection:
+            connection.execute("VACUUM ANALYZE")
+        return
+    with database.transaction() as sqlite:
+        sqlite.exec_driver_sql("ANALYZE")
 
 
 @contextmanager
