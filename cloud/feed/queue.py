@@ -1,7 +1,6 @@
 """What was heard and waits for a trade: a bounded queue in the database, taken by any number of workers."""
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -22,11 +21,7 @@ from contract.telemetry import Sample
 _log = logging.getLogger(__name__)
 
 AT_ONCE = 200
-"""So many messages at most are judged in one transaction."""
-LEAST = 10
-"""So many at least, however long it takes."""
-LASTS_S = 0.1
-"""So long a transaction should last at most: on SQLite an alarm waits for its end."""
+"""So many messages are judged in one transaction."""
 IDLE_S = 0.25
 """How often a trade looks for news when it has caught up: what comes meanwhile is judged together, since on SQLite
 nobody else writes while it is at work."""
@@ -129,32 +124,17 @@ async def follow(
         work: must be ready for samples in any order, late, twice.
         idle_s: between looks when nothing waits.
     """
-    limit = LEAST
     while True:
         if not await database.ask(partial(has_news, trade=trade)):
             await anyio.sleep(idle_s)
             continue
         try:
-            taken, took_s = await database.call(partial(_judge, trade=trade, work=work, limit=limit))
+            taken = await database.call(partial(_judge, trade=trade, work=work))
         except DatabaseRefusedError:
             await _judge_alone(database, settings, trade, work)
         else:
             # None at all: another worker holds what waits.
-            await anyio.sleep(idle_s if taken < limit else GAP_S)
-            limit = next_limit(limit, taken, took_s)
-
-
-def next_limit(limit: int, taken: int, took_s: float) -> int:
-    """Tell how many messages to judge in the next transaction, so that it lasts `LASTS_S` at most. Pure.
-
-    Args:
-        limit: of the last one.
-        taken: so many were judged in it.
-        took_s: so long it lasted.
-    """
-    if took_s > LASTS_S:
-        return max(LEAST, min(limit, taken) // 2)
-    return min(AT_ONCE, 2 * limit) if taken == limit and took_s < LASTS_S / 2 else limit
+            await anyio.sleep(idle_s if taken < AT_ONCE else GAP_S)
 
 
 async def _judge_alone(database: PersistentDatabase, settings: Settings, trade: Trade, work: Work) -> None:
@@ -167,12 +147,11 @@ async def _judge_alone(database: PersistentDatabase, settings: Settings, trade: 
             await database.call(partial(_give_up, number=number, why=str(error), limit=limit))
 
 
-def _judge(connection: Connection, trade: Trade, work: Work, limit: int) -> tuple[int, float]:
-    began_s = time.monotonic()
-    taken = take(connection, trade, limit=limit)
+def _judge(connection: Connection, trade: Trade, work: Work) -> int:
+    taken = take(connection, trade)
     if taken:
         work(connection, [one for _id, one in taken])
-    return len(taken), time.monotonic() - began_s
+    return len(taken)
 
 
 def _waiting(connection: Connection, trade: Trade) -> Sequence[int]:

@@ -139,25 +139,6 @@ async def follow(database: Database, work: queue.Work, until: Callable[[], bool]
         tasks.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize(
-    ("limit", "taken", "took_s", "then"),
-    [
-        (queue.LEAST, queue.LEAST, 0.01, 2 * queue.LEAST),
-        (queue.LEAST, 3, 0.01, queue.LEAST),
-        (queue.LEAST, queue.LEAST, 9.0, queue.LEAST),
-        (80, 80, 0.07, 80),
-        (80, 80, 0.2, 40),
-        (80, 50, 0.2, 25),
-        (queue.AT_ONCE, queue.AT_ONCE, 0.01, queue.AT_ONCE),
-        (150, 150, 0.01, queue.AT_ONCE),
-    ],
-)
-def test_a_transaction_takes_what_is_judged_in_a_tenth_of_a_second(
-    limit: int, taken: int, took_s: float, then: int
-) -> None:
-    assert queue.next_limit(limit, taken, took_s) == then
-
-
 @pytest.mark.anyio
 async def test_a_worker_that_dies_before_the_commit_has_judged_nothing(desk_database: Database) -> None:
     fill(desk_database, 5)
@@ -236,7 +217,7 @@ async def test_on_postgresql_each_takes_what_no_other_holds(desk_database: Datab
         # One of what is left is bad: it is given up, and nothing that the other holds.
         await follow(desk_database, work, lambda: count_of(desk_database, dead_letter) == 1)
         assert judged(desk_database) == ["d3", "d5"]
-        assert desk_database.run(lambda connection: queue._judge(connection, Trade.VEHICLES, note, 1))[0] == 0
+        assert desk_database.run(lambda connection: queue._judge(connection, Trade.VEHICLES, note)) == 0
     assert count_of(desk_database, observation) == 0
 
 
