@@ -70,15 +70,13 @@ class Postgres(Server):
             self._process.send_signal(signal.SIGINT if self._durable else signal.SIGQUIT)
         super().stop()
 
-    def make_database(self, name: str, *, template: str = "template1") -> str:
-        """Make a database as `template` is, empty unless said; returns its SQLAlchemy URL without the password.
-
-        Nobody may be connected to `template`.
+    def make_database(self, name: str) -> str:
+        """Make an empty database; returns its SQLAlchemy URL without the password.
 
         Raises:
             ServerError: the server does not make it.
         """
-        done = self._psql("postgres", f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        done = self._psql("postgres", f'CREATE DATABASE "{name}"')
         if done.returncode:
             raise ServerError(f"postgres: CREATE DATABASE {name}: {done.stderr.decode(errors='replace').strip()}")
         return self.url_of(name)

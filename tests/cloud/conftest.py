@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psycopg
 import pytest
 from sqlalchemy import URL, make_url
 
@@ -98,8 +99,16 @@ def postgres_template(postgres: Postgres) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def postgres_keeper(postgres: Postgres) -> Iterator[psycopg.Connection]:
+    """Makes and drops databases."""
+    url = make_url(postgres.url_of("postgres")).set(drivername="postgresql", password=postgres.password)
+    with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
+        yield connection
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[URL]:
     """A database of this test's own, on either server, empty; migrated for a test that has `desk_database` too.
 
     Any number of `Database`s may open it.
@@ -108,10 +117,17 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
     if request.param == "sqlite":
         if is_migrated:
             shutil.copyfile(request.getfixturevalue("sqlite_template"), tmp_path / "desk.db")
-        return make_url(f"sqlite:///{tmp_path}/desk.db")
+        yield make_url(f"sqlite:///{tmp_path}/desk.db")
+        return
     server: Postgres = request.getfixturevalue("postgres")
+    keeper: psycopg.Connection = request.getfixturevalue("postgres_keeper")
     template = request.getfixturevalue("postgres_template") if is_migrated else "template1"
-    return make_url(server.make_database(fresh("desk"), template=template)).set(password=server.password)
+    name = fresh("desk")
+    # A copy of the files, where nothing is flushed to the disk, is twice as quick as one of the pages; and what is gone
+    # before it is written never is.
+    keeper.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
+    yield make_url(server.url_of(name)).set(password=server.password)
+    keeper.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture
