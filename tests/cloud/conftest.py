@@ -2,19 +2,44 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, create_engine, make_url
 
-from cloud.database import Database, open_database
+from cloud.database import Database, engine, open_database
 from cloud.settings import DatabaseSettings, Influx1, Mqtt, Settings
 from langyan.postgres import Postgres
 from langyan.servers import Influx, Mosquitto, VictoriaMetrics
 from tests.cloud import grafana_rig
 from tests.cloud.rig import fresh
+
+
+class _Compiled(dict[Any, Any]):
+    """Statements as SQL: each engine would keep its own, and write all of them anew for each test."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(_of_kind(key), value)
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return super().get(_of_kind(key), default)
+
+
+def _of_kind(key: Any) -> Any:
+    dialect, *statement = key
+    return (dialect.name, *statement)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _statements_are_written_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        once = {"compiled_cache": _Compiled()}
+        patch.setattr(engine, "create_engine", partial(create_engine, execution_options=once))
+        yield
 
 
 @pytest.fixture
