@@ -278,8 +278,8 @@ def test_an_alarm_does_not_wait_for_what_is_sent_again(broker: Mosquitto, tmp_pa
         await scene.cloud.batch()
         await scene.cloud.client.publish(CLOUD_READY, b"{}", qos=1)
         again = [(await scene.cloud.batch()).topic.value.rsplit("/", 1)[1] for _ in range(9)]
-        # Each lane has a task of its own, so a batch or two may be quicker.
-        assert again.index("alarm") < 4
+        # Each lane has a task of its own, so some batches may be quicker; by turns it would be the last.
+        assert again.index("alarm") < 8
 
     play(broker, tmp_path, story, resend_s=600.0, alarm_resend_s=60.0)
 
