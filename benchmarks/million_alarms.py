@@ -27,7 +27,7 @@ from benchmarks.city_database import (
     fill,
 )
 from cloud.api.queries import Filters, Which, alarm_page, cursor_of
-from cloud.database import Database
+from cloud.database import Database, planned_anew
 from cloud.desk.core import Alarm
 from cloud.desk.keeping import to_alarm
 from cloud.desk.operations import list_alarms
@@ -145,7 +145,8 @@ def _list(database: Database, path: Callable[[], str]) -> None:
 
 
 def _page(connection: Connection, query: Select[Any]) -> list[Alarm]:
-    return [to_alarm(row) for row in connection.execute(query).mappings()]
+    with planned_anew(connection):
+        return [to_alarm(row) for row in connection.execute(query).mappings()]
 
 
 def _ask(database: Database, path: Callable[[], str], month: Callable[[], date], count: int) -> None:

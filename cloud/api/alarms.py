@@ -11,6 +11,7 @@ from cloud.api.context import Here
 from cloud.api.escalation_views import find_escalation
 from cloud.api.problems import ProblemError, not_found
 from cloud.api.queries import Filters, alarm_page, cursor_of, history_of, ids_like, newest_raises
+from cloud.database import planned_anew
 from cloud.database.area_tables import area
 from cloud.database.tables import occurrence
 from cloud.desk.core import Alarm
@@ -94,7 +95,8 @@ def area_path_of(connection: Connection, area_id: str, person: Person) -> str:
 def _page(connection: Connection, filters: Filters, person: Person, now_us: int) -> tuple[list[Alarm], int | None]:
     path = None if filters.area is None else area_path_of(connection, filters.area, person)
     query = alarm_page(filters, scope=person.scope, area_path=path)
-    alarms = [to_alarm(row) for row in connection.execute(query).mappings()]
+    with planned_anew(connection):
+        alarms = [to_alarm(row) for row in connection.execute(query).mappings()]
     since_us = now_us - _FLOOD_LOOKS_BACK_US
     raises = newest_raises(scope=person.scope, area_path=path, since_us=since_us, limit=_FLOOD_LOOKS_AT)
     return alarms, in_flood_since(connection.execute(raises).scalars(), now_us)

@@ -142,7 +142,7 @@ class Database:
             options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         try:
             with self._engine.connect().execution_options(**options) as connection:
-                with _planned_anew(connection), connection.begin():
+                with connection.begin():
                     yield connection
                 if self._is_closed:
                     # Its pool is gone: nobody else would close it.
@@ -334,25 +334,6 @@ class PersistentDatabase:
         self._backoff.reset()
 
 
-@contextmanager
-def _planned_anew(connection: Connection) -> Iterator[None]:
-    """Let PostgreSQL plan each question for what it asks.
-
-    For one that is asked often it would soon take one plan for all areas and times: for the open alarms of a county one
-    that reads all that the county ever had, a hundred times as much.
-    """
-    if connection.dialect.name != "postgresql":
-        yield
-        return
-    driver: Any = connection.connection.driver_connection
-    usual = driver.prepare_threshold
-    driver.prepare_threshold = None
-    try:
-        yield
-    finally:
-        driver.prepare_threshold = usual
-
-
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     cursor = connection.cursor()
     # In WAL mode NORMAL may lose the last commits in a power cut, and a receipt promises a commit.
@@ -390,3 +371,22 @@ def _is_begun(driver: sqlite3.Connection) -> bool:
         else:
             return True
     return False
+
+
+@contextmanager
+def planned_anew(connection: Connection) -> Iterator[None]:
+    """Let PostgreSQL plan each question for what it asks, at the cost of the planning.
+
+    For one that is asked often it would soon take one plan for all areas and times: for the open alarms of a county one
+    that reads all that the county ever had.
+    """
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    usual = driver.prepare_threshold
+    driver.prepare_threshold = None
+    try:
+        yield
+    finally:
+        driver.prepare_threshold = usual
